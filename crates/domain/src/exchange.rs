@@ -1,0 +1,73 @@
+//! One question to an agent's machine, asked by a waiting person and carried by a worker.
+//!
+//! The web inserts an exchange and waits a bounded time; a worker takes it to
+//! the machine and writes the answer. Words on both sides are sealed, belong to
+//! the tenant only, and are gone ten minutes after the question.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentId, ExchangeId};
+
+/// How long an exchange is kept.
+pub const KEPT: Duration = Duration::from_mins(10);
+
+/// What kind of question it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeKind {
+    /// Words for the agent.
+    Turn,
+    /// The last lines of the machine's logs.
+    Logs,
+}
+
+impl ExchangeKind {
+    /// The word in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Logs => "logs",
+        }
+    }
+}
+
+/// How far an exchange is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ExchangeState {
+    /// On its way.
+    Asked,
+    /// Answered; the words are sealed beside this.
+    Answered {
+        /// When.
+        at: DateTime<Utc>,
+        /// How long the machine took.
+        latency_ms: u32,
+    },
+    /// It will not be answered.
+    Failed {
+        /// When Berth gave up.
+        at: DateTime<Utc>,
+        /// A sentence for the person who asked.
+        why: String,
+    },
+}
+
+/// An exchange without its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Which one.
+    pub id: ExchangeId,
+    /// Whose machine is asked.
+    pub agent: AgentId,
+    /// What kind of question.
+    pub kind: ExchangeKind,
+    /// How far it is.
+    pub state: ExchangeState,
+    /// When it was asked.
+    pub asked_at: DateTime<Utc>,
+}

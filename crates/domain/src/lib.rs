@@ -1,0 +1,29 @@
+//! Nouns, ids, states and messages of Berth: pure, no input or output.
+//!
+//! Read [`agent`] first (what a tenant owns: *wanted* and *seen*), then
+//! [`life`] (the steps of an agent's flow, as data) and [`protocol`] (what is
+//! said between the control plane and a machine).
+//!
+//! Invariants: nothing here reads a clock, draws a random number or opens a
+//! file; those come in as arguments ([`entropy::Entropy`]). A value of a type of
+//! this crate has been checked once, when it was made, and needs no second look.
+//! The crate knows no database, no HTTP and no SSH.
+
+pub mod agent;
+pub mod alert;
+pub mod entropy;
+pub mod exchange;
+pub mod id;
+pub mod life;
+pub mod machine;
+pub mod names;
+pub mod openclaw;
+pub mod people;
+pub mod protocol;
+pub mod timeline;
+
+pub use entropy::Entropy;
+pub use id::{
+    AgentId, AlertId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId, TenantId,
+    TokenId, UserId,
+};

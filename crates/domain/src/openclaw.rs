@@ -1,0 +1,120 @@
+//! The part of `openclaw.json` that belongs to Berth, and how it is compared.
+//!
+//! OpenClaw may write keys of its own beside ours ([`THEIRS`]); [`ours`] leaves
+//! them out, so that what we sent and what the gateway reports can be compared
+//! by digest over [`canonical`] JSON.
+
+use serde_json::{Map, Value, json};
+
+/// Top-level keys that OpenClaw itself may write: `meta` (who last touched the file) and `wizard` (onboarding).
+pub const THEIRS: [&str; 2] = ["meta", "wizard"];
+
+/// The port on which the gateway listens, on the machine's loopback only.
+pub const GATEWAY_PORT: u16 = 18789;
+
+/// Folder of the opened secrets on the machine, a tmpfs.
+pub const SECRETS_DIR: &str = "/run/openclaw/secrets";
+
+/// What differs between the configurations of two machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the gateway finds its model, without `/v1`: the control plane's `/llm`, as reached from the machine.
+    pub model_base_url: String,
+    /// Model id as the vendor names it.
+    pub model: String,
+    /// What the model is called where a person reads it.
+    pub model_title: String,
+}
+
+/// The configuration that Berth wants in force: terminal off, mDNS off, heartbeat off, pairing before anyone is heard.
+///
+/// Secrets are named, not held: `gateway_token` and `model_key` are files below [`SECRETS_DIR`].
+#[must_use]
+pub fn document(settings: &Settings) -> Value {
+    let secret = |name: &str| json!({ "source": "file", "provider": name, "id": "value" });
+    let file = |name: &str| json!({ "source": "file", "path": format!("{SECRETS_DIR}/{name}"), "mode": "singleValue" });
+    json!({
+        "gateway": {
+            "mode": "local",
+            "port": GATEWAY_PORT,
+            "bind": "loopback",
+            "auth": { "mode": "token", "token": secret("gateway_token") },
+            "http": { "endpoints": { "chatCompletions": { "enabled": true } } },
+            "controlUi": { "enabled": false },
+            "terminal": { "enabled": false }
+        },
+        "secrets": { "providers": { "gateway_token": file("gateway_token"), "model_key": file("model_key") } },
+        "models": { "mode": "merge", "providers": { "berth": {
+            "baseUrl": settings.model_base_url,
+            "api": "anthropic-messages",
+            "apiKey": secret("model_key"),
+            "models": [ {
+                "id": settings.model, "name": settings.model_title,
+                "input": ["text"], "contextWindow": 200_000, "maxTokens": 8192
+            } ]
+        } } },
+        "agents": {
+            "defaults": {
+                "workspace": "/home/openclaw/.openclaw/workspace",
+                "model": { "primary": format!("berth/{}", settings.model) },
+                "heartbeat": { "every": "0m" }
+            },
+            "entries": { "main": {} }
+        },
+        "plugins": { "entries": { "admin-http-rpc": { "enabled": true } } },
+        "discovery": { "mdns": { "mode": "off" } },
+        "update": { "checkOnStart": false }
+    })
+}
+
+/// Our part of a document as the gateway reports it.
+#[must_use]
+pub fn ours(reported: &Value) -> Value {
+    match reported {
+        Value::Object(map) => {
+            Value::Object(map.iter().filter(|(key, _)| !THEIRS.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// One text for one document: keys sorted, no space (the idea of RFC 8785, for the whole numbers and strings we use).
+#[must_use]
+pub fn canonical(document: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut keys: Vec<&String> = map.keys().collect();
+                keys.sort();
+                let pairs = keys.into_iter().filter_map(|key| map.get(key).map(|value| (key.clone(), sorted(value))));
+                Value::Object(pairs.collect::<Map<_, _>>())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        }
+    }
+    sorted(document).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_openclaw_writes_for_itself_is_left_out() {
+        let sent = document(&Settings { model_base_url: "http://b/llm".into(), model: "m".into(), model_title: "M".into() });
+        let mut reported = sent.clone();
+        reported["meta"] = json!({ "lastTouchedVersion": "x" });
+        assert_eq!(canonical(&ours(&reported)), canonical(&sent));
+        reported["gateway"]["bind"] = json!("lan");
+        assert_ne!(canonical(&ours(&reported)), canonical(&sent));
+    }
+
+    #[test]
+    fn the_document_holds_no_secret_and_no_open_door() {
+        let text = canonical(&document(&Settings { model_base_url: "u".into(), model: "m".into(), model_title: "M".into() }));
+        for shut in [r#""bind":"loopback""#, r#""terminal":{"enabled":false}"#, r#""mdns":{"mode":"off"}"#, r#""every":"0m""#] {
+            assert!(text.contains(shut), "{shut}");
+        }
+    }
+}

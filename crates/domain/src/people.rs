@@ -1,0 +1,61 @@
+//! People: users, tenants, members.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{TenantId, UserId},
+    names::Email,
+};
+
+/// The issuer of identities that Berth itself gives out by a one-time link.
+pub const LOCAL_ISSUER: &str = "berth:local";
+
+/// What a user may do in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Talks to agents and runs them.
+    Member,
+    /// Manages agents and people.
+    Admin,
+    /// Everything, billing and deletion included.
+    Owner,
+}
+
+impl Role {
+    /// The word in the database and on pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Viewer, Self::Member, Self::Admin, Self::Owner].into_iter().find(|role| role.name() == word)
+    }
+}
+
+/// Who is calling: a user in one of their tenants. Looked up once per request, before any tenant transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The person.
+    pub user: UserId,
+    /// Contact data, for showing who did something.
+    pub email: Email,
+    /// The tenant they act for.
+    pub tenant: TenantId,
+    /// That tenant's name.
+    pub tenant_name: String,
+    /// What they may do in it.
+    pub role: Role,
+    /// Whether they also run the service.
+    pub is_operator: bool,
+}

@@ -1,0 +1,348 @@
+//! What is said between the control plane and the guest program on a machine.
+//!
+//! One connection, one [`Request`] as JSON on stdin, one [`Answer`] as JSON on
+//! stdout. Both carry the protocol's version; a guest that does not speak it
+//! answers [`Refusal::Version`] and does nothing. A guest runs one request that
+//! changes something at a time; `hello`, `status` and `logs` run beside it.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::id::MachineId;
+
+/// The version spoken by this build.
+pub const VERSION: u16 = 1;
+
+/// Most bytes of a request or an answer, in JSON.
+pub const BYTES_MAX: usize = 1024 * 1024;
+
+/// Most log lines in one answer.
+pub const LOG_LINES_MAX: u16 = 500;
+
+/// One question to a machine.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`] of the asking side.
+    pub version: u16,
+    /// What is asked.
+    #[serde(flatten)]
+    pub ask: Ask,
+}
+
+impl Request {
+    /// A request in this build's version.
+    #[must_use]
+    pub const fn new(ask: Ask) -> Self {
+        Self { version: VERSION, ask }
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Who are you, which versions, how far is the gateway?
+    Hello,
+    /// Put this configuration and these secrets in force. Idempotent; a lower fence than the last one is refused.
+    Apply {
+        /// Grows with every configuration of this machine; the same fence with the same document is a repetition.
+        fence: u64,
+        /// `openclaw.json` as the control plane wants it, without secrets.
+        document: serde_json::Value,
+        /// Every secret that the document refers to; others on the machine are removed.
+        secrets: Vec<SecretFile>,
+    },
+    /// Process, readiness and the configuration in force; changes nothing.
+    Status,
+    /// A real turn through the gateway's chat completions.
+    Turn {
+        /// The words; never logged.
+        text: SecretText,
+        /// Turns with the same session share a conversation.
+        session: String,
+        /// The guest gives up after this many milliseconds (at most 120,000).
+        timeout_ms: u32,
+    },
+    /// Start the gateway's unit; "already running" is success.
+    Start,
+    /// Stop the gateway's unit after a drain; "already stopped" is success.
+    Stop,
+    /// Stop and start.
+    Restart,
+    /// The gateway's and the guest's last log lines, secrets redacted.
+    Logs {
+        /// At most [`LOG_LINES_MAX`].
+        lines: u16,
+    },
+    /// Stop the gateway and destroy secrets, state and keys; the machine is to be removed next.
+    Wipe,
+}
+
+impl Ask {
+    /// The verb's name, for logs.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Apply { .. } => "apply",
+            Self::Status => "status",
+            Self::Turn { .. } => "turn",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Logs { .. } => "logs",
+            Self::Wipe => "wipe",
+        }
+    }
+}
+
+/// A secret on its way to a machine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretFile {
+    /// File name below the gateway's secrets folder: `a-z 0-9 _`, at most 64.
+    pub name: String,
+    /// The value.
+    pub value: SecretText,
+}
+
+/// Text that prints as a placeholder and is wiped when dropped. It serialises, because the wire is encrypted.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Takes ownership of the plaintext.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The plaintext. Every call of this is a place to review.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+/// One answer from a machine.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// [`VERSION`] of the answering side.
+    pub version: u16,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// Either half of an answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Done(Reply),
+    /// It was not, and the machine is as it was before unless the refusal says otherwise.
+    Refused(Refusal),
+}
+
+/// What a verb returns.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// To `hello`.
+    Hello(Hello),
+    /// To `apply`, after the configuration was seen in force.
+    Applied(InForce),
+    /// To `status`.
+    Status(Status),
+    /// To `turn`.
+    Turn {
+        /// The agent's words; never logged.
+        text: SecretText,
+        /// From sending the turn to the gateway until its answer was complete.
+        latency_ms: u32,
+    },
+    /// To `start`, `stop`, `restart`, `wipe`.
+    Ok,
+    /// To `logs`, oldest first.
+    Logs {
+        /// Redacted lines, each at most 2,000 characters.
+        lines: Vec<LogLine>,
+    },
+}
+
+/// Who a machine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// As written into the machine before its first start.
+    pub machine: MachineId,
+    /// Changes with every boot (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
+    /// Version of the machine image.
+    pub image: String,
+    /// Version of the guest program.
+    pub guest: String,
+    /// OpenClaw's version.
+    pub openclaw: String,
+    /// How far the gateway is.
+    pub gateway: Gateway,
+    /// Highest fence ever applied here.
+    pub fence: u64,
+}
+
+/// How far the gateway is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gateway {
+    /// The unit is not running.
+    Stopped,
+    /// Running, not ready yet.
+    Starting,
+    /// `/readyz` says yes.
+    Ready,
+    /// The unit failed and will not be started again by itself.
+    Failed,
+}
+
+/// What the gateway holds, read back from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// Fence of the last apply.
+    pub fence: u64,
+    /// `openclaw::digest` of our part of the document as the gateway reports it.
+    pub digest: String,
+    /// Whether the gateway's `configRevisionHash` equals its `appliedConfigHash`.
+    pub applied: bool,
+}
+
+/// A machine's health as it sees itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// See [`Hello::boot`].
+    pub boot: String,
+    /// How far the gateway is.
+    pub gateway: Gateway,
+    /// Present while the gateway answers its admin calls.
+    pub in_force: Option<InForce>,
+    /// Resident memory of the gateway's unit, if known.
+    pub memory_bytes: Option<u64>,
+    /// Space left on the root file system, if known.
+    pub disk_free_bytes: Option<u64>,
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: DateTime<Utc>,
+    /// `openclaw` or `berth-guest`.
+    pub unit: String,
+    /// The redacted text; hostile.
+    pub text: String,
+}
+
+/// Why a verb was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "refusal", rename_all = "snake_case")]
+pub enum Refusal {
+    /// The other side speaks another version.
+    #[error("the guest speaks version {guest}")]
+    Version {
+        /// The guest's.
+        guest: u16,
+    },
+    /// Not JSON, no such verb, out of bounds.
+    #[error("the guest could not read the request: {why}")]
+    Malformed {
+        /// A short reason without any of the request's content.
+        why: String,
+    },
+    /// A newer configuration was applied already.
+    #[error("fence {fence} is behind {applied}")]
+    Fenced {
+        /// As asked.
+        fence: u64,
+        /// The highest applied.
+        applied: u64,
+    },
+    /// The gateway did not get ready, or did not answer, in time. The same request may succeed later.
+    #[error("the gateway is not ready: {why}")]
+    NotReady {
+        /// What was seen last.
+        why: String,
+    },
+    /// The gateway refused the configuration; the last good one goes on running.
+    #[error("the gateway refused the configuration: {why}")]
+    Invalid {
+        /// The gateway's reason, redacted.
+        why: String,
+    },
+    /// The gateway answered the turn with an error.
+    #[error("the turn failed: {why}")]
+    TurnFailed {
+        /// The gateway's reason, redacted.
+        why: String,
+    },
+    /// Another request that changes something is under way.
+    #[error("the machine is busy with another request")]
+    Busy,
+    /// Something broke on the machine (disk full, unit missing).
+    #[error("the machine could not do it: {why}")]
+    Broken {
+        /// A short reason, redacted.
+        why: String,
+    },
+}
+
+/// What a machine tells the control plane by itself: `POST /api/internal/machine/events`, bearer: its machine token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MachineEvent {
+    /// The guest service is up and takes requests.
+    Up,
+    /// The gateway became ready.
+    GatewayReady,
+    /// The gateway stopped being ready, without having been asked to.
+    GatewayLost,
+}
+
+/// `/etc/berth/guest.json`: what the control plane writes into a machine before its first start.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestConfig {
+    /// Who this machine is.
+    pub machine: MachineId,
+    /// Base URL of the control plane's machine routes, without a slash at the end.
+    pub home: String,
+    /// Bearer for `home`.
+    pub machine_token: SecretText,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reads_as_documented() {
+        let text = r#"{"version":1,"verb":"apply","fence":3,"document":{"a":1},"secrets":[{"name":"k","value":"v"}]}"#;
+        let request: Request = serde_json::from_str(text).unwrap();
+        assert_eq!(request.ask.verb(), "apply");
+        assert!(!format!("{request:?}").contains("\"v\""), "a secret shows in Debug");
+        assert!(serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).is_err());
+    }
+
+    #[test]
+    fn an_answer_round_trips() {
+        let answer = Answer { version: VERSION, outcome: Outcome::Refused(Refusal::Fenced { fence: 1, applied: 2 }) };
+        let text = serde_json::to_string(&answer).unwrap();
+        assert_eq!(text, r#"{"version":1,"outcome":{"refused":{"refusal":"fenced","fence":1,"applied":2}}}"#);
+    }
+}

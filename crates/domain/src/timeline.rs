@@ -1,0 +1,107 @@
+//! What happened to an agent, in order: the page's timeline and the event stream are the same rows.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    agent::{ProofFacts, Seen, Wanted},
+    id::ExchangeId,
+};
+
+/// One row of an agent's timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Grows within an agent; the `id` of the server-sent event.
+    pub seq: i64,
+    /// When it happened, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What can happen. The word in JSON (`event`) is stored: it may be added to, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Happening {
+    /// Somebody asked for something.
+    Asked {
+        /// `create`, `stop`, `start`, `restart`, `proof`, `retry`, `delete`.
+        what: String,
+        /// Who: a member's e-mail address or "Berth".
+        by: String,
+    },
+    /// What is wanted changed.
+    Wanted {
+        /// The new wish.
+        wanted: Wanted,
+    },
+    /// A step of the flow began.
+    StepStarted {
+        /// [`crate::life::Life::name`].
+        step: String,
+    },
+    /// A step of the flow ended well.
+    StepEnded {
+        /// [`crate::life::Life::name`].
+        step: String,
+        /// How long it took, attempts and waits included.
+        took_ms: i64,
+    },
+    /// A step did not work and will be tried again.
+    StepRetried {
+        /// [`crate::life::Life::name`].
+        step: String,
+        /// A sentence without secrets.
+        why: String,
+        /// How many tries so far.
+        attempt: i32,
+    },
+    /// What was seen changed.
+    Seen {
+        /// The new state.
+        seen: Seen,
+    },
+    /// A proof ended.
+    Proof {
+        /// Its result.
+        proof: ProofFacts,
+    },
+    /// A turn or a log tail is answered (or failed); read it at its own address, here are no words.
+    Exchanged {
+        /// Which one.
+        exchange: ExchangeId,
+        /// Whether there is an answer.
+        ok: bool,
+    },
+}
+
+impl Happening {
+    /// The name of the server-sent event.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Asked { .. } => "asked",
+            Self::Wanted { .. } => "wanted",
+            Self::StepStarted { .. } => "step_started",
+            Self::StepEnded { .. } => "step_ended",
+            Self::StepRetried { .. } => "step_retried",
+            Self::Seen { .. } => "seen",
+            Self::Proof { .. } => "proof",
+            Self::Exchanged { .. } => "exchanged",
+        }
+    }
+}
+
+/// How long a step usually takes, from the history of all agents of this installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Usual {
+    /// [`crate::life::Life::name`].
+    pub step: String,
+    /// Half of the runs took at most this.
+    pub p50_ms: i64,
+    /// 95 of 100 took at most this.
+    pub p95_ms: i64,
+    /// How many runs this is drawn from.
+    pub runs: i64,
+}

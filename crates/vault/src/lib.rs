@@ -1,0 +1,22 @@
+//! Seals and opens secrets, hashes the tokens that Berth issues.
+//!
+//! Start with [`Keyring`] (seal, open), [`Place`] (what a sealed value is bound
+//! to) and [`Token`] (shown once, stored as [`TokenHash`]). The envelope's bytes
+//! are specified in `docs/decisions/0005-envelope.md`.
+//!
+//! Invariants: the only crate that knows a cipher. A value that is no envelope
+//! is an error, never passed through. Plaintext lives in [`Secret`] alone, which
+//! has no `Display`, `Serialize`, `Clone` or `PartialEq`. Nothing here does
+//! input or output.
+
+mod digest;
+mod envelope;
+mod keyring;
+mod secret;
+mod token;
+
+pub use digest::{Digest, digest, same};
+pub use envelope::{KeyId, NotAnEnvelope, Sealed};
+pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
+pub use secret::Secret;
+pub use token::{Token, TokenHash, TokenKind};
