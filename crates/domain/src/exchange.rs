@@ -71,3 +71,45 @@ pub struct Exchange {
     /// When it was asked.
     pub asked_at: DateTime<Utc>,
 }
+
+/// The steps of an exchange's flow, as data. The word in JSON (`step`) is stored: it may be added to, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum ExchangeStep {
+    /// Find the machine; nothing was sent yet.
+    Ask {
+        /// Whose machine.
+        agent: AgentId,
+    },
+    /// Take the question to the machine, once: words are never said twice.
+    Carry {
+        /// Whose machine.
+        agent: AgentId,
+    },
+    /// Forget question and answer, ten minutes after the question.
+    Forget {
+        /// Whose machine it was.
+        agent: AgentId,
+    },
+}
+
+impl ExchangeStep {
+    /// The word in the database and in logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ask { .. } => "ask",
+            Self::Carry { .. } => "carry",
+            Self::Forget { .. } => "forget",
+        }
+    }
+
+    /// How long the flow may stay in this step.
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
+        match self {
+            Self::Ask { .. } | Self::Carry { .. } => Duration::from_mins(3),
+            Self::Forget { .. } => Duration::from_mins(15),
+        }
+    }
+}

@@ -39,6 +39,8 @@ pub enum Life {
     Prove {
         /// The machine.
         machine: MachineId,
+        /// How many proofs have failed since the step began.
+        tries: u8,
     },
     /// Answering; wait for wishes and bad news.
     Live {
@@ -96,7 +98,7 @@ impl Life {
             Self::Await { machine },
             Self::Hello { machine },
             Self::Apply { machine },
-            Self::Prove { machine },
+            Self::Prove { machine, tries: 0 },
             Self::Live { machine },
             Self::Recover { machine, looks: 0 },
             Self::Stop { machine },
@@ -160,7 +162,7 @@ impl Life {
             | Self::Await { machine }
             | Self::Hello { machine }
             | Self::Apply { machine }
-            | Self::Prove { machine }
+            | Self::Prove { machine, .. }
             | Self::Live { machine }
             | Self::Recover { machine, .. }
             | Self::Stop { machine }

@@ -1,0 +1,217 @@
+//! Creating, running and deleting agents.
+
+use domain::{
+    AgentId, Entropy,
+    agent::{Agent, Seen, Wanted},
+    entropy::mint,
+    life::Life,
+    names::AgentName,
+    people::{Caller, Role},
+    timeline::Happening,
+};
+use store::{StoreError, TenantTx, flows::NewFlow};
+
+/// Kind of the flow that lives an agent's life.
+pub const LIFE: &str = "life";
+
+/// What an agent's flow can be asked.
+pub mod signal {
+    /// What is wanted changed.
+    pub const WANTED: &str = "wanted";
+    /// Restart the gateway.
+    pub const RESTART: &str = "restart";
+    /// Take a proof.
+    pub const PROVE: &str = "prove";
+    /// Try again after a failure.
+    pub const RETRY: &str = "retry";
+    /// The machine is up.
+    pub const UP: &str = "up";
+    /// The gateway is ready.
+    pub const GATEWAY_READY: &str = "gateway_ready";
+    /// The gateway is not ready any more, or a sweep could not reach it.
+    pub const LOOK: &str = "look";
+}
+
+/// Why an agent was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateAgentError {
+    /// The role does not allow it.
+    #[error("your role in this tenant does not allow creating agents")]
+    Forbidden,
+    /// Another agent of this tenant has this name.
+    #[error("you already have an agent with that name")]
+    NameTaken,
+    /// The Idempotency-Key was used for an agent of another name.
+    #[error("that Idempotency-Key was used for another request")]
+    KeyReused,
+    /// The database.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// Creates an agent and starts its life. The same `asked_with` returns the agent it created before.
+///
+/// # Errors
+/// [`CreateAgentError`]; nothing was written.
+pub async fn create(
+    tx: &mut TenantTx,
+    entropy: &dyn Entropy,
+    name: &AgentName,
+    asked_with: Option<&str>,
+    by: &Caller,
+) -> Result<Agent, CreateAgentError> {
+    use CreateAgentError::{Forbidden, KeyReused, NameTaken, Store};
+    if by.role < Role::Member {
+        return Err(Forbidden);
+    }
+    if let Some(key) = asked_with
+        && let Some(agent) = store::agents::by_asked_with(tx, key).await.map_err(Store)?
+    {
+        return if agent.name == *name { Ok(agent) } else { Err(KeyReused) };
+    }
+    let id: AgentId = mint(entropy);
+    let since = store::house::tenant_now(tx).await.map_err(Store)?;
+    let seen = Seen::Preparing { since };
+    store::agents::insert(tx, id, name, &seen, asked_with).await.map_err(|error| match error {
+        taken if taken.is_conflict("agents_name_key") => NameTaken,
+        other => Store(other),
+    })?;
+    let asked = [asked("create", by), Happening::Seen { seen }];
+    store::timeline::append(tx, id, &asked).await.map_err(Store)?;
+    let flow = NewFlow {
+        id: mint(entropy),
+        kind: LIFE,
+        subject: id.uuid(),
+        step: serde_json::json!(Life::Reserve),
+        deadline: Life::Reserve.deadline(),
+    };
+    store::flows::start(tx, &flow).await.map_err(Store)?;
+    store::agents::by_id(tx, id).await.map_err(Store)?.ok_or(Forbidden)
+}
+
+/// Why an agent was left as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeAgentError {
+    /// There is no such agent in this tenant.
+    #[error("there is no such agent")]
+    NotFound,
+    /// The role does not allow it.
+    #[error("your role in this tenant does not allow that")]
+    Forbidden,
+    /// It is being deleted.
+    #[error("this agent is being deleted")]
+    Deleting,
+    /// It has to be running for that.
+    #[error("this agent is stopped; start it first")]
+    NotRunning,
+    /// There is nothing to retry.
+    #[error("there is nothing to retry: this agent has not failed")]
+    NotFailed,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lets an agent rest. Already resting is success.
+///
+/// # Errors
+/// [`ChangeAgentError`]; nothing was written.
+pub async fn stop(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    want(tx, id, Wanted::Stopped, "stop", by).await
+}
+
+/// Wants an agent to answer. Already running is success.
+///
+/// # Errors
+/// [`ChangeAgentError`]; nothing was written.
+pub async fn start(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    want(tx, id, Wanted::Running, "start", by).await
+}
+
+/// Restarts a running agent's gateway.
+///
+/// # Errors
+/// [`ChangeAgentError`]; nothing was written.
+pub async fn restart(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    ask_running(tx, id, signal::RESTART, by).await
+}
+
+/// Asks for a proof: a real turn through the agent's gateway.
+///
+/// # Errors
+/// [`ChangeAgentError`]; nothing was written.
+pub async fn prove(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    ask_running(tx, id, signal::PROVE, by).await
+}
+
+/// Tries again where Berth gave up.
+///
+/// # Errors
+/// [`ChangeAgentError`]; nothing was written.
+pub async fn retry(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let agent = changeable(tx, id, Role::Member, by).await?;
+    if !matches!(agent.seen, Seen::Failed { .. }) {
+        return Err(ChangeAgentError::NotFailed);
+    }
+    store::timeline::append(tx, id, &[asked(signal::RETRY, by)]).await?;
+    store::flows::signal(tx, LIFE, id.uuid(), signal::RETRY).await?;
+    Ok(agent)
+}
+
+/// Wants an agent gone: its machine is destroyed, then the agent is forgotten. Asking twice is asking once.
+///
+/// # Errors
+/// [`ChangeAgentError`]; nothing was written.
+pub async fn remove(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let agent = match changeable(tx, id, Role::Admin, by).await {
+        Err(ChangeAgentError::Deleting) => return fresh(tx, id).await,
+        other => other?,
+    };
+    store::agents::set_wanted(tx, id, Wanted::Gone).await?;
+    let said = [asked("delete", by), Happening::Wanted { wanted: Wanted::Gone }];
+    store::timeline::append(tx, id, &said).await?;
+    store::flows::ask_removal(tx, LIFE, id.uuid()).await?;
+    fresh(tx, agent.id).await
+}
+
+async fn want(tx: &mut TenantTx, id: AgentId, wanted: Wanted, word: &str, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let agent = changeable(tx, id, Role::Member, by).await?;
+    if agent.wanted == wanted {
+        return Ok(agent);
+    }
+    store::agents::set_wanted(tx, id, wanted).await?;
+    store::timeline::append(tx, id, &[asked(word, by), Happening::Wanted { wanted }]).await?;
+    store::flows::signal(tx, LIFE, id.uuid(), signal::WANTED).await?;
+    fresh(tx, id).await
+}
+
+async fn ask_running(tx: &mut TenantTx, id: AgentId, what: &str, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let agent = changeable(tx, id, Role::Member, by).await?;
+    if agent.wanted != Wanted::Running {
+        return Err(ChangeAgentError::NotRunning);
+    }
+    let word = if what == signal::PROVE { "proof" } else { what };
+    store::timeline::append(tx, id, &[asked(word, by)]).await?;
+    store::flows::signal(tx, LIFE, id.uuid(), what).await?;
+    Ok(agent)
+}
+
+/// The agent, locked, if it exists, the role suffices, and it is not on its way out.
+async fn changeable(tx: &mut TenantTx, id: AgentId, least: Role, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let agent = store::agents::lock(tx, id).await?.ok_or(ChangeAgentError::NotFound)?;
+    if by.role < least {
+        return Err(ChangeAgentError::Forbidden);
+    }
+    match agent.wanted {
+        Wanted::Running | Wanted::Stopped => Ok(agent),
+        Wanted::Gone => Err(ChangeAgentError::Deleting),
+    }
+}
+
+async fn fresh(tx: &mut TenantTx, id: AgentId) -> Result<Agent, ChangeAgentError> {
+    store::agents::by_id(tx, id).await?.ok_or(ChangeAgentError::NotFound)
+}
+
+fn asked(what: &str, by: &Caller) -> Happening {
+    Happening::Asked { what: what.to_owned(), by: by.email.as_str().to_owned() }
+}

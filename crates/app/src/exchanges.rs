@@ -1,0 +1,158 @@
+//! Asking an agent's machine something, and reading the answer.
+
+use domain::{
+    AgentId, Entropy, ExchangeId, TenantId,
+    agent::Wanted,
+    entropy::mint,
+    exchange::{Exchange, ExchangeKind, ExchangeStep},
+    names::TurnText,
+    people::{Caller, Role},
+};
+use store::{StoreError, TenantTx, flows::NewFlow};
+use vault::{Keyring, OpenError, Owner, Place, Secret};
+
+/// Kind of the flow that carries an exchange.
+pub const EXCHANGE: &str = "exchange";
+
+/// Why a question was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is no such agent in this tenant.
+    #[error("there is no such agent")]
+    NotFound,
+    /// The role does not allow it.
+    #[error("your role in this tenant does not allow talking to agents")]
+    Forbidden,
+    /// It has to be running for that.
+    #[error("this agent is stopped; start it first")]
+    NotRunning,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Says something to an agent. The words are sealed before they are written.
+///
+/// # Errors
+/// [`AskError`]; nothing was written.
+pub async fn say(
+    tx: &mut TenantTx,
+    (ring, entropy): (&Keyring, &dyn Entropy),
+    agent: AgentId,
+    text: &TurnText,
+    by: &Caller,
+) -> Result<ExchangeId, AskError> {
+    let id: ExchangeId = mint(entropy);
+    let words = Secret::new(text.as_str().as_bytes().to_vec());
+    let question = ring.seal(entropy, &place(tx.tenant(), id, Half::Question), &words);
+    ask(tx, entropy, (id, agent, ExchangeKind::Turn), Some(&question), by).await
+}
+
+/// Asks for the last log lines of an agent's machine.
+///
+/// # Errors
+/// [`AskError`]; nothing was written.
+pub async fn ask_logs(
+    tx: &mut TenantTx,
+    entropy: &dyn Entropy,
+    agent: AgentId,
+    by: &Caller,
+) -> Result<ExchangeId, AskError> {
+    ask(tx, entropy, (mint(entropy), agent, ExchangeKind::Logs), None, by).await
+}
+
+/// One half of an exchange's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// What was asked.
+    Question,
+    /// What was answered.
+    Answer,
+}
+
+/// Where one half lives: what its ciphertext is bound to.
+#[must_use]
+pub fn place(tenant: TenantId, exchange: ExchangeId, half: Half) -> Place<'static> {
+    let column = match half {
+        Half::Question => "question",
+        Half::Answer => "answer",
+    };
+    Place { owner: Owner::Tenant(tenant), table: "exchanges", column, row: exchange.uuid() }
+}
+
+/// An exchange with its words opened, for the tenant whose they are.
+#[derive(Debug)]
+pub struct Opened {
+    /// Without its words.
+    pub exchange: Exchange,
+    /// What was asked; a log tail asks nothing.
+    pub question: Option<Secret>,
+    /// What was answered, once it was.
+    pub answer: Option<Secret>,
+}
+
+/// Why an exchange cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadExchangeError {
+    /// The words do not open.
+    #[error("the words of an exchange do not open")]
+    Sealed(#[from] OpenError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One exchange of this tenant. `None`: unknown, another tenant's, or forgotten.
+///
+/// # Errors
+/// [`ReadExchangeError`].
+pub async fn read(tx: &mut TenantTx, ring: &Keyring, id: ExchangeId) -> Result<Option<Opened>, ReadExchangeError> {
+    let row = store::exchanges::by_id(tx, id).await?;
+    row.map(|row| open(tx, ring, row)).transpose()
+}
+
+/// The conversation with an agent of the last ten minutes, oldest first, at most 50 turns.
+///
+/// # Errors
+/// [`ReadExchangeError`].
+pub async fn conversation(tx: &mut TenantTx, ring: &Keyring, agent: AgentId) -> Result<Vec<Opened>, ReadExchangeError> {
+    let rows = store::exchanges::turns(tx, agent, 50).await?;
+    rows.into_iter().map(|row| open(tx, ring, row)).collect()
+}
+
+fn open(tx: &TenantTx, ring: &Keyring, row: store::exchanges::ExchangeRow) -> Result<Opened, ReadExchangeError> {
+    let id = row.exchange.id;
+    let half = |half, sealed: Option<vault::Sealed>| sealed.map(|s| ring.open(&place(tx.tenant(), id, half), &s)).transpose();
+    Ok(Opened {
+        exchange: row.exchange,
+        question: half(Half::Question, row.question)?,
+        answer: half(Half::Answer, row.answer)?,
+    })
+}
+
+async fn ask(
+    tx: &mut TenantTx,
+    entropy: &dyn Entropy,
+    (id, agent, kind): (ExchangeId, AgentId, ExchangeKind),
+    question: Option<&vault::Sealed>,
+    by: &Caller,
+) -> Result<ExchangeId, AskError> {
+    let found = store::agents::by_id(tx, agent).await?.ok_or(AskError::NotFound)?;
+    if by.role < Role::Member {
+        return Err(AskError::Forbidden);
+    }
+    if found.wanted != Wanted::Running {
+        return Err(AskError::NotRunning);
+    }
+    store::exchanges::insert(tx, id, agent, kind, question).await?;
+    let step = ExchangeStep::Ask { agent };
+    let flow = NewFlow {
+        id: mint(entropy),
+        kind: EXCHANGE,
+        subject: id.uuid(),
+        deadline: Some(step.deadline()),
+        step: serde_json::json!(step),
+    };
+    store::flows::start(tx, &flow).await?;
+    Ok(id)
+}

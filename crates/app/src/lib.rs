@@ -1,0 +1,11 @@
+//! What a member or operator may do: one short function per operation.
+//!
+//! Each runs inside the caller's transaction: check, write what is wanted, say
+//! so on the timeline, signal the flow. The caller commits. Nothing here calls
+//! out, and nothing writes what was *seen*: that is a flow's.
+
+pub mod agents;
+pub mod exchanges;
+pub mod machines;
+pub mod people;
+pub mod sweeps;

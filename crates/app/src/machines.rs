@@ -1,0 +1,37 @@
+//! What a machine may tell by itself.
+
+use domain::protocol::MachineEvent;
+use store::{StoreError, SystemTx, machines::MachineCaller};
+use vault::Token;
+
+use crate::agents::{LIFE, signal};
+
+/// The living machine that holds this token for calling home.
+///
+/// # Errors
+/// The database.
+pub async fn by_machine_token(tx: &mut SystemTx, token: &Token) -> Result<Option<MachineCaller>, StoreError> {
+    store::machines::by_machine_token(tx, &token.hash()).await
+}
+
+/// The living machine that holds this virtual key for the model route.
+///
+/// # Errors
+/// The database.
+pub async fn by_model_key(tx: &mut SystemTx, key: &Token) -> Result<Option<MachineCaller>, StoreError> {
+    store::machines::by_model_key(tx, &key.hash()).await
+}
+
+/// Passes a machine's event on to its agent's flow. A machine's word only makes Berth look; it decides nothing.
+///
+/// # Errors
+/// The database.
+pub async fn event(tx: &mut SystemTx, from: MachineCaller, event: MachineEvent) -> Result<(), StoreError> {
+    let Some(agent) = from.agent else { return Ok(()) };
+    let word = match event {
+        MachineEvent::Up => signal::UP,
+        MachineEvent::GatewayReady => signal::GATEWAY_READY,
+        MachineEvent::GatewayLost => signal::LOOK,
+    };
+    store::flows::signal_house(tx, LIFE, agent.uuid(), word).await
+}

@@ -1,0 +1,21 @@
+//! Behaviour of every flow, and the runner that drives them.
+//!
+//! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
+//! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
+//! module a kind: [`life`], [`exchange`], [`sweep`].
+//!
+//! Invariants: a step runs with no transaction open and may run twice; what it
+//! leaves behind is written in one transaction, and only while the lease is held;
+//! an effect outside has an identity that was committed before it; removal leads
+//! out of every step. A sealed value is opened in [`deliver`] only.
+
+pub mod deliver;
+pub mod exchange;
+pub mod life;
+pub mod outcome;
+mod runner;
+pub mod sweep;
+mod world;
+
+pub use runner::{CrashAt, CrashPoint, Ran, RunnerOptions, run, run_due};
+pub use world::{Machines, World};

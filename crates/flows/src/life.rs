@@ -1,0 +1,210 @@
+//! An agent's life: reserve → create → await → hello → apply → prove → live, rest, and the way out.
+//!
+//! The steps are data in `domain::life`; here is what they do. [`run`] decides what
+//! pre-empts a step (removal, a missed deadline, a changed wish) and hands over
+//! to one function a step.
+
+mod answer;
+mod making;
+mod rest;
+
+use std::time::Duration;
+
+use app::agents::signal;
+use domain::{
+    AgentId, MachineId, TenantId,
+    agent::{Agent, Seen, Wanted},
+    alert::AlertKind,
+    life::Life,
+    timeline::Happening,
+};
+use store::{agents::Observation, flows::Claim, machines::Machine};
+
+use crate::{
+    World,
+    outcome::{HouseWrite, Next, Outcome, Step, StepError, TenantWrite},
+};
+
+/// How long a resting step sleeps when nobody wakes it.
+const REST: Duration = Duration::from_hours(1);
+
+/// What a step of this flow knows.
+pub(crate) struct Here<'a> {
+    world: &'a World,
+    claim: &'a Claim,
+    agent: Agent,
+    machine: Option<Machine>,
+}
+
+/// Runs one step.
+///
+/// # Errors
+/// [`StepError::Retry`] only: whatever is stuck ends in the step `failed`.
+pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
+    let step: Life = serde_json::from_value(claim.step.clone())
+        .map_err(|_| StepError::retry("this build cannot read the flow's step"))?;
+    let Some(here) = look(world, claim, &step).await? else { return Ok(Outcome::next(Next::Done)) };
+    if claim.removal_asked && !matches!(step, Life::Remove { .. }) {
+        return Ok(here.go(&step, step.teardown()).heard());
+    }
+    if claim.overdue {
+        return Ok(here.overdue(&step));
+    }
+    if let Some(instead) = here.wished_instead(&step) {
+        return Ok(here.go(&step, instead).heard());
+    }
+    match here.take(step.clone()).await {
+        Err(StepError::Stuck { why, alert }) => Ok(here.give_up(&step, &why, alert)),
+        other => other,
+    }
+}
+
+/// Reads the agent and its machine. `None`: the agent is gone, and its flow with it.
+async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Option<Here<'a>>, StepError> {
+    let tenant: TenantId = claim.tenant.ok_or_else(|| StepError::retry("an agent's flow has no tenant"))?;
+    let mut tx = world.db.system().await?;
+    let machine = match step.machine() {
+        Some(machine) => store::machines::by_id(&mut tx, machine).await?,
+        None => None,
+    };
+    let mut tx = tx.into_tenant(tenant).await?;
+    let agent = store::agents::by_id(&mut tx, AgentId::from_uuid(claim.subject)).await?;
+    Ok(agent.map(|agent| Here { world, claim, agent, machine }))
+}
+
+impl Here<'_> {
+    async fn take(&self, step: Life) -> Result<Outcome, StepError> {
+        match step {
+            Life::Reserve => Ok(self.reserve()),
+            Life::Create { machine } => self.create(machine).await,
+            Life::Await { machine } => self.wait_for_guest(machine).await,
+            Life::Hello { machine } => self.hello(machine).await,
+            Life::Apply { machine } => self.apply(machine).await,
+            Life::Prove { machine, tries } => self.prove(machine, tries).await,
+            Life::Live { machine } => Ok(self.live(machine)),
+            Life::Recover { machine, looks } => self.recover(machine, looks).await,
+            Life::Stop { machine } => self.stop(machine).await,
+            Life::Stopped { machine } => Ok(self.stopped(machine)),
+            Life::Start { machine } => self.start(machine).await,
+            Life::Restart { machine } => self.restart(machine).await,
+            Life::Failed { machine, why } => Ok(self.failed(machine, why)),
+            Life::Remove { machine } => self.remove(machine).await,
+        }
+    }
+
+    /// What the tenant wants now, where it is not what this step is for.
+    fn wished_instead(&self, step: &Life) -> Option<Life> {
+        let machine = step.machine()?;
+        match (self.agent.wanted, step) {
+            (
+                Wanted::Stopped,
+                Life::Await { .. }
+                | Life::Hello { .. }
+                | Life::Apply { .. }
+                | Life::Prove { .. }
+                | Life::Live { .. }
+                | Life::Recover { .. }
+                | Life::Start { .. }
+                | Life::Restart { .. }
+                | Life::Failed { .. },
+            ) => Some(Life::Stop { machine }),
+            (Wanted::Running, Life::Stopped { .. }) => Some(Life::Start { machine }),
+            // Wanted gone comes as removal; everything else is on its way already.
+            (Wanted::Gone | Wanted::Running | Wanted::Stopped, _) => None,
+        }
+    }
+
+    fn overdue(&self, step: &Life) -> Outcome {
+        if let Life::Remove { .. } = step {
+            // Never given up: a machine may still cost money. A person is told, and it goes on.
+            let alert = HouseWrite::Alert {
+                key: format!("removal_stuck:{}", self.agent.id),
+                kind: AlertKind::RemovalStuck,
+                subject: self.agent.id.to_string(),
+                message: "a machine's removal does not end; its provider has to be looked at".to_owned(),
+            };
+            let again = Life::Remove { machine: step.machine() };
+            return Outcome::next(Next::Wait(stored(&again), Duration::from_mins(1))).house(alert);
+        }
+        let minutes = step.deadline().unwrap_or_default().as_secs().div_ceil(60);
+        let why = format!(
+            "{} did not end within {minutes} minutes. Retry, or delete the agent; nothing was lost.",
+            Life::sentence(step.name()),
+        );
+        self.give_up(step, &why, AlertKind::FlowFailed)
+    }
+
+    /// Ends in `failed`, with the sentence for the tenant and an alert for the operator.
+    fn give_up(&self, step: &Life, why: &str, kind: AlertKind) -> Outcome {
+        tracing::error!(agent = %self.agent.id, step = step.name(), why, "an agent's flow needs a person");
+        let subject = match (kind, step.machine()) {
+            (AlertKind::HostKeyChanged, Some(machine)) => machine.to_string(),
+            _ => self.agent.id.to_string(),
+        };
+        let alert = HouseWrite::Alert {
+            key: format!("{}:{}", kind.name(), self.agent.id),
+            kind,
+            subject,
+            message: format!("{} gave up at {}: {why}", self.agent.id, step.name()),
+        };
+        let failed = Life::Failed { machine: step.machine(), why: why.to_owned() };
+        let seen = Seen::Failed { since: self.claim.now, why: why.to_owned() };
+        self.see(Outcome::next(Next::Wait(stored(&failed), REST)).heard(), seen).house(alert)
+    }
+
+    /// Moves on at once, saying so on the timeline.
+    fn go(&self, from: &Life, to: Life) -> Outcome {
+        let mut said = Vec::new();
+        let rests = |step: &Life| step.deadline().is_none();
+        if !rests(from) && from.name() != to.name() && !matches!(to, Life::Failed { .. }) {
+            let took_ms = (self.claim.now - self.claim.step_since).num_milliseconds();
+            said.push(Happening::StepEnded { step: from.name().to_owned(), took_ms });
+        }
+        if !rests(&to) && from.name() != to.name() {
+            said.push(Happening::StepStarted { step: to.name().to_owned() });
+        }
+        let next = if rests(&to) { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
+        let outcome = Outcome::next(next);
+        if said.is_empty() { outcome } else { outcome.tenant(TenantWrite::Say(self.agent.id, said)) }
+    }
+
+    /// Stays in this step for a while, or until woken.
+    fn wait(&self, step: &Life, pause: Duration) -> Outcome {
+        Outcome::next(Next::Wait(stored(step), pause)).heard()
+    }
+
+    /// Also writes a state of the agent, if it is another one than before.
+    fn see(&self, outcome: Outcome, seen: Seen) -> Outcome {
+        if self.agent.seen.name() == seen.name() && self.agent.seen.why() == seen.why() {
+            return outcome;
+        }
+        let observation = Observation { seen: Some(seen.clone()), ..Observation::default() };
+        outcome
+            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)))
+            .tenant(TenantWrite::Say(self.agent.id, vec![Happening::Seen { seen }]))
+    }
+
+    /// The machine's row. A row that is gone while a step needs it is a fault that a person must see.
+    fn row(&self, machine: MachineId) -> Result<&Machine, StepError> {
+        self.machine.as_ref().ok_or_else(|| {
+            StepError::stuck(
+                format!("the machine {machine} is gone from the database. Delete the agent and create it anew."),
+                AlertKind::MachineMismatch,
+            )
+        })
+    }
+
+    fn asked(&self, what: &str) -> bool {
+        self.claim.hears(what)
+    }
+
+    /// Whether anything was asked that a running agent answers by looking at itself.
+    fn asked_to_look(&self) -> bool {
+        self.asked(signal::LOOK)
+    }
+}
+
+/// A step as the runner stores it.
+pub(crate) fn stored(step: &Life) -> Step {
+    Step { name: step.name(), value: serde_json::json!(step), deadline: step.deadline() }
+}

@@ -1,0 +1,104 @@
+//! Live, stopped, failed: resting steps that wake when something is wanted; and recovery.
+
+use std::time::Duration;
+
+use app::agents::signal;
+use domain::{
+    MachineId,
+    agent::{Seen, Wanted},
+    life::Life,
+    machine::MachineName,
+    protocol::{Ask, Gateway, Reply},
+};
+
+use super::{Here, REST, answer::trouble, making::{absent, provider}, stored};
+use crate::{
+    deliver,
+    outcome::{Next, Outcome, StepError},
+};
+
+/// Looks at a machine that does not answer before it is power-cycled.
+const LOOKS_MAX: u8 = 3;
+
+impl Here<'_> {
+    /// Answering. Wishes first, then bad news, then a configuration that is not the one wanted.
+    pub(super) fn live(&self, machine: MachineId) -> Outcome {
+        let here = Life::Live { machine };
+        let stale = self.machine.as_ref().is_some_and(|row| row.digest != Some(self.wanted_digest()));
+        let next = if self.asked(signal::RESTART) {
+            Life::Restart { machine }
+        } else if self.asked_to_look() {
+            Life::Recover { machine, looks: 0 }
+        } else if stale {
+            Life::Apply { machine }
+        } else if self.asked(signal::PROVE) {
+            Life::Prove { machine, tries: 0 }
+        } else {
+            return self.wait(&here, REST);
+        };
+        self.go(&here, next).heard()
+    }
+
+    /// At rest. A wish to run was looked at before; nothing else matters here.
+    pub(super) fn stopped(&self, machine: MachineId) -> Outcome {
+        self.see(self.wait(&Life::Stopped { machine }, REST), Seen::Stopped { since: self.claim.now })
+    }
+
+    /// Given up. A retry begins where finding and making are the same: nothing is made twice.
+    pub(super) fn failed(&self, machine: Option<MachineId>, why: String) -> Outcome {
+        let here = Life::Failed { machine, why };
+        let again = self.asked(signal::RETRY) || self.asked(signal::RESTART);
+        if !again || self.agent.wanted != Wanted::Running {
+            return Outcome::next(Next::Wait(stored(&here), REST)).heard();
+        }
+        let next = machine.map_or(Life::Reserve, |machine| Life::Create { machine });
+        self.preparing(self.go(&here, next).heard())
+    }
+
+    /// Restarts the gateway and proves it anew.
+    pub(super) async fn restart(&self, machine: MachineId) -> Result<Outcome, StepError> {
+        let row = self.row(machine)?;
+        match self.world.ask(row, self.claim.now, Ask::Restart, Duration::from_secs(60)).await {
+            Ok(_) => Ok(self.preparing(self.go(&Life::Restart { machine }, Life::Hello { machine }))),
+            Err(error) => Err(trouble(machine, error)),
+        }
+    }
+
+    /// Looks at a machine that gave bad news, some times, a little apart, before it is touched.
+    pub(super) async fn recover(&self, machine: MachineId, looks: u8) -> Result<Outcome, StepError> {
+        let row = self.row(machine)?;
+        let here = Life::Recover { machine, looks };
+        let why = match self.world.ask(row, self.claim.now, Ask::Status, Duration::from_secs(10)).await {
+            Ok(Reply::Status(status)) => match status.gateway {
+                Gateway::Ready => return Ok(self.go(&here, Life::Apply { machine }).heard()),
+                Gateway::Starting => "The gateway is starting again.",
+                Gateway::Stopped | Gateway::Failed => {
+                    let degraded = self.degraded("The gateway had stopped.");
+                    return Ok(self.see(self.go(&here, Life::Hello { machine }).heard(), degraded));
+                }
+            },
+            Ok(_) => "The machine answered another question.",
+            Err(error) if error.is_another_machine() => return Err(trouble(machine, error)),
+            Err(_) => "The machine does not answer.",
+        };
+        let degraded = self.degraded(why);
+        if looks + 1 < LOOKS_MAX {
+            let again = Life::Recover { machine, looks: looks + 1 };
+            return Ok(self.see(self.wait(&again, Duration::from_secs(3)), degraded));
+        }
+        let name = MachineName::of(machine);
+        let sighting = self.world.provider.look(&name).await.map_err(provider)?.ok_or_else(|| absent(machine))?;
+        if sighting.running {
+            self.world.provider.stop(&name, Duration::from_secs(20)).await.map_err(provider)?;
+        }
+        Ok(self.see(self.go(&here, Life::Start { machine }).heard(), degraded))
+    }
+
+    fn degraded(&self, why: &str) -> Seen {
+        Seen::Degraded { since: self.claim.now, why: why.to_owned() }
+    }
+
+    fn wanted_digest(&self) -> String {
+        deliver::wanted_digest(&deliver::document(self.world))
+    }
+}

@@ -1,0 +1,240 @@
+//! What a step leaves behind, as data: the next step and what to write.
+//!
+//! Steps return it; the runner writes all of it in one transaction, house first,
+//! then the tenant's half, and only while the lease is held.
+
+use std::{net::IpAddr, time::Duration};
+
+use domain::{
+    AgentId, ExchangeId, MachineId, TenantId,
+    alert::AlertKind,
+    agent::ProofFacts,
+    exchange::ExchangeState,
+    protocol::{Hello, InForce},
+    timeline::Happening,
+};
+use serde_json::Value;
+use store::{
+    StoreError, SystemTx, TenantTx,
+    agents::Observation,
+    alerts::NewAlert,
+    machines::{MachineKeys, NewMachine},
+};
+use uuid::Uuid;
+use vault::{Sealed, TokenHash};
+
+use crate::World;
+
+/// What to do after a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This step, at once.
+    Go(Step),
+    /// This step, after a while, or as soon as the flow is woken.
+    Wait(Step, Duration),
+    /// The flow has ended.
+    Done,
+}
+
+/// A step as the runner sees it: its name, its stored form, its deadline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The word on the timeline and in logs.
+    pub name: &'static str,
+    /// As stored.
+    pub value: Value,
+    /// How long the flow may stay in it.
+    pub deadline: Option<Duration>,
+}
+
+/// What a step leaves behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What to do next.
+    pub next: Next,
+    /// Whether the signals of this claim were heard.
+    pub heard: bool,
+    /// To be written on the house tables.
+    pub house: Vec<HouseWrite>,
+    /// To be written on the tenant's tables.
+    pub tenant: Vec<TenantWrite>,
+}
+
+impl Outcome {
+    /// Nothing to write but the next step.
+    #[must_use]
+    pub const fn next(next: Next) -> Self {
+        Self { next, heard: false, house: Vec::new(), tenant: Vec::new() }
+    }
+
+    /// All signals of this claim were heard.
+    #[must_use]
+    pub const fn heard(mut self) -> Self {
+        self.heard = true;
+        self
+    }
+
+    /// Also writes this on the house tables.
+    #[must_use]
+    pub fn house(mut self, write: HouseWrite) -> Self {
+        self.house.push(write);
+        self
+    }
+
+    /// Also writes this on the tenant's tables.
+    #[must_use]
+    pub fn tenant(mut self, write: TenantWrite) -> Self {
+        self.tenant.push(write);
+        self
+    }
+}
+
+/// Why a step did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The same step again, later and later. `why` is shown to the tenant.
+    #[error("{why}")]
+    Retry {
+        /// A sentence without secrets.
+        why: String,
+    },
+    /// No amount of waiting helps. `why` is shown to the tenant.
+    #[error("{why}")]
+    Stuck {
+        /// A sentence without secrets: what happened and what to do.
+        why: String,
+        /// The alert for the operator.
+        alert: AlertKind,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StepError {
+    pub(crate) fn retry(why: impl ToString) -> Self {
+        Self::Retry { why: why.to_string() }
+    }
+
+    pub(crate) fn stuck(why: impl Into<String>, alert: AlertKind) -> Self {
+        Self::Stuck { why: why.into(), alert }
+    }
+}
+
+/// A machine that is about to exist, with everything its row needs.
+#[derive(Debug)]
+pub struct Reservation {
+    /// Its id.
+    pub id: MachineId,
+    /// Whose agent it is for.
+    pub agent: AgentId,
+    /// Public half, to be pinned.
+    pub host_key: String,
+    /// Sealed halves.
+    pub keys: MachineKeys,
+    /// To recognise it when it calls home.
+    pub machine_token: TokenHash,
+    /// To recognise it at the model route.
+    pub model_key: TokenHash,
+}
+
+/// A write on the house tables.
+#[derive(Debug)]
+pub enum HouseWrite {
+    /// A machine is about to exist.
+    Reserve(Box<Reservation>),
+    /// It exists and is reached there.
+    Made(MachineId, Option<IpAddr>),
+    /// It was seen to be gone.
+    Gone(MachineId),
+    /// What it said of itself.
+    Hello(MachineId, Hello),
+    /// What its gateway reported.
+    InForce(MachineId, InForce),
+    /// A person is needed.
+    Alert {
+        /// The same trouble has the same key.
+        key: String,
+        /// What it is about.
+        kind: AlertKind,
+        /// The id of what it is about.
+        subject: String,
+        /// A sentence without secrets.
+        message: String,
+    },
+    /// What was wrong is right again.
+    CloseAlerts(Vec<String>),
+    /// Another flow should look.
+    Signal(&'static str, Uuid, &'static str),
+    /// A sweep ended.
+    SweepEnded(Uuid, Value),
+}
+
+/// A write on the tenant's tables.
+#[derive(Debug)]
+pub enum TenantWrite {
+    /// What was seen of an agent.
+    Observe(AgentId, Box<Observation>),
+    /// What happened to it.
+    Say(AgentId, Vec<Happening>),
+    /// An exchange ended.
+    EndExchange(ExchangeId, AgentId, ExchangeState, Option<Sealed>),
+    /// An exchange is forgotten.
+    ForgetExchange(ExchangeId),
+    /// An agent is forgotten.
+    ForgetAgent(AgentId),
+}
+
+impl TenantWrite {
+    /// A proof ended: it stands with the agent and on the timeline.
+    pub(crate) fn proof(agent: AgentId, proof: ProofFacts) -> [Self; 2] {
+        [
+            Self::Observe(agent, Box::new(Observation { proof: Some(proof.clone()), ..Observation::default() })),
+            Self::Say(agent, vec![Happening::Proof { proof }]),
+        ]
+    }
+}
+
+pub(crate) async fn write_house(tx: &mut SystemTx, world: &World, tenant: Option<TenantId>, write: &HouseWrite) -> Result<(), StoreError> {
+    match write {
+        HouseWrite::Reserve(reservation) => {
+            let Some(tenant) = tenant else { return Ok(()) };
+            let machine = NewMachine {
+                id: reservation.id,
+                tenant,
+                agent: reservation.agent,
+                provider: world.machines.provider,
+                isolation: world.provider.isolation(),
+                image: &world.machines.image,
+                host_key: &reservation.host_key,
+                keys: &reservation.keys,
+                machine_token: reservation.machine_token,
+                model_key: reservation.model_key,
+            };
+            store::machines::reserve(tx, &machine).await
+        }
+        HouseWrite::Made(machine, address) => store::machines::made(tx, *machine, *address).await,
+        HouseWrite::Gone(machine) => store::machines::gone(tx, *machine).await,
+        HouseWrite::Hello(machine, hello) => store::machines::report_hello(tx, *machine, hello).await,
+        HouseWrite::InForce(machine, in_force) => store::machines::report_in_force(tx, *machine, in_force).await,
+        HouseWrite::Alert { key, kind, subject, message } => {
+            let id = domain::entropy::mint(world.entropy.as_ref());
+            store::alerts::open(tx, &NewAlert { id, key, kind: *kind, tenant, subject, message }).await
+        }
+        HouseWrite::CloseAlerts(keys) => store::alerts::close(tx, keys).await,
+        HouseWrite::Signal(kind, subject, signal) => store::flows::signal_house(tx, kind, *subject, signal).await,
+        HouseWrite::SweepEnded(sweep, counts) => store::sweeps::end(tx, *sweep, counts).await,
+    }
+}
+
+pub(crate) async fn write_tenant(tx: &mut TenantTx, write: &TenantWrite) -> Result<(), StoreError> {
+    match write {
+        TenantWrite::Observe(agent, saw) => store::agents::observe(tx, *agent, saw).await,
+        TenantWrite::Say(agent, what) => store::timeline::append(tx, *agent, what).await,
+        TenantWrite::EndExchange(exchange, agent, state, answer) => {
+            store::exchanges::end(tx, *exchange, *agent, state, answer.as_ref()).await
+        }
+        TenantWrite::ForgetExchange(exchange) => store::exchanges::delete(tx, *exchange).await,
+        TenantWrite::ForgetAgent(agent) => store::agents::delete(tx, *agent).await,
+    }
+}

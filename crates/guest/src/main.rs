@@ -1,0 +1,2 @@
+//! The berth-guest program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pinned connections to a machine, one request and one answer

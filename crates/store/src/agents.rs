@@ -1,0 +1,157 @@
+//! Agents: what a tenant owns.
+
+use domain::{
+    AgentId,
+    agent::{Agent, ProofFacts, Seen, Wanted},
+    machine::MachineFacts,
+    names::AgentName,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    db::TenantTx,
+    error::{StoreError, json, read},
+};
+
+struct Row {
+    id: Uuid,
+    name: String,
+    wanted: String,
+    seen: Value,
+    machine: Option<Value>,
+    proof: Option<Value>,
+    created_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// One agent of this tenant; another tenant's does not exist here.
+pub async fn by_id(tx: &mut TenantTx, id: AgentId) -> Result<Option<Agent>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, wanted, seen, machine, proof, created_at from agents where id = $1",
+        id.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(agent).transpose()
+}
+
+/// The same, and nobody else changes it until this transaction ends.
+pub async fn lock(tx: &mut TenantTx, id: AgentId) -> Result<Option<Agent>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, wanted, seen, machine, proof, created_at from agents where id = $1 for update",
+        id.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(agent).transpose()
+}
+
+/// A page of this tenant's agents, oldest first: at most `limit` after the one given.
+pub async fn list(tx: &mut TenantTx, after: Option<AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
+    let after = after.map_or(Uuid::nil(), AgentId::uuid);
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, name, wanted, seen, machine, proof, created_at
+         from agents
+         where id > $1
+         order by id
+         limit $2",
+        after,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(agent).collect()
+}
+
+/// The agent whose creation carried this Idempotency-Key.
+pub async fn by_asked_with(tx: &mut TenantTx, key: &str) -> Result<Option<Agent>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, name, wanted, seen, machine, proof, created_at from agents where asked_with = $1",
+        key,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(agent).transpose()
+}
+
+/// Adds an agent. The constraints `agents_name_key` and `agents_asked_with_key` refuse a second one.
+pub async fn insert(
+    tx: &mut TenantTx,
+    id: AgentId,
+    name: &AgentName,
+    seen: &Seen,
+    asked_with: Option<&str>,
+) -> Result<(), StoreError> {
+    let tenant = tx.tenant();
+    sqlx::query!(
+        "insert into agents (tenant_id, id, name, wanted, seen, asked_with) values ($1, $2, $3, 'running', $4, $5)",
+        tenant.uuid(),
+        id.uuid(),
+        name.as_str(),
+        json(seen)?,
+        asked_with,
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.touch(id);
+    Ok(())
+}
+
+/// Writes what the tenant wants.
+pub async fn set_wanted(tx: &mut TenantTx, id: AgentId, wanted: Wanted) -> Result<(), StoreError> {
+    sqlx::query!("update agents set wanted = $2 where id = $1", id.uuid(), wanted.name()).execute(tx.conn()).await?;
+    tx.touch(id);
+    Ok(())
+}
+
+/// What a flow saw; `None` leaves the column as it is.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// The state.
+    pub seen: Option<Seen>,
+    /// The machine.
+    pub machine: Option<MachineFacts>,
+    /// The last proof.
+    pub proof: Option<ProofFacts>,
+}
+
+/// Writes what a flow saw. An agent that is gone is not an error: its flow ends next.
+pub async fn observe(tx: &mut TenantTx, id: AgentId, saw: &Observation) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update agents
+         set seen = coalesce($2, seen), machine = coalesce($3, machine), proof = coalesce($4, proof)
+         where id = $1",
+        id.uuid(),
+        saw.seen.as_ref().map(json).transpose()?,
+        saw.machine.as_ref().map(json).transpose()?,
+        saw.proof.as_ref().map(json).transpose()?,
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.touch(id);
+    Ok(())
+}
+
+/// Forgets an agent and everything below it. Already gone is success.
+pub async fn delete(tx: &mut TenantTx, id: AgentId) -> Result<(), StoreError> {
+    sqlx::query!("delete from agents where id = $1", id.uuid()).execute(tx.conn()).await?;
+    tx.touch(id);
+    Ok(())
+}
+
+fn agent(row: Row) -> Result<Agent, StoreError> {
+    let name = AgentName::parse(&row.name).map_err(|error| StoreError::corrupt("agents", "name", error))?;
+    Ok(Agent {
+        id: AgentId::from_uuid(row.id),
+        name,
+        wanted: read("agents", "wanted", Value::String(row.wanted))?,
+        seen: read("agents", "seen", row.seen)?,
+        machine: row.machine.map(|value| read("agents", "machine", value)).transpose()?,
+        proof: row.proof.map(|value| read("agents", "proof", value)).transpose()?,
+        created_at: row.created_at,
+    })
+}

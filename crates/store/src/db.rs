@@ -1,0 +1,275 @@
+//! The two transactions, and the refusal to start with a login that row security does not bind.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::{AgentId, TenantId};
+use sqlx::{
+    Database, Executor as _, PgConnection, PgPool, Postgres, SqlSafeStr as _,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use sqlx_core::transaction::TransactionManager as _;
+
+use crate::{
+    error::StoreError,
+    signals::{AgentWatch, Notes, Signals},
+};
+
+type Manager = <Postgres as Database>::TransactionManager;
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// `postgres://berth_login…`: the login without rights of its own.
+    pub url: String,
+    /// Most connections of this process.
+    pub connections_max: u32,
+}
+
+/// Why Berth does not start on this database.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The URL is none.
+    #[error("DATABASE_URL is not a postgres:// address")]
+    Url,
+    /// It cannot be reached.
+    #[error("the database cannot be reached; is it running, and is DATABASE_URL right?")]
+    Unreachable(#[source] StoreError),
+    /// Row security would not bind this login.
+    #[error(
+        "refusing to start: the database role {role} is {what}, so row security would not hold; \
+         connect as berth_login (scripts/bootstrap-db makes it)"
+    )]
+    Unbound {
+        /// Which role.
+        role: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// The database. Cheap to clone; the pool never leaves this crate.
+#[derive(Clone)]
+pub struct Db {
+    pool: PgPool,
+    signals: Signals,
+}
+
+/// A transaction that sees and touches one tenant's rows.
+pub struct TenantTx {
+    tx: Tx,
+    tenant: TenantId,
+}
+
+/// A transaction on the house tables: nothing of a tenant's.
+pub struct SystemTx {
+    tx: Tx,
+}
+
+struct Tx {
+    connection: PoolConnection<Postgres>,
+    open: bool,
+    notes: Notes,
+    signals: Signals,
+}
+
+impl Db {
+    /// Connects and checks that row security binds what connects.
+    ///
+    /// # Errors
+    /// [`StartError`], a sentence for the operator.
+    pub async fn connect(options: &DbOptions) -> Result<Self, StartError> {
+        let connect: PgConnectOptions = options.url.parse().map_err(|_| StartError::Url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max)
+            .acquire_timeout(Duration::from_secs(5))
+            .max_lifetime(Duration::from_mins(30))
+            .test_before_acquire(false) // a ping costs every request a round trip; a dead connection is one clear 503
+            .connect_with(connect)
+            .await
+            .map_err(|error| StartError::Unreachable(error.into()))?;
+        let db = Self { pool, signals: Signals::new() };
+        db.refuse_unbound_roles().await?;
+        Ok(db)
+    }
+
+    /// Begins a transaction of one tenant, in one round trip.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        let tx = self.begin(format!("begin; {}", enter_tenant(tenant))).await?;
+        Ok(TenantTx { tx, tenant })
+    }
+
+    /// The same for reading only; drop it instead of committing.
+    pub async fn tenant_read(&self, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        let tx = self.begin(format!("begin read only; {}", enter_tenant(tenant))).await?;
+        Ok(TenantTx { tx, tenant })
+    }
+
+    /// Begins a transaction on the house tables, in one round trip.
+    pub async fn system(&self) -> Result<SystemTx, StoreError> {
+        let tx = self.begin(format!("begin; set local role berth_system; {LIMITS}")).await?;
+        Ok(SystemTx { tx })
+    }
+
+    /// Returns when a commit of this process left work for a flow.
+    pub async fn work(&self) {
+        self.signals.work().await;
+    }
+
+    /// Wakes after commits of this process that touched the agent.
+    #[must_use]
+    pub fn watch_agent(&self, agent: AgentId) -> AgentWatch {
+        self.signals.watch(agent)
+    }
+
+    /// Whether the database answers, for `/ready`.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let mut tx = self.system().await?;
+        now(&mut tx).await.map(|_| ())
+    }
+
+    /// Ends all connections, for a calm stop.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn begin(&self, statement: String) -> Result<Tx, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        // The text is made of constants and a parsed uuid (see `enter_tenant`).
+        let statement = sqlx::AssertSqlSafe(statement).into_sql_str();
+        if let Err(error) = Manager::begin(&mut connection, Some(statement)).await {
+            // Half of it may have run: such a connection would fail for whoever gets it next.
+            connection.close_on_drop();
+            return Err(error.into());
+        }
+        Ok(Tx { connection, open: true, notes: Notes::default(), signals: self.signals.clone() })
+    }
+
+    async fn refuse_unbound_roles(&self) -> Result<(), StartError> {
+        let unreachable = |error: sqlx::Error| StartError::Unreachable(error.into());
+        let rows = sqlx::query!(
+            r#"select rolname as "role!", rolsuper as "superuser!", rolbypassrls as "bypass!", rolinherit as "inherit!",
+                      rolname = session_user as "login!",
+                      exists (select from pg_class c
+                              where c.relowner = pg_roles.oid
+                                and c.relnamespace = 'public'::regnamespace) as "owns!"
+               from pg_roles
+               where rolname = session_user or rolname in ('berth_tenant', 'berth_system')"#
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(unreachable)?;
+        for row in rows {
+            let what = match () {
+                () if row.superuser => "a superuser",
+                () if row.bypass => "allowed to bypass row security",
+                () if row.owns => "the owner of tables",
+                () if row.login && row.inherit => "one that inherits rights (it must be NOINHERIT)",
+                () => continue,
+            };
+            return Err(StartError::Unbound { role: row.role, what });
+        }
+        Ok(())
+    }
+}
+
+/// A statement that waits longer is a fault; a transaction that idles holds rows from everybody.
+const LIMITS: &str = "set local statement_timeout = '10s'; set local idle_in_transaction_session_timeout = '15s'";
+
+fn enter_tenant(tenant: TenantId) -> String {
+    // A uuid prints as hexadecimal digits and dashes only.
+    format!("set local role berth_tenant; set local berth.tenant_id = '{}'; {LIMITS}", tenant.uuid())
+}
+
+impl TenantTx {
+    /// Whose rows these are.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Makes it so, then wakes who waits for it.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx.connection
+    }
+
+    pub(crate) fn touch(&mut self, agent: AgentId) {
+        if !self.tx.notes.touched.contains(&agent) {
+            self.tx.notes.touched.push(agent);
+        }
+    }
+
+    /// Steps over to the house tables within the same transaction; [`Self::leave_house`] steps back.
+    pub(crate) async fn enter_house(&mut self) -> Result<&mut PgConnection, StoreError> {
+        self.tx.connection.execute("set local role berth_system").await?;
+        Ok(&mut self.tx.connection)
+    }
+
+    pub(crate) async fn leave_house(&mut self) -> Result<(), StoreError> {
+        self.tx.connection.execute("set local role berth_tenant").await?;
+        Ok(())
+    }
+
+    pub(crate) const fn note_work(&mut self) {
+        self.tx.notes.work = true;
+    }
+}
+
+impl SystemTx {
+    /// Makes it so, then wakes who waits for it.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await
+    }
+
+    /// Goes on as a tenant's transaction: what was written so far commits together with what follows.
+    pub async fn into_tenant(mut self, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        let statement = sqlx::AssertSqlSafe(enter_tenant(tenant));
+        sqlx::raw_sql(statement).execute(&mut *self.tx.connection).await?;
+        Ok(TenantTx { tx: self.tx, tenant })
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx.connection
+    }
+
+    pub(crate) const fn note_work(&mut self) {
+        self.tx.notes.work = true;
+    }
+}
+
+/// The database's clock, through the one function that tests can move.
+pub async fn now(tx: &mut SystemTx) -> Result<DateTime<Utc>, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select berth.now() as "now!""#).fetch_one(tx.conn()).await?)
+}
+
+/// The same within a tenant's transaction.
+pub async fn tenant_now(tx: &mut TenantTx) -> Result<DateTime<Utc>, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select berth.now() as "now!""#).fetch_one(tx.conn()).await?)
+}
+
+impl Tx {
+    async fn commit(mut self) -> Result<(), StoreError> {
+        // From here on the outcome is the server's; a broken commit must not hand the connection on.
+        self.open = false;
+        if let Err(error) = Manager::commit(&mut self.connection).await {
+            self.connection.close_on_drop();
+            return Err(error.into());
+        }
+        self.signals.tell(&self.notes);
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.open {
+            // Queued here, sent when the pool takes the connection back: off the caller's path.
+            Manager::start_rollback(&mut self.connection);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The database: the only crate that speaks SQL.
+//!
+//! Start with [`Db`]: there is no way to a connection but its two transactions.
+//! [`TenantTx`] sees and touches the rows of one tenant; [`SystemTx`] reaches the
+//! house tables and nothing of a tenant's. Then one module a noun, with plain
+//! functions over a transaction.
+//!
+//! Invariants: row security holds in every statement, because the login that
+//! connects owns nothing and each transaction enters a role that row security
+//! binds; no transaction outlives a network call; this crate cannot open a
+//! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
+
+pub mod agents;
+pub mod alerts;
+mod db;
+mod error;
+pub mod exchanges;
+pub mod flows;
+pub mod house;
+pub mod machines;
+mod migrate;
+pub mod people;
+pub mod proofs;
+mod signals;
+pub mod sweeps;
+pub mod timeline;
+
+pub use db::{Db, DbOptions, StartError, SystemTx, TenantTx};
+pub use error::StoreError;
+pub use migrate::{MIGRATOR, MigrateError, migrate};
+pub use signals::AgentWatch;

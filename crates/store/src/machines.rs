@@ -1,0 +1,310 @@
+//! Machines and the keys that Berth made for them.
+
+use domain::{
+    AgentId, MachineId, TenantId,
+    machine::Isolation,
+    protocol::{Hello, InForce},
+};
+use serde_json::Value;
+use uuid::Uuid;
+use vault::{Sealed, TokenHash};
+
+use crate::{
+    db::SystemTx,
+    error::{StoreError, json, read},
+    house::{id, sealed},
+};
+
+/// The sealed halves of a machine's row, each bound to its own column.
+#[derive(Debug, Clone)]
+pub struct MachineKeys {
+    /// OpenSSH private host key.
+    pub host_key: Sealed,
+    /// Seals secrets at rest on the machine.
+    pub machine_key: Sealed,
+    /// The machine calling home.
+    pub machine_token: Sealed,
+    /// The gateway's token.
+    pub gateway_token: Sealed,
+    /// The model route's virtual key.
+    pub model_key: Sealed,
+}
+
+/// A machine that is about to exist.
+#[derive(Debug)]
+pub struct NewMachine<'a> {
+    /// Its id, from which its name at the provider is made.
+    pub id: MachineId,
+    /// Whose agent it is for.
+    pub tenant: TenantId,
+    /// Which agent it is for.
+    pub agent: AgentId,
+    /// `incus`.
+    pub provider: &'a str,
+    /// What keeps it from others.
+    pub isolation: Isolation,
+    /// Image alias at the provider.
+    pub image: &'a str,
+    /// `ssh-ed25519 …`: what the machine must show.
+    pub host_key: &'a str,
+    /// The sealed halves.
+    pub keys: &'a MachineKeys,
+    /// To recognise it when it calls home.
+    pub machine_token: TokenHash,
+    /// To recognise it at the model route.
+    pub model_key: TokenHash,
+}
+
+/// A machine as stored.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Which.
+    pub id: MachineId,
+    /// Whose; none for a spare.
+    pub tenant: Option<TenantId>,
+    /// Whose; none for a spare.
+    pub agent: Option<AgentId>,
+    /// What keeps it from others.
+    pub isolation: Isolation,
+    /// Image alias at the provider.
+    pub image: String,
+    /// `reserved`, `made`, `gone`.
+    pub state: String,
+    /// Where its sshd listens, once known.
+    pub address: Option<std::net::IpAddr>,
+    /// What it must show.
+    pub host_key: String,
+    /// The sealed halves.
+    pub keys: MachineKeys,
+    /// Of the configuration sent last.
+    pub fence: u64,
+    /// Digest of the configuration wanted at that fence.
+    pub digest: Option<String>,
+    /// What the gateway reported last.
+    pub in_force: Option<InForce>,
+    /// When its row was made.
+    pub created_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// Reserves a machine. The index `machines_of_agent` refuses a second living one for an agent.
+pub async fn reserve(tx: &mut SystemTx, machine: &NewMachine<'_>) -> Result<(), StoreError> {
+    let NewMachine { keys, .. } = machine;
+    sqlx::query!(
+        "insert into machines (id, tenant_id, agent_id, provider, isolation, image, state, host_key, host_key_sealed,
+                               machine_key_sealed, machine_token_sealed, machine_token_hash, gateway_token_sealed,
+                               model_key_sealed, model_key_hash)
+         values ($1, $2, $3, $4, $5, $6, 'reserved', $7, $8, $9, $10, $11, $12, $13, $14)",
+        machine.id.uuid(),
+        machine.tenant.uuid(),
+        machine.agent.uuid(),
+        machine.provider,
+        isolation_word(machine.isolation),
+        machine.image,
+        machine.host_key,
+        keys.host_key.to_bytes(),
+        keys.machine_key.to_bytes(),
+        keys.machine_token.to_bytes(),
+        &machine.machine_token.bytes()[..],
+        keys.gateway_token.to_bytes(),
+        keys.model_key.to_bytes(),
+        &machine.model_key.bytes()[..],
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A living machine; one that is gone has no keys any more and is `None`.
+pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machine>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+                machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
+                in_force, created_at
+         from machines where id = $1 and gone_at is null",
+        machine.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(read_row).transpose()
+}
+
+/// The living machine of an agent.
+pub async fn of_agent(tx: &mut SystemTx, agent: AgentId) -> Result<Option<Machine>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+                machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
+                in_force, created_at
+         from machines where agent_id = $1 and gone_at is null",
+        agent.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(read_row).transpose()
+}
+
+/// Every machine that is not gone.
+pub async fn living(tx: &mut SystemTx) -> Result<Vec<Machine>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+                machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
+                in_force, created_at
+         from machines where gone_at is null order by id",
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(read_row).collect()
+}
+
+/// The machine was made and has this address.
+pub async fn made(tx: &mut SystemTx, machine: MachineId, address: Option<std::net::IpAddr>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update machines set state = 'made', address = coalesce($2, address) where id = $1 and state <> 'gone'",
+        machine.uuid(),
+        address.map(|address| address.to_string()),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The machine was seen to be gone: its keys are destroyed with it, its row stays as a tombstone.
+pub async fn gone(tx: &mut SystemTx, machine: MachineId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update machines
+         set state = 'gone', gone_at = berth.now(), host_key_sealed = '', machine_key_sealed = '',
+             machine_token_sealed = '', gateway_token_sealed = '', model_key_sealed = ''
+         where id = $1 and state <> 'gone'",
+        machine.uuid(),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Fixes what is wanted before it is sent: a changed digest takes the next fence, the same one keeps it.
+pub async fn want(tx: &mut SystemTx, machine: MachineId, digest: &str) -> Result<u64, StoreError> {
+    let fence = sqlx::query_scalar!(
+        "update machines
+         set fence = case when digest is distinct from $2 then fence + 1 else fence end, digest = $2
+         where id = $1
+         returning fence",
+        machine.uuid(),
+        digest,
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(u64::try_from(fence).unwrap_or_default())
+}
+
+/// What the gateway reported after an apply.
+pub async fn report_in_force(tx: &mut SystemTx, machine: MachineId, in_force: &InForce) -> Result<(), StoreError> {
+    sqlx::query!("update machines set in_force = $2 where id = $1", machine.uuid(), json(in_force)?)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// What the machine said of itself.
+pub async fn report_hello(tx: &mut SystemTx, machine: MachineId, hello: &Hello) -> Result<(), StoreError> {
+    sqlx::query!("update machines set guest = $2 where id = $1", machine.uuid(), json(hello)?)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Who calls, recognised by a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineCaller {
+    /// Which machine.
+    pub machine: MachineId,
+    /// Whose agent lives on it.
+    pub agent: Option<AgentId>,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+}
+
+/// The living machine with this token for calling home.
+pub async fn by_machine_token(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<MachineCaller>, StoreError> {
+    let row = sqlx::query!(
+        "select id, agent_id, tenant_id from machines where machine_token_hash = $1 and gone_at is null",
+        &hash.bytes()[..],
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| MachineCaller {
+        machine: MachineId::from_uuid(row.id),
+        agent: id(row.agent_id),
+        tenant: id(row.tenant_id),
+    }))
+}
+
+/// The living machine with this virtual key for the model route.
+pub async fn by_model_key(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<MachineCaller>, StoreError> {
+    let row = sqlx::query!(
+        "select id, agent_id, tenant_id from machines where model_key_hash = $1 and gone_at is null",
+        &hash.bytes()[..],
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| MachineCaller {
+        machine: MachineId::from_uuid(row.id),
+        agent: id(row.agent_id),
+        tenant: id(row.tenant_id),
+    }))
+}
+
+struct Row {
+    id: Uuid,
+    tenant_id: Option<Uuid>,
+    agent_id: Option<Uuid>,
+    isolation: String,
+    image: String,
+    state: String,
+    address: Option<String>,
+    host_key: String,
+    host_key_sealed: Vec<u8>,
+    machine_key_sealed: Vec<u8>,
+    machine_token_sealed: Vec<u8>,
+    gateway_token_sealed: Vec<u8>,
+    model_key_sealed: Vec<u8>,
+    fence: i64,
+    digest: Option<String>,
+    in_force: Option<Value>,
+    created_at: chrono::DateTime<chrono::Utc>,
+}
+
+fn read_row(row: Row) -> Result<Machine, StoreError> {
+    let open = |column, bytes: &[u8]| sealed("machines", column, bytes);
+    let address = row.address.as_deref().map(str::parse).transpose();
+    Ok(Machine {
+        id: MachineId::from_uuid(row.id),
+        tenant: id(row.tenant_id),
+        agent: id(row.agent_id),
+        isolation: read("machines", "isolation", Value::String(row.isolation))?,
+        image: row.image,
+        state: row.state,
+        address: address.map_err(|error: std::net::AddrParseError| StoreError::corrupt("machines", "address", error))?,
+        host_key: row.host_key,
+        keys: MachineKeys {
+            host_key: open("host_key_sealed", &row.host_key_sealed)?,
+            machine_key: open("machine_key_sealed", &row.machine_key_sealed)?,
+            machine_token: open("machine_token_sealed", &row.machine_token_sealed)?,
+            gateway_token: open("gateway_token_sealed", &row.gateway_token_sealed)?,
+            model_key: open("model_key_sealed", &row.model_key_sealed)?,
+        },
+        fence: u64::try_from(row.fence).unwrap_or_default(),
+        digest: row.digest,
+        in_force: row.in_force.map(|value| read("machines", "in_force", value)).transpose()?,
+        created_at: row.created_at,
+    })
+}
+
+const fn isolation_word(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::VirtualMachine => "virtual_machine",
+        Isolation::Container => "container",
+    }
+}

@@ -1,0 +1,1 @@
+//! Development only: worlds, harnesses, fakes' ledgers

@@ -1,0 +1,1 @@
+//! Requests in: routes, pages, JSON, events
