@@ -1,2 +1,7 @@
-//! The berth program.
-fn main() {}
+//! The `berth` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::cli::main()
+}

@@ -1,1 +1,16 @@
-//! Development only: worlds, harnesses, fakes' ledgers
+//! Development only: databases, worlds and simulated guests for tests.
+//!
+//! [`Database`] is a real Postgres database of one test, with the real roles and
+//! migrations. [`World`] stands on one: two tenants, alice and mallory, the real
+//! runner, and in place of machines a provider and a guest in memory, each with a
+//! ledger.
+
+mod database;
+mod entropy;
+mod guest;
+mod world;
+
+pub use database::Database;
+pub use entropy::Seeded;
+pub use guest::{SimGuests, SimMood};
+pub use world::{Person, World};

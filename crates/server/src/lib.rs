@@ -1,0 +1,12 @@
+//! Configuration and wiring: everything is made here and handed down.
+//!
+//! Start with [`config::Config`] (what an operator may set), [`cli`] (what can be
+//! run) and [`run`] (which parts of Berth run in this process).
+
+pub mod cli;
+pub mod config;
+mod entropy;
+mod house;
+pub mod run;
+mod settings;
+mod telemetry;

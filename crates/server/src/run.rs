@@ -1,0 +1,138 @@
+//! Which parts of Berth run in this process, and how it ends.
+
+use std::{io::Write as _, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clients::{
+    incus::{Incus, Settings},
+    provider::Provider as _,
+};
+use domain::Entropy;
+use flows::{Machines, World};
+use ssh::Russh;
+use store::{Db, DbOptions};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use web::{Dice, Door, Limits, Site, Web};
+
+use crate::{config::Config, entropy::System, house};
+
+/// The parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// Serve and work: the default for small installations.
+    All,
+    /// Answer requests only.
+    Serve,
+    /// Run flows only.
+    Work,
+}
+
+/// Runs until a signal; what is under way is given time to end.
+///
+/// # Errors
+/// Whatever keeps Berth from starting, as a sentence.
+pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
+    if let (Parts::All, Some(url)) = (parts, &config.database.migrator_url) {
+        store::migrate(url).await?;
+    }
+    let entropy: Arc<dyn Entropy> = Arc::new(System);
+    let options = DbOptions { url: config.database.url.to_string(), connections_max: config.database.connections_max };
+    let db = Db::connect(&options).await?;
+    let ring = Arc::new(config.ring);
+    let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let working = parts != Parts::Serve;
+    if working {
+        let settings = Settings {
+            socket: config.machines.socket,
+            network: config.machines.network,
+            pool: config.machines.pool,
+            installation,
+        };
+        let provider = Incus::new(settings);
+        match provider.survey().await {
+            Ok(survey) => tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines"),
+            // Not fatal: agents that run go on running, and flows say what is missing.
+            Err(error) => tracing::error!(error = %error, "machines cannot be made now"),
+        }
+        let world = World {
+            db: db.clone(),
+            ring: Arc::clone(&ring),
+            entropy: Arc::clone(&entropy),
+            provider: Arc::new(provider),
+            reach: Arc::new(Russh::new(installation, Arc::clone(&entropy))),
+            authority: Arc::new(authority),
+            installation,
+            machines: Arc::new(Machines {
+                provider: "incus",
+                image: config.machines.image,
+                limits: config.machines.limits,
+                home: config.machines.home,
+                ssh_port: 22,
+            }),
+        };
+        tasks.spawn(flows::run(world, config.runner, stop.clone()));
+    }
+    if parts != Parts::Work {
+        let ready: web::Ready = Arc::new(|| Box::pin(async { Ok(()) }));
+        let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready);
+        let state = Web {
+            db: db.clone(),
+            ring,
+            dice: Dice(Arc::clone(&entropy)),
+            site: Arc::new(site),
+            closing: stop.clone(),
+        };
+        let people = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}: is another Berth running?", config.listen))?;
+        tasks.spawn(web::serve(people, web::router(state.clone(), Door::Public), Limits::default(), stop.clone()));
+        if let Some(address) = config.machine_listen {
+            let machines = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen for machines on {address}: is that an address of this host?"))?;
+            tasks.spawn(web::serve(machines, web::router(state, Door::Machines), Limits::default(), stop.clone()));
+        }
+        greet(&db, entropy.as_ref(), &config.public_url).await?;
+    }
+    tasks.close();
+    until_signal().await?;
+    tracing::info!("stopping: what is under way ends first");
+    stop.cancel();
+    if tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.is_err() {
+        tracing::warn!("some steps did not end in time; they run again after the next start");
+    }
+    db.close().await;
+    Ok(())
+}
+
+/// Says where Berth is, and how to become its first operator while there is none.
+async fn greet(db: &Db, entropy: &dyn Entropy, url: &url::Url) -> anyhow::Result<()> {
+    let mut tx = db.system().await?;
+    let link = app::people::setup_link(&mut tx, entropy).await?;
+    tx.commit().await?;
+    let url = url.as_str().trim_end_matches('/');
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Berth is at {url}")?;
+    if let Some(link) = link {
+        writeln!(out, "Set it up once, within an hour: {url}/setup?link={}", link.expose())?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+async fn until_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Every setting once: name, meaning, default. `.env.example` is made from this table and a test compares.
+
+use std::{collections::HashMap, fmt::Write as _, fs, path::Path};
+
+use zeroize::Zeroizing;
+
+/// One setting. Each can also be given as `NAME_FILE`, the path of a file that holds it.
+pub(crate) struct Setting {
+    /// The environment's name for it.
+    pub(crate) name: &'static str,
+    /// Whether its value may be printed.
+    pub(crate) secret: bool,
+    /// What it is when it is not set; `None` where there is no default.
+    pub(crate) default: Option<&'static str>,
+    /// A value to show; empty for secrets.
+    pub(crate) example: &'static str,
+    /// What it is for, in sentences.
+    pub(crate) meaning: &'static str,
+}
+
+const fn plain(name: &'static str, default: Option<&'static str>, example: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, secret: false, default, example, meaning }
+}
+
+const fn secret(name: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, secret: true, default: None, example: "", meaning }
+}
+
+/// All of them, in the order of `.env.example`.
+pub(crate) const SETTINGS: &[Setting] = &[
+    secret(
+        "DATABASE_URL",
+        "Postgres, as the role berth_login: postgres://berth_login:…@host/berth. A superuser, an owner of tables or a role that bypasses row security is refused.",
+    ),
+    secret(
+        "BERTH_DATABASE_MIGRATOR_URL",
+        "Postgres, as the owner of the tables. Only `berth migrate` needs it; `berth all` migrates first when it is set.",
+    ),
+    plain("BERTH_DATABASE_CONNECTIONS", Some("12"), "12", "Most connections of one process."),
+    secret(
+        "CREDENTIAL_ENCRYPTION_KEY",
+        "Seals every secret in the database: 32 random bytes in base64 (`openssl rand -base64 32`). Several, separated by commas, while rotating: the first one seals, all of them open. Losing it loses the secrets.",
+    ),
+    plain("BERTH_PUBLIC_URL", Some("http://127.0.0.1:8080"), "https://berth.example.org", "Where people reach Berth. Plain http is accepted on a loopback address only."),
+    plain("BERTH_LISTEN", Some("127.0.0.1:8080"), "127.0.0.1:8080", "Where Berth listens for people, behind your TLS proxy."),
+    plain("BERTH_MACHINE_LISTEN", None, "10.77.0.1:8081", "Where Berth listens for machines only, reachable from them: in development the host's address on the machines' bridge. Not set: machines use the public address."),
+    plain("BERTH_MACHINE_HOME", None, "http://10.77.0.1:8081", "How machines reach Berth. Default: http:// and BERTH_MACHINE_LISTEN, or BERTH_PUBLIC_URL."),
+    secret("CRON_SECRET", "Bearer of the cron routes. Not set: they answer 503. At least 16 characters."),
+    plain("BERTH_INCUS_SOCKET", Some("/var/lib/incus/unix.socket"), "/var/lib/incus/unix.socket", "Unix socket of Incus or LXD, where machines come from."),
+    plain("BERTH_INCUS_NETWORK", Some("berthbr0"), "berthbr0", "Managed bridge of the machines."),
+    plain("BERTH_INCUS_POOL", Some("berth"), "berth", "Storage pool of the machines."),
+    plain("BERTH_MACHINE_IMAGE", None, "berth-machine-2026.9.6-0123456789ab", "Alias of the machine image; scripts/build-image prints it."),
+    plain("BERTH_MACHINE_CPUS", Some("2"), "2", "Processors of a machine."),
+    plain("BERTH_MACHINE_MEMORY_MIB", Some("4096"), "4096", "Memory of a machine, in MiB. OpenClaw holds about 1 GiB when idle."),
+    plain("BERTH_MACHINE_DISK_MIB", Some("10240"), "10240", "Disk of a machine, in MiB, where the storage pool can hold to it."),
+    plain("BERTH_STEPS_MAX", Some("16"), "16", "Flow steps that one process runs at once."),
+    plain("BERTH_LEASE_SECONDS", Some("15"), "15", "After this many seconds another process takes over the work of one that died."),
+    plain("BERTH_SECURITY_CONTACT", None, "mailto:security@example.org", "Where to report a vulnerability, for security.txt."),
+    plain("BERTH_LOG", Some("info"), "info", "What is logged: error, warn, info, debug, or a filter such as info,flows=debug."),
+    plain("BERTH_LOG_FORMAT", Some("text"), "json", "text for people, json for machines."),
+    plain("BERTH_CRASH_AT", None, "", "For tests: dies there, as kill -9 would: STEP:claimed, STEP:done or STEP:settled."),
+];
+
+/// Values of settings, from the environment and from the development configuration of a checkout.
+pub(crate) struct Values(HashMap<String, Zeroizing<String>>);
+
+/// A setting that cannot be used. It never repeats a secret's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSetting {
+    /// Which.
+    pub name: String,
+    /// What is wrong and what to do.
+    pub why: String,
+}
+
+impl std::fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name, self.why)
+    }
+}
+
+impl std::error::Error for BadSetting {}
+
+pub(crate) fn bad(name: &str, why: impl Into<String>) -> BadSetting {
+    BadSetting { name: name.to_owned(), why: why.into() }
+}
+
+impl Values {
+    /// The process's environment; what it does not say is taken from `.berth/env` of the working directory, if that exists.
+    pub(crate) fn of_process() -> Result<Self, BadSetting> {
+        let mut values = HashMap::new();
+        let development = Path::new(".berth/env");
+        if development.is_file() {
+            let entries = dotenvy::from_path_iter(development).map_err(|_| bad(".berth/env", "cannot be read"))?;
+            for entry in entries {
+                let (name, value) = entry.map_err(|_| bad(".berth/env", "holds a line that is no NAME=value"))?;
+                values.insert(name, Zeroizing::new(value));
+            }
+        }
+        let names = SETTINGS.iter().flat_map(|s| [s.name.to_owned(), format!("{}_FILE", s.name)]);
+        for name in names {
+            #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+            if let Ok(value) = std::env::var(&name) {
+                let twin = name.strip_suffix("_FILE").map_or_else(|| format!("{name}_FILE"), str::to_owned);
+                values.remove(&twin); // the process's word replaces the checkout's, in either form
+                values.insert(name, Zeroizing::new(value));
+            }
+        }
+        Ok(Self(values))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(n, v)| ((*n).to_owned(), Zeroizing::new((*v).to_owned()))).collect())
+    }
+
+    /// A setting's value or its default. Empty is not set.
+    pub(crate) fn get(&self, name: &'static str) -> Result<Option<Zeroizing<String>>, BadSetting> {
+        let setting = SETTINGS.iter().find(|s| s.name == name).ok_or_else(|| bad(name, "is not in the table of settings"))?;
+        let direct = self.0.get(name).filter(|value| !value.is_empty());
+        let file = self.0.get(&format!("{name}_FILE")).filter(|path| !path.is_empty());
+        match (direct, file) {
+            (Some(_), Some(_)) => Err(bad(name, format!("and {name}_FILE are both set; give one"))),
+            (Some(value), None) => Ok(Some(value.clone())),
+            (None, Some(path)) => {
+                let text = fs::read_to_string(path.as_str()).map_err(|error| bad(name, format!("cannot be read from its file: {error}")))?;
+                Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+            }
+            (None, None) => Ok(setting.default.map(|value| Zeroizing::new(value.to_owned()))),
+        }
+    }
+
+    /// A setting that has to be there.
+    pub(crate) fn need(&self, name: &'static str) -> Result<Zeroizing<String>, BadSetting> {
+        self.get(name)?.ok_or_else(|| bad(name, "is not set; .env.example says what it is"))
+    }
+
+    /// A setting read as something.
+    pub(crate) fn parse<T: std::str::FromStr>(&self, name: &'static str, what: &str) -> Result<Option<T>, BadSetting> {
+        self.get(name)?.map(|text| text.trim().parse().map_err(|_| bad(name, format!("must be {what}")))).transpose()
+    }
+
+    /// A whole number within bounds. The table gives every number a default.
+    pub(crate) fn number(&self, name: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Result<u64, BadSetting> {
+        let what = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        let number: u64 = self.parse(name, &what)?.ok_or_else(|| bad(name, "is not set"))?;
+        if bounds.contains(&number) { Ok(number) } else { Err(bad(name, format!("must be {what}"))) }
+    }
+}
+
+/// `.env.example`.
+pub(crate) fn example() -> String {
+    let mut text = String::from(
+        "# Every setting of Berth. Made by `berth config example`; a test compares.\n\
+         # Each can also be given as NAME_FILE: the path of a file that holds the value.\n",
+    );
+    for setting in SETTINGS {
+        text.push('\n');
+        for line in wrapped(setting.meaning) {
+            writeln!(text, "# {line}").ok();
+        }
+        match (setting.secret, setting.default) {
+            (true, _) => writeln!(text, "{}=", setting.name).ok(),
+            (false, Some(default)) => writeln!(text, "#{}={default}", setting.name).ok(),
+            (false, None) => writeln!(text, "#{}={}", setting.name, setting.example).ok(),
+        };
+    }
+    text
+}
+
+/// What is in force, secrets as "set" only.
+pub(crate) fn effective(values: &Values) -> String {
+    let mut text = String::new();
+    for setting in SETTINGS {
+        let shown = match values.get(setting.name) {
+            Err(error) => format!("! {error}"),
+            Ok(None) => "(not set)".to_owned(),
+            Ok(Some(_)) if setting.secret => "(set)".to_owned(),
+            Ok(Some(value)) => value.to_string(),
+        };
+        writeln!(text, "{:<28} {shown}", setting.name).ok();
+    }
+    text
+}
+
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= 98 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,128 @@
+//! Guests in memory that keep what the real one keeps: fence, digest, readiness.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use domain::{
+    MachineId, openclaw,
+    protocol::{Answer, Ask, Gateway, Hello, InForce, LogLine, Outcome, Refusal, Reply, Request, SecretText, Status, VERSION},
+};
+use ssh::fake::FakeReach;
+
+/// How the simulated guests behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SimMood {
+    /// As they should.
+    Well,
+    /// The gateway never gets ready.
+    NeverReady,
+    /// Turns are answered with something else.
+    Babbling,
+    /// The gateway refuses every configuration.
+    Picky,
+    /// The gateway keeps another configuration than it was sent.
+    Forgetful,
+}
+
+#[derive(Default)]
+struct Sim {
+    fence: u64,
+    digest: Option<String>,
+    applies: u32,
+}
+
+struct State {
+    mood: SimMood,
+    guests: HashMap<MachineId, Sim>,
+}
+
+/// All simulated guests. Clones share one state.
+#[derive(Clone)]
+pub struct SimGuests(Arc<Mutex<State>>);
+
+impl Default for SimGuests {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { mood: SimMood::Well, guests: HashMap::new() })))
+    }
+}
+
+impl SimGuests {
+    /// From now on all behave like this.
+    pub fn set_mood(&self, mood: SimMood) {
+        self.state().mood = mood;
+    }
+
+    /// How many different configurations a machine took up.
+    #[must_use]
+    pub fn configurations(&self, machine: MachineId) -> u32 {
+        self.state().guests.get(&machine).map_or(0, |sim| sim.applies)
+    }
+
+    /// A reach whose machines are these.
+    #[must_use]
+    pub fn reach(&self) -> FakeReach {
+        let guests = self.clone();
+        FakeReach::new(move |machine, request| guests.answer(machine, request))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, machine: MachineId, request: &Request) -> Answer {
+        let mut state = self.state();
+        let mood = state.mood;
+        let sim = state.guests.entry(machine).or_default();
+        let outcome = match reply(mood, machine, sim, &request.ask) {
+            Ok(reply) => Outcome::Done(reply),
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        Answer { version: VERSION, outcome }
+    }
+}
+
+fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<Reply, Refusal> {
+    let gateway = if mood == SimMood::NeverReady { Gateway::Starting } else { Gateway::Ready };
+    match ask {
+        Ask::Hello => Ok(Reply::Hello(Hello {
+            machine,
+            boot: "boot".into(),
+            image: "sim".into(),
+            guest: "sim".into(),
+            openclaw: "sim".into(),
+            gateway,
+            fence: sim.fence,
+        })),
+        Ask::Status => Ok(Reply::Status(Status {
+            boot: "boot".into(),
+            gateway,
+            in_force: None,
+            memory_bytes: None,
+            disk_free_bytes: None,
+        })),
+        Ask::Apply { .. } if mood == SimMood::Picky => Err(Refusal::Invalid { why: "gateway.mode is missing".into() }),
+        Ask::Apply { fence, document, .. } => apply(mood, sim, *fence, document),
+        Ask::Turn { .. } if mood == SimMood::Babbling => Ok(Reply::Turn { text: SecretText::new("moo".into()), latency_ms: 3 }),
+        Ask::Turn { text, .. } => Ok(Reply::Turn { text: SecretText::new(format!("you said: {}", text.expose())), latency_ms: 3 }),
+        Ask::Logs { .. } => Ok(Reply::Logs {
+            lines: vec![LogLine { at: chrono::DateTime::UNIX_EPOCH, unit: "openclaw".into(), text: "ready".into() }],
+        }),
+        Ask::Start | Ask::Stop | Ask::Restart | Ask::Wipe => Ok(Reply::Ok),
+    }
+}
+
+fn apply(mood: SimMood, sim: &mut Sim, fence: u64, document: &serde_json::Value) -> Result<Reply, Refusal> {
+    if fence < sim.fence {
+        return Err(Refusal::Fenced { fence, applied: sim.fence });
+    }
+    let digest = vault::digest(openclaw::canonical(document).as_bytes()).to_string();
+    if sim.digest.as_ref() != Some(&digest) {
+        sim.applies += 1;
+    }
+    sim.fence = fence;
+    sim.digest = Some(digest.clone());
+    let digest = if mood == SimMood::Forgetful { "other".to_owned() } else { digest };
+    Ok(Reply::Applied(InForce { fence, digest, applied: true }))
+}

@@ -1,0 +1,193 @@
+//! A world for flows and operations: two tenants, the real runner, machines in memory.
+
+use std::sync::Arc;
+
+use clients::{
+    fake::FakeProvider,
+    provider::{Limits, Provider as _},
+};
+use domain::{
+    AgentId, Entropy,
+    agent::Agent,
+    entropy::mint,
+    life::Life,
+    names::{AgentName, Email},
+    people::Caller,
+};
+use flows::{Machines, Ran, RunnerOptions};
+use ssh::{Authority, fake::FakeReach};
+use vault::{Keyring, MasterKey};
+
+use crate::{Database, Seeded, SimGuests};
+
+/// Somebody with a tenant of their own.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// As an extractor would have found them.
+    pub caller: Caller,
+}
+
+/// The world of one test.
+pub struct World {
+    /// Its database.
+    pub database: Database,
+    /// What steps are given.
+    pub flows: flows::World,
+    /// Where its machines live, with a ledger.
+    pub provider: FakeProvider,
+    /// How its machines are asked, with a ledger.
+    pub reach: FakeReach,
+    /// What answers there.
+    pub guests: SimGuests,
+    /// A customer.
+    pub alice: Person,
+    /// Another customer, who means harm.
+    pub mallory: Person,
+}
+
+impl World {
+    /// A fresh world.
+    ///
+    /// # Panics
+    /// When there is no test server.
+    pub async fn new() -> Self {
+        let database = Database::fresh().await;
+        let entropy: Arc<dyn Entropy> = Arc::new(Seeded::new(7));
+        let (provider, guests) = (FakeProvider::default(), SimGuests::default());
+        let reach = guests.reach();
+        let mut key = [7; 32];
+        key[0] = 8;
+        let flows = flows::World {
+            db: database.db.clone(),
+            ring: Arc::new(Keyring::new(&MasterKey::from_bytes(key), &[])),
+            entropy: Arc::clone(&entropy),
+            provider: Arc::new(provider.clone()),
+            reach: Arc::new(reach.clone()),
+            authority: Arc::new(Authority::generate(entropy.as_ref())),
+            installation: mint(entropy.as_ref()),
+            machines: Arc::new(Machines {
+                provider: "fake",
+                image: "berth-machine-test".into(),
+                limits: Limits { cpus: 1, memory_bytes: 1 << 30, disk_bytes: 1 << 32 },
+                home: "http://10.0.0.1:8081".into(),
+                ssh_port: 22,
+            }),
+        };
+        let alice = person(&database, entropy.as_ref(), "alice@example.org").await;
+        let mallory = person(&database, entropy.as_ref(), "mallory@example.org").await;
+        Self { database, flows, provider, reach, guests, alice, mallory }
+    }
+
+    /// Runs what is due until nothing is, without waiting: pauses are skipped. At most `steps_max` steps.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub async fn run_flows(&self, steps_max: usize) -> Vec<Ran> {
+        let mut ran = Vec::new();
+        for _ in 0..steps_max {
+            let now = flows::run_due(&self.flows, &RunnerOptions::default()).await.expect("flows are claimed");
+            if now.is_empty() && !self.skip_pause().await {
+                break;
+            }
+            ran.extend(now);
+        }
+        ran
+    }
+
+    /// Makes a pausing flow due, unless it rests for an hour (or waits to forget).
+    async fn skip_pause(&self) -> bool {
+        let skipped = "with moved as (update flows set run_at = now() \
+                       where run_at > now() and run_at < now() + interval '9 minutes' returning 1) \
+                       select count(*) from moved";
+        self.database.count(skipped).await > 0
+    }
+
+    /// An agent of alice's, asked for and not begun.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn new_agent(&self, name: &str) -> AgentId {
+        let name = AgentName::parse(name).expect("a good name");
+        let mut tx = self.database.db.tenant(self.alice.caller.tenant).await.expect("a transaction");
+        let agent = app::agents::create(&mut tx, self.flows.entropy.as_ref(), &name, None, &self.alice.caller).await;
+        tx.commit().await.expect("a commit");
+        agent.expect("created").id
+    }
+
+    /// An agent of alice's that is live.
+    ///
+    /// # Panics
+    /// When it does not become live.
+    pub async fn live_agent(&self, name: &str) -> AgentId {
+        let id = self.new_agent(name).await;
+        self.run_flows(40).await;
+        let agent = self.agent(id).await.expect("the agent exists");
+        assert_eq!(agent.seen.name(), "live", "{:?}", agent.seen);
+        id
+    }
+
+    /// An agent of alice's, as she sees it.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub async fn agent(&self, id: AgentId) -> Option<Agent> {
+        let mut tx = self.database.db.tenant_read(self.alice.caller.tenant).await.expect("a transaction");
+        store::agents::by_id(&mut tx, id).await.expect("a query")
+    }
+
+    /// Puts an agent's flow at a step, due at once.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub async fn put_at(&self, agent: AgentId, step: &Life) {
+        let step = serde_json::to_string(step).expect("a step serialises");
+        let statement = format!(
+            "update flows set step = '{step}', run_at = now(), lease_until = null, deadline_at = null, attempt = 0 \
+             where subject = '{}'",
+            agent.uuid()
+        );
+        self.database.sql(&statement).await;
+    }
+
+    /// The step an agent's flow is at.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn step(&self, agent: AgentId) -> Option<Life> {
+        let mut tx = self.database.db.system().await.expect("a transaction");
+        let flows = store::flows::all(&mut tx).await.expect("a query");
+        let flow = flows.into_iter().find(|flow| flow.subject == agent.uuid())?;
+        Some(serde_json::from_value(flow.step).expect("a step"))
+    }
+
+    /// Wants an agent of alice's gone and lets it happen.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub async fn remove(&self, agent: AgentId) {
+        let mut tx = self.database.db.tenant(self.alice.caller.tenant).await.expect("a transaction");
+        app::agents::remove(&mut tx, agent, &self.alice.caller).await.expect("removable");
+        tx.commit().await.expect("a commit");
+        self.run_flows(40).await;
+    }
+
+    /// Nothing is left: no machine at the provider, no living row, no flow of an agent.
+    ///
+    /// # Panics
+    /// When something is.
+    pub async fn assert_nothing_left(&self) {
+        assert_eq!(self.provider.list().await.expect("a listing"), [], "machines are left at the provider");
+        assert_eq!(self.database.count("select count(*) from machines where gone_at is null").await, 0);
+        assert_eq!(self.database.count("select count(*) from agents").await, 0);
+        assert_eq!(self.database.count("select count(*) from flows where kind = 'life'").await, 0);
+    }
+}
+
+async fn person(database: &Database, entropy: &dyn Entropy, email: &str) -> Person {
+    let email = Email::parse(email).expect("an address");
+    let mut tx = database.db.system().await.expect("a transaction");
+    let token = app::people::issue_token(&mut tx, entropy, &email, false, "test").await.expect("a token");
+    let caller = app::people::caller_by_token(&mut tx, &token).await.expect("a query").expect("a caller");
+    tx.commit().await.expect("a commit");
+    Person { caller }
+}
