@@ -1,0 +1,138 @@
+//! One tenant cannot see, change, count or move into another's rows, whatever the statement.
+
+use domain::{TenantId, names::AgentName};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use store::{Db, DbOptions, StartError};
+use testkit::{Database, World};
+
+async fn connection(database: &Database) -> PgConnection {
+    PgConnection::connect(&database.url_as("berth_login")).await.unwrap()
+}
+
+async fn enter(connection: &mut PgConnection, tenant: &str) {
+    let statement = format!("begin; set local role berth_tenant; set local berth.tenant_id = '{tenant}'");
+    connection.execute(AssertSqlSafe(statement)).await.unwrap();
+}
+
+const TABLES: [&str; 4] = ["agents", "timeline", "proofs", "exchanges"];
+
+#[tokio::test]
+async fn every_tenant_table_is_empty_for_somebody_else() {
+    let world = World::new().await;
+    world.live_agent("scout").await;
+    let mut raw = connection(&world.database).await;
+    for table in TABLES {
+        if table != "exchanges" {
+            let rows = world.database.count(&format!("select count(*) from {table}")).await;
+            assert!(rows > 0, "{table} is empty for everybody: this test would prove nothing");
+        }
+        enter(&mut raw, &world.mallory.caller.tenant.uuid().to_string()).await;
+        let statement = format!("select count(*) from {table}");
+        let seen: i64 = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut raw).await.unwrap();
+        assert_eq!(seen, 0, "{table}");
+        raw.execute("rollback").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_tenant_no_rows_and_garbage_raises() {
+    let world = World::new().await;
+    world.live_agent("scout").await;
+    let mut raw = connection(&world.database).await;
+    raw.execute("begin; set local role berth_tenant").await.unwrap();
+    let seen: i64 = sqlx::query_scalar("select count(*) from agents").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(seen, 0, "an unset tenant sees rows");
+    raw.execute("rollback").await.unwrap();
+    for garbage in ["", "x", "00000000-0000-0000-0000-00000000000g"] {
+        enter(&mut raw, garbage).await;
+        assert!(sqlx::query("select from agents").fetch_all(&mut raw).await.is_err(), "{garbage:?}");
+        raw.execute("rollback").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_a_role_nothing_is_allowed() {
+    let world = World::new().await;
+    world.live_agent("scout").await;
+    let mut raw = connection(&world.database).await;
+    for table in ["agents", "machines", "users", "flows"] {
+        let statement = format!("select count(*) from public.{table}");
+        let error = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut raw).await.err().map(|e| e.to_string());
+        assert!(error.as_deref().is_some_and(|e| e.contains("permission denied")), "{table}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_are_not_written_into_or_moved_to_another_tenant() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let (alice, mallory) = (world.alice.caller.tenant.uuid(), world.mallory.caller.tenant.uuid());
+    let mut raw = connection(&world.database).await;
+    let attempts = [
+        (mallory, format!("insert into agents (tenant_id, id, name, wanted, seen) values ('{alice}', gen_random_uuid(), 'x', 'running', '{{}}')")),
+        (alice, format!("update agents set wanted = 'gone', tenant_id = '{mallory}' where id = '{}'", agent.uuid())),
+        (mallory, format!("insert into timeline (tenant_id, agent_id, seq, what) values ('{mallory}', '{}', 1, '{{}}')", agent.uuid())),
+        (mallory, "truncate agents cascade".to_owned()),
+    ];
+    for (who, statement) in attempts {
+        enter(&mut raw, &who.to_string()).await;
+        assert!(raw.execute(AssertSqlSafe(statement.clone())).await.is_err(), "{statement}");
+        raw.execute("rollback").await.unwrap();
+    }
+    enter(&mut raw, &mallory.to_string()).await;
+    for statement in ["update agents set wanted = 'gone'", "delete from agents", "delete from exchanges"] {
+        assert_eq!(raw.execute(statement).await.unwrap().rows_affected(), 0, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_keeps_nothing_of_the_tenant_it_served() {
+    let database = Database::fresh().await;
+    let options = DbOptions { url: database.url_as("berth_login"), connections_max: 1 };
+    let db = Db::connect(&options).await.unwrap();
+    let world = World::new().await;
+    let tenant = world.alice.caller.tenant;
+    for round in 0..50 {
+        let tx = db.tenant(tenant).await.unwrap();
+        if round % 2 == 0 { tx.commit().await.unwrap() } else { drop(tx) }
+        let mut tx = db.system().await.unwrap();
+        assert!(store::flows::all(&mut tx).await.is_ok());
+    }
+    // A transaction that broke half-way is not handed to the next one.
+    let broken = "alter role berth_login connection limit -1";
+    database.sql(broken).await;
+    let mut tx = db.tenant(tenant).await.unwrap();
+    let name = AgentName::parse("scout").unwrap();
+    let seen = domain::agent::Seen::Preparing { since: chrono::DateTime::UNIX_EPOCH };
+    let id = domain::AgentId::from_uuid(uuid::Uuid::from_u128(1));
+    assert!(store::agents::insert(&mut tx, id, &name, &seen, None).await.is_err(), "the tenant does not exist here");
+    drop(tx);
+    assert!(db.ping().await.is_ok());
+}
+
+#[tokio::test]
+async fn start_up_refuses_what_row_security_does_not_bind() {
+    let database = Database::fresh().await;
+    for (role, word) in [("postgres", "superuser"), ("berth_migrator", "owner of tables")] {
+        let refused = Db::connect(&DbOptions { url: database.url_as(role), connections_max: 1 }).await;
+        match refused {
+            Err(StartError::Unbound { role: named, what }) => {
+                assert_eq!(named, role);
+                assert!(what.contains(word), "{what}");
+            }
+            Err(other) => panic!("{role}: {other}"),
+            Ok(_) => panic!("{role} was accepted"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_tenants_id_does_not_exist() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let mut tx = world.database.db.tenant(world.mallory.caller.tenant).await.unwrap();
+    assert!(store::agents::by_id(&mut tx, agent).await.unwrap().is_none());
+    let unknown = TenantId::from_uuid(uuid::Uuid::from_u128(5));
+    let mut tx = world.database.db.tenant(unknown).await.unwrap();
+    assert!(store::agents::by_id(&mut tx, agent).await.unwrap().is_none());
+}
