@@ -63,6 +63,8 @@ pub fn document(settings: &Settings) -> Value {
         },
         "plugins": { "entries": { "admin-http-rpc": { "enabled": true } } },
         "discovery": { "mdns": { "mode": "off" } },
+        // So that the gateway's own log lines can be told from the agent's words, which it prints among them.
+        "logging": { "consoleStyle": "json" },
         "update": { "checkOnStart": false }
     })
 }

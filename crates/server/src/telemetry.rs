@@ -1,5 +1,7 @@
 //! Structured logs on standard error; what may stand in them is in `docs/LOGGING.md`.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::settings::{BadSetting, Values, bad};

@@ -1,1 +1,33 @@
-//! Requests in: routes, pages, JSON, events
+//! Requests in: routes, pages, JSON, events.
+//!
+//! Start with [`routes::ROUTES`], the table of every address with what its
+//! caller must be; then [`guard`] (proofs of who is calling), `edge` (what every
+//! request passes) and [`listener`] (how long anything may take). A handler reads:
+//! who, what, transaction, one call, commit, answer.
+//!
+//! Invariants: a route without a declared guard does not compile, and the
+//! wrapper enforces what is declared. Every error is a [`problem::Problem`], whose
+//! cause has no way into a body. Nothing is logged but method, path, status and
+//! times: no query, no header, no body. This crate cannot reach a machine: what a
+//! request needs from one, it asks of a worker and waits for a bounded time.
+
+mod api;
+pub mod assets;
+mod body;
+mod edge;
+mod errors;
+pub mod guard;
+pub mod listener;
+mod llm;
+pub mod openapi;
+mod ops;
+pub mod pages;
+pub mod problem;
+pub mod proof_model;
+pub mod routes;
+mod schemas;
+pub mod state;
+
+pub use listener::{Limits, serve};
+pub use routes::{Door, ROUTES, router};
+pub use state::{Dice, Ready, Site, Web};

@@ -1,0 +1,259 @@
+//! `apply`: brings a configuration and its secrets into force, and proves it.
+//!
+//! While the gateway runs, in this order, each step durable before the next:
+//! 1. the new bundle is sealed as `next`, so that a fence once begun is known;
+//! 2. the secret files are replaced (the gateway reads them when told to, not before);
+//! 3. the gateway is given the whole configuration by compare-and-swap;
+//! 4. `next` becomes `current`, from which the gateway would start again;
+//! 5. the gateway is asked what is in force until it is ours, for a bounded time.
+//!
+//! Whoever dies in between leaves a machine that starts from `current`, whole and
+//! old, or goes on running; the same request sent again finishes the work. While
+//! the gateway is stopped there is nobody to ask: the bundle becomes `current`
+//! and the next start takes it up; the answer then says `applied: false`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use domain::{
+    openclaw::{SECRETS_DIR, canonical, ours},
+    protocol::{Gateway, InForce, Refusal, SecretFile, SecretText},
+};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    config_file,
+    gateway::{GatewayError, Report},
+    in_force,
+    machine::Machine,
+    opened,
+    sealed::{Bundle, GATEWAY_TOKEN, Store},
+    status,
+};
+
+/// From taking up the request to the proof, all waits together.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Hot changes took 0.2 to 0.8 s; one that hangs is looked at by reading back.
+const REPLACE_PATIENCE: Duration = Duration::from_secs(8);
+const POLL: Duration = Duration::from_millis(100);
+const SECRETS_MAX: usize = 64;
+const SECRET_BYTES_MAX: usize = 16 * 1024;
+const TRIES_MAX: usize = 3;
+
+/// Brings the configuration into force.
+pub async fn apply(
+    machine: &Machine,
+    fence: u64,
+    document: Value,
+    secrets: Vec<SecretFile>,
+) -> Result<InForce, Refusal> {
+    check(&document, &secrets)?;
+    let deadline = Instant::now() + PATIENCE;
+    let store = machine.store().map_err(|error| machine.broken(&error))?;
+    let current = store.current().unwrap_or_else(|error| {
+        tracing::error!(error = %format!("{error:#}"), "the current configuration cannot be opened and is replaced");
+        None
+    });
+    let next = store.next();
+    fenced(fence, &document, current.as_ref(), next.as_ref())?;
+
+    let mut wanted = Bundle { fence, document, secrets, former_tokens: Vec::new() };
+    match settled(machine, deadline).await? {
+        Gateway::Ready => {
+            if next.is_none() && holds(machine, current.as_ref(), &wanted) {
+                let done = proved(machine, &wanted, Instant::now()).await;
+                if done.is_ok() {
+                    return done;
+                }
+            }
+            let earlier: Vec<&Bundle> = current.iter().chain(next.iter()).collect();
+            wanted.remember_tokens(&earlier);
+            bring(machine, &store, current.as_ref(), &wanted, deadline).await?;
+            let done = proved(machine, &wanted, deadline).await?;
+            opened::keep_only(&machine.paths, &wanted.secrets).map_err(|error| machine.broken(&error.into()))?;
+            tracing::info!(fence, digest = done.digest, "configuration in force");
+            Ok(done)
+        }
+        Gateway::Stopped | Gateway::Failed => {
+            let lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
+            store.put_current(&wanted).map_err(|error| machine.broken(&error))?;
+            config_file::write(&machine.paths, &wanted.document).map_err(|error| machine.broken(&error.into()))?;
+            drop(lock);
+            tracing::info!(fence, "configuration kept for the next start");
+            Ok(InForce { fence, digest: in_force::digest(&wanted.document), applied: false })
+        }
+        Gateway::Starting => Err(Refusal::NotReady { why: "the gateway is still starting".to_owned() }),
+    }
+}
+
+/// What can be refused without touching anything.
+fn check(document: &Value, secrets: &[SecretFile]) -> Result<(), Refusal> {
+    let malformed = |why: &str| Err(Refusal::Malformed { why: why.to_owned() });
+    if !document.is_object() || canonical(&ours(document)) != canonical(document) {
+        return malformed("the document is no object, or sets what OpenClaw keeps for itself");
+    }
+    let names: BTreeSet<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+    let well_named = |name: &str| {
+        matches!(name.len(), 1..=64) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
+    if secrets.len() > SECRETS_MAX || names.len() != secrets.len() || !names.iter().all(|name| well_named(name)) {
+        return malformed("the names of the secrets are not as agreed");
+    }
+    if secrets.iter().any(|secret| !matches!(secret.value.expose().len(), 8..=SECRET_BYTES_MAX)) {
+        return malformed("a secret is shorter than 8 bytes or larger than 16 KiB");
+    }
+    if !names.contains(GATEWAY_TOKEN) {
+        return malformed("there is no gateway_token among the secrets");
+    }
+    let providers = document.pointer("/secrets/providers").and_then(Value::as_object);
+    let paths = providers.into_iter().flat_map(|map| map.values()).filter_map(|one| one.get("path")?.as_str());
+    let mut ours = paths.filter_map(|path| path.strip_prefix(SECRETS_DIR)?.strip_prefix('/'));
+    if ours.any(|name| !names.contains(name)) {
+        return malformed("the document refers to a secret that did not come with it");
+    }
+    Ok(())
+}
+
+/// An older configuration than the last one begun is refused, and so is another one under the same number.
+fn fenced(fence: u64, document: &Value, current: Option<&Bundle>, next: Option<&Bundle>) -> Result<(), Refusal> {
+    for begun in current.into_iter().chain(next) {
+        let other = fence == begun.fence && fence > 0 && canonical(document) != canonical(&begun.document);
+        if fence < begun.fence || other {
+            return Err(Refusal::Fenced { fence, applied: begun.fence });
+        }
+    }
+    Ok(())
+}
+
+/// Waits while the gateway is starting: a configuration laid under a gateway that is reading it would be a guess.
+async fn settled(machine: &Machine, deadline: Instant) -> Result<Gateway, Refusal> {
+    loop {
+        let gateway = status::gateway(machine).await?;
+        if gateway != Gateway::Starting || Instant::now() >= deadline {
+            return Ok(gateway);
+        }
+        sleep(POLL * 3).await;
+    }
+}
+
+/// Whether this was applied before and lies untouched.
+fn holds(machine: &Machine, current: Option<&Bundle>, wanted: &Bundle) -> bool {
+    current.is_some_and(|current| {
+        current.fence == wanted.fence
+            && canonical(&current.document) == canonical(&wanted.document)
+            && current.same_secrets(&wanted.secrets)
+            && opened::holds(&machine.paths, &wanted.secrets)
+    })
+}
+
+/// Steps 1 to 4, with `unseal` kept out.
+async fn bring(
+    machine: &Machine,
+    store: &Store,
+    current: Option<&Bundle>,
+    wanted: &Bundle,
+    deadline: Instant,
+) -> Result<(), Refusal> {
+    let _lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
+    store.begin(wanted).map_err(|error| machine.broken(&error))?;
+    opened::write(&machine.paths, &wanted.secrets).map_err(|error| machine.broken(&error.into()))?;
+    let bundles: Vec<&Bundle> = current.into_iter().chain([wanted]).collect();
+    match hand_over(machine, &Machine::tokens(&bundles), &wanted.document, deadline).await {
+        Ok(()) => store.take_next().map_err(|error| machine.broken(&error)),
+        Err(error @ GatewayError::Refused(_)) => {
+            // The last good configuration goes on running, with the secrets that belong to it.
+            let refusal = machine.configuration_refused(&error);
+            if let Some(current) = current {
+                opened::write(&machine.paths, &current.secrets).map_err(|error| machine.broken(&error.into()))?;
+                opened::keep_only(&machine.paths, &current.secrets).map_err(|error| machine.broken(&error.into()))?;
+            }
+            store.drop_next().map_err(|error| machine.broken(&error))?;
+            Err(refusal)
+        }
+        Err(error) => Err(machine.configuration_refused(&error)),
+    }
+}
+
+/// Gives the gateway the whole configuration. It reads secret files only when its configuration changes, and
+/// answers nothing to one that is the same, so one that is there already is first made to differ in a harmless place.
+async fn hand_over(
+    machine: &Machine,
+    tokens: &[&SecretText],
+    document: &Value,
+    deadline: Instant,
+) -> Result<(), GatewayError> {
+    let mut last = GatewayError::Unauthorized;
+    for _ in 0..TRIES_MAX {
+        if Instant::now() >= deadline {
+            break;
+        }
+        let (mut report, mut token) = asked(machine, tokens).await?;
+        let whole = config_file::with_theirs(document, config_file::read(&machine.paths).as_ref());
+        if config_file::holds(&machine.paths, document) {
+            let nudged = nudged(&whole);
+            if let Err(error) =
+                machine.gateway.replace_config(token, &report.base_hash, &nudged, REPLACE_PATIENCE).await
+            {
+                tracing::warn!(%error, "the gateway did not take the step between");
+            }
+            (report, token) = asked(machine, tokens).await?;
+        }
+        match machine.gateway.replace_config(token, &report.base_hash, &whole, REPLACE_PATIENCE).await {
+            Ok(()) => return Ok(()),
+            Err(error @ (GatewayError::Refused(_) | GatewayError::Unauthorized)) => return Err(error),
+            Err(error) => last = error,
+        }
+        // It may have been taken all the same (the answer was lost, or the gateway restarted over it).
+        if config_file::holds(&machine.paths, document) {
+            return Ok(());
+        }
+        sleep(POLL * 3).await;
+    }
+    Err(last)
+}
+
+/// Asks for the configuration; a gateway that refuses even that says nothing against the new one.
+async fn asked<'a>(machine: &Machine, tokens: &[&'a SecretText]) -> Result<(Report, &'a SecretText), GatewayError> {
+    status::first_accepted(machine, tokens).await.map_err(|error| match error {
+        GatewayError::Refused(message) => GatewayError::Unavailable { status: 400, message },
+        other => other,
+    })
+}
+
+/// The same configuration with another size at which the gateway's own log file turns over.
+fn nudged(whole: &Value) -> Value {
+    let mut nudged = whole.clone();
+    if let Value::Object(map) = &mut nudged {
+        let logging = map.entry("logging").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        if let Value::Object(logging) = logging {
+            let size = logging.get("maxFileBytes").and_then(Value::as_u64).unwrap_or(100 * 1024 * 1024);
+            logging.insert("maxFileBytes".to_owned(), Value::from(size + 1));
+        }
+    }
+    nudged
+}
+
+/// Step 5: asks with the new token, so that its being accepted is part of the proof.
+async fn proved(machine: &Machine, wanted: &Bundle, deadline: Instant) -> Result<InForce, Refusal> {
+    let digest = in_force::digest(&wanted.document);
+    let token: Vec<&SecretText> = wanted.secret(GATEWAY_TOKEN).into_iter().collect();
+    loop {
+        let why = match status::first_accepted(machine, &token).await {
+            Ok((report, _)) => {
+                let found = in_force::read(&machine.paths, &report, wanted.fence);
+                if found.applied && found.digest == digest {
+                    return Ok(found);
+                }
+                "the gateway reports another configuration than the one sent".to_owned()
+            }
+            Err(error) => machine.reason(&error.to_string()),
+        };
+        if Instant::now() >= deadline {
+            return Err(Refusal::NotReady { why });
+        }
+        sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

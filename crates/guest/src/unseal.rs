@@ -1,0 +1,65 @@
+//! `unseal`: runs as root before each start of the gateway.
+//!
+//! It opens the secrets of the current configuration for the gateway's user and
+//! makes the file on disk that configuration, so that every start is from one
+//! whole bundle, whatever a crash, or the agent, left there. A machine that was
+//! never given a configuration gets a placeholder of its own: the gateway is
+//! then warm before anybody needs it, and reachable by nobody else.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use domain::{
+    openclaw::{Settings, document},
+    protocol::{GuestConfig, SecretFile, SecretText},
+};
+use vault::{Token, TokenKind};
+
+use crate::{
+    config_file,
+    entropy::SystemEntropy,
+    machine::guest_config,
+    opened,
+    paths::Paths,
+    sealed::{Bundle, GATEWAY_TOKEN, Store},
+};
+
+/// An apply that is under way ends sooner than this.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens what the gateway needs to start.
+pub fn unseal(paths: &Paths) -> Result<()> {
+    let config = guest_config(paths)?;
+    let _lock = Store::lock(&paths.lock, LOCK_PATIENCE)?;
+    let store = Store::open(paths, config.machine)?;
+    let current = store.current().context("the sealed configuration cannot be opened")?;
+    let bundle = if let Some(bundle) = current {
+        bundle
+    } else {
+        let bundle = placeholder(&config);
+        store.put_current(&bundle)?;
+        bundle
+    };
+    opened::write(paths, &bundle.secrets).context("cannot open the secrets")?;
+    opened::keep_only(paths, &bundle.secrets).context("cannot clear the opened secrets")?;
+    config_file::write(paths, &bundle.document).context("cannot write openclaw.json")
+}
+
+/// What a machine runs until it is given to somebody: our document with keys that open nothing.
+fn placeholder(config: &GuestConfig) -> Bundle {
+    let settings = Settings {
+        model_base_url: format!("{}/llm", config.home),
+        model: "placeholder".to_owned(),
+        model_title: "Placeholder".to_owned(),
+    };
+    let mint = |name: &str, kind| SecretFile {
+        name: name.to_owned(),
+        value: SecretText::new(Token::mint(&SystemEntropy, kind).expose().to_owned()),
+    };
+    Bundle {
+        fence: 0,
+        document: document(&settings),
+        secrets: vec![mint(GATEWAY_TOKEN, TokenKind::Gateway), mint("model_key", TokenKind::Model)],
+        former_tokens: Vec::new(),
+    }
+}

@@ -1,0 +1,137 @@
+//! `/api/v1/agents`: create, read, run, destroy.
+
+use app::agents::{ChangeAgentError, CreateAgentError};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use domain::{
+    AgentId,
+    agent::Agent,
+    id,
+    names::{AgentName, BadName},
+};
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use store::Db;
+
+use crate::{
+    api::view::{AgentView, AgentsView},
+    body::{self, At, Query},
+    guard::Member,
+    problem::Problem,
+    state::Dice,
+};
+
+/// Most agents on one page of the list.
+const PAGE_MAX: i64 = 100;
+
+/// What creating an agent takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAgent {
+    name: String,
+}
+
+pub(crate) async fn create(
+    State(db): State<Db>,
+    State(dice): State<Dice>,
+    member: Member,
+    headers: HeaderMap,
+    body::Json(new): body::Json<NewAgent>,
+) -> Result<Response, Problem> {
+    let name = AgentName::parse(&new.name)?;
+    let key = idempotency_key(&headers)?;
+    let by = member.caller();
+    let mut tx = db.tenant(by.tenant).await?;
+    let agent = app::agents::create(&mut tx, &*dice.0, &name, key, by).await?;
+    tx.commit().await?;
+    let location = [(header::LOCATION, format!("/api/v1/agents/{}", agent.id))];
+    Ok((StatusCode::CREATED, location, Json(AgentView::from(agent))).into_response())
+}
+
+pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<AgentsView>, Problem> {
+    let after = query.read::<AgentId>("after", "the id of an agent")?;
+    let limit = query.read::<i64>("limit", "a number from 1 to 100")?.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let mut tx = db.tenant_read(member.caller().tenant).await?;
+    let mut agents = store::agents::list(&mut tx, after, limit + 1).await?;
+    let more = agents.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        agents.pop();
+    }
+    let last = agents.last().filter(|_| more);
+    let next = last.map(|agent| format!("/api/v1/agents?after={}&limit={limit}", agent.id));
+    Ok(Json(AgentsView { agents: agents.into_iter().map(AgentView::from).collect(), next }))
+}
+
+pub(crate) async fn show(State(db): State<Db>, member: Member, At(id): At<id::Agent>) -> Result<Json<AgentView>, Problem> {
+    let mut tx = db.tenant_read(member.caller().tenant).await?;
+    let agent = store::agents::by_id(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(agent.into()))
+}
+
+macro_rules! changes {
+    ($($change:ident),*) => {$(
+        pub(crate) async fn $change(State(db): State<Db>, member: Member, At(id): At<id::Agent>) -> Result<Response, Problem> {
+            let mut tx = db.tenant(member.caller().tenant).await?;
+            let agent = app::agents::$change(&mut tx, id, member.caller()).await?;
+            tx.commit().await?;
+            Ok(accepted(agent))
+        }
+    )*};
+}
+
+changes!(stop, start, restart, prove, retry, remove);
+
+fn accepted(agent: Agent) -> Response {
+    let location = [(header::LOCATION, format!("/api/v1/agents/{}", agent.id))];
+    (StatusCode::ACCEPTED, location, Json(AgentView::from(agent))).into_response()
+}
+
+/// A key of the caller's own choosing: 1 to 200 visible characters.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > 200 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::unreadable("An Idempotency-Key has 1 to 200 visible characters and no spaces."));
+    }
+    Ok(Some(key))
+}
+
+impl From<BadName> for Problem {
+    fn from(error: BadName) -> Self {
+        Self::unusable("name", sentence(&error))
+    }
+}
+
+impl From<CreateAgentError> for Problem {
+    fn from(error: CreateAgentError) -> Self {
+        match error {
+            CreateAgentError::Forbidden => Self::not_allowed(sentence(&error)),
+            CreateAgentError::NameTaken => Self { field: Some("name"), ..Self::conflict("name-taken", sentence(&error)) },
+            CreateAgentError::KeyReused => Self::conflict("key-reused", sentence(&error)),
+            CreateAgentError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeAgentError> for Problem {
+    fn from(error: ChangeAgentError) -> Self {
+        match error {
+            ChangeAgentError::NotFound => Self::not_found(),
+            ChangeAgentError::Forbidden => Self::not_allowed(sentence(&error)),
+            ChangeAgentError::Deleting => Self::conflict("deleting", sentence(&error)),
+            ChangeAgentError::NotRunning => Self::conflict("not-running", sentence(&error)),
+            ChangeAgentError::NotFailed => Self::conflict("not-failed", sentence(&error)),
+            ChangeAgentError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Our errors are lower case without a full stop; a visitor reads a sentence.
+pub(crate) fn sentence(error: &impl std::fmt::Display) -> String {
+    let words = error.to_string();
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}

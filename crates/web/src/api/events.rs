@@ -1,0 +1,109 @@
+//! An agent's timeline as server-sent events: replay first, then as it happens.
+
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use domain::{AgentId, TenantId, id, timeline::Entry};
+use futures::{Stream, stream};
+use http::HeaderMap;
+use store::{AgentWatch, Db, StoreError};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    body::{At, Query},
+    guard::Member,
+    problem::Problem,
+};
+
+/// How often a stream looks by itself: a commit in another process does not wake this one.
+const LOOK: Duration = Duration::from_secs(2);
+/// After this a stream ends; the client comes back with its Last-Event-ID and is looked up anew.
+const LONGEST: Duration = Duration::from_mins(20);
+/// Keeps proxies from thinking that nobody is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const BATCH: i64 = 200;
+
+struct Follow {
+    db: Db,
+    tenant: TenantId,
+    agent: AgentId,
+    seq: i64,
+    waiting: VecDeque<Entry>,
+    watch: AgentWatch,
+    closing: CancellationToken,
+    end: Instant,
+    said_gone: bool,
+}
+
+enum Look {
+    Entries(Vec<Entry>),
+    Gone,
+}
+
+pub(crate) async fn stream(
+    State(db): State<Db>,
+    State(closing): State<CancellationToken>,
+    member: Member,
+    (At(agent), query): (At<id::Agent>, Query),
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let seq = last.or(query.read::<i64>("after", "the id of an event")?).unwrap_or(0);
+    let tenant = member.caller().tenant;
+    let mut tx = db.tenant_read(tenant).await?;
+    store::agents::by_id(&mut tx, agent).await?.ok_or_else(Problem::not_found)?;
+    drop(tx);
+    let (watch, end) = (db.watch_agent(agent), Instant::now() + LONGEST);
+    let follow = Follow { db, tenant, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
+    let events = stream::unfold(follow, |mut follow| async move { follow.next().await.map(|event| (Ok(event), follow)) });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here")))
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(entry) = self.waiting.pop_front() {
+                self.seq = entry.seq;
+                return Some(event(&entry));
+            }
+            if self.said_gone || Instant::now() >= self.end || self.closing.is_cancelled() {
+                return None;
+            }
+            match self.look().await {
+                Ok(Look::Gone) => {
+                    self.said_gone = true;
+                    return Some(Event::default().event("gone").data("{}"));
+                }
+                Ok(Look::Entries(entries)) if !entries.is_empty() => {
+                    self.waiting = entries.into();
+                    continue;
+                }
+                Ok(Look::Entries(_)) => {}
+                Err(error) => tracing::warn!(error = %error, "an event stream could not look"),
+            }
+            let closing = self.closing.clone();
+            tokio::select! {
+                _ = timeout(LOOK, self.watch.changed()) => {}
+                () = closing.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Look, StoreError> {
+        let mut tx = self.db.tenant_read(self.tenant).await?;
+        let entries = store::timeline::since(&mut tx, self.agent, self.seq, BATCH).await?;
+        if entries.is_empty() && store::agents::by_id(&mut tx, self.agent).await?.is_none() {
+            return Ok(Look::Gone);
+        }
+        Ok(Look::Entries(entries))
+    }
+}
+
+fn event(entry: &Entry) -> Event {
+    let data = serde_json::to_string(entry).unwrap_or_default();
+    Event::default().id(entry.seq.to_string()).event(entry.what.name()).data(data)
+}

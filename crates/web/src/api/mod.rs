@@ -1,0 +1,9 @@
+//! The JSON API. A handler reads: who, what, transaction, one call, commit, answer.
+
+pub(crate) mod agents;
+pub(crate) mod cron;
+pub(crate) mod events;
+pub(crate) mod machine;
+pub(crate) mod me;
+pub(crate) mod turns;
+pub(crate) mod view;

@@ -1,0 +1,191 @@
+//! What a handler reads from a request: bounded, and refused with a sentence that names the field.
+
+use std::str::FromStr;
+
+use axum::{
+    RequestPartsExt as _,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+};
+use domain::id::{Id, Kind};
+use http::{StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// Most bytes of a body on this route; put into the request by the route's wrapper.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BytesMax(pub usize);
+
+/// A JSON body.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub T);
+
+/// A JSON body with its size in bytes; anything unfit is a 400, as clients of the model API expect.
+#[derive(Debug)]
+pub(crate) struct Weighed<T>(pub T, pub usize);
+
+/// The fields of a form that a page posted.
+#[derive(Debug)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+/// The part of an address after `?`.
+#[derive(Debug)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+/// The id in an address. Anything that is no id of this noun reads as an unknown one.
+pub(crate) struct At<K>(pub Id<K>);
+
+/// The agent and the exchange in an address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtTurn(pub domain::AgentId, pub domain::ExchangeId);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !has_type(&request, &["application/json"]) {
+            return Err(wrong_type("application/json"));
+        }
+        let bytes = whole(request).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Weighed<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = whole(request).await?;
+        let value = parse(&bytes).map_err(|problem| Problem { status: StatusCode::BAD_REQUEST, ..problem })?;
+        Ok(Self(value, bytes.len()))
+    }
+}
+
+/// Reads JSON; the sentence names the field and says what was expected.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let (inner, at) = (error.inner(), if path == "." { String::new() } else { format!("In `{path}`: ") });
+        let words: String = inner.to_string().chars().take(200).collect();
+        let status = if inner.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, "unreadable", format!("The JSON body does not fit. {at}{words}."))
+    })?;
+    deserializer.end().map_err(|_| Problem::unreadable("The JSON body goes on after its end."))?;
+    Ok(value)
+}
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !has_type(&request, &["application/x-www-form-urlencoded"]) {
+            return Err(wrong_type("application/x-www-form-urlencoded"));
+        }
+        let bytes = whole(request).await?;
+        Ok(Self(pairs(&bytes)))
+    }
+}
+
+impl Form {
+    /// A field as typed; empty when it is missing.
+    pub fn field(&self, name: &str) -> &str {
+        find(&self.0, name).unwrap_or_default()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(pairs(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+impl Query {
+    /// A value, if it is there.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        find(&self.0, name)
+    }
+
+    /// A parsed value, if it is there.
+    pub fn read<T: FromStr>(&self, name: &'static str, must_be: &'static str) -> Result<Option<T>, Problem> {
+        let refuse = |_| Problem { status: StatusCode::BAD_REQUEST, ..Problem::unusable(name, format!("`{name}` must be {must_be}.")) };
+        self.get(name).map(|text| text.parse().map_err(refuse)).transpose()
+    }
+}
+
+impl<K: Kind, S: Send + Sync> FromRequestParts<S> for At<K> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Path(text) = parts.extract::<Path<String>>().await.map_err(|_| Problem::not_found())?;
+        text.parse().map(Self).map_err(|_| Problem::not_found())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AtTurn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let found = parts.extract::<Path<(String, String)>>().await;
+        let Path((agent, turn)) = found.map_err(|_| Problem::not_found())?;
+        match (agent.parse(), turn.parse()) {
+            (Ok(agent), Ok(turn)) => Ok(Self(agent, turn)),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
+/// The whole body, refused as soon as it is seen to be too large.
+async fn whole(request: Request) -> Result<Bytes, Problem> {
+    let max = request.extensions().get::<BytesMax>().map_or(0, |max| max.0);
+    let read = Limited::new(request.into_body(), max).collect().await;
+    read.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() { Problem::too_large(max) } else { Problem::unreadable("The request's body broke off.") }
+    })
+}
+
+fn has_type(request: &Request, types: &[&str]) -> bool {
+    let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim();
+    types.iter().any(|one| given.eq_ignore_ascii_case(one))
+}
+
+fn wrong_type(wanted: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", format!("Send the body as `Content-Type: {wanted}`."))
+}
+
+fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(bytes).into_owned().collect()
+}
+
+fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wish {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        name: String,
+    }
+
+    #[test]
+    fn a_wrong_type_is_named() {
+        let told = |text: &str| parse::<Wish>(text.as_bytes()).map(|_| ()).map_err(|p| (p.status.as_u16(), p.detail.into_owned()));
+        let (status, words) = told(r#"{"name":5}"#).unwrap_err();
+        assert!(status == 422 && words.contains("`name`") && words.contains("expected a string"), "{words}");
+        let (status, words) = told(r#"{"name":"a","nmae":1}"#).unwrap_err();
+        assert!(status == 422 && words.contains("`nmae`"), "{words}");
+        assert_eq!(told("{").unwrap_err().0, 400);
+        assert_eq!(told("[]").unwrap_err().0, 422);
+        assert_eq!(told(r#"{"name":"a"} x"#).unwrap_err().0, 400);
+    }
+}

@@ -1,0 +1,67 @@
+//! Writes the body of a problem for whoever asked: a program, a person, or a client of the model API.
+
+use askama::Template as _;
+use axum::{
+    Json,
+    extract::Request,
+    response::{Html, IntoResponse as _, Response},
+};
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    pages,
+    problem::{Problem, Undressed},
+};
+
+/// Who asked, as far as the answer's form is concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub is_asset: bool,
+    is_model: bool,
+    wants_page: bool,
+    sign_in: Option<String>,
+}
+
+impl Asked {
+    pub(crate) fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_api = ["/api/", "/llm/", "/health", "/ready"].iter().any(|prefix| path.starts_with(prefix));
+        let wants_page = !is_api && accept.contains("text/html");
+        let sign_in = (wants_page && request.method() == Method::GET).then(|| pages::login_address(path));
+        Self { is_asset: path.starts_with("/assets/"), is_model: path.starts_with("/llm/"), wants_page, sign_in }
+    }
+}
+
+pub(crate) fn dress(mut response: Response, asked: &Asked, request_id: &str) -> Response {
+    let Some(Undressed(problem)) = response.extensions_mut().remove::<Undressed>() else {
+        return response;
+    };
+    if let (StatusCode::UNAUTHORIZED, Some(address)) = (problem.status, &asked.sign_in) {
+        return pages::see_other(address);
+    }
+    let body = if asked.is_model {
+        Json(problem.to_model_json(request_id)).into_response()
+    } else if asked.wants_page {
+        page(&problem, request_id)
+    } else {
+        let mut body = Json(problem.to_json(request_id)).into_response();
+        body.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        body
+    };
+    let (head, body) = body.into_parts();
+    *response.body_mut() = body;
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
+        response.headers_mut().remove(&name);
+        if let Some(value) = head.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+fn page(problem: &Problem, request_id: &str) -> Response {
+    pages::problem::ProblemPage::new(problem, request_id)
+        .render()
+        .map_or_else(|_| problem.title().into_response(), |html| Html(html).into_response())
+}

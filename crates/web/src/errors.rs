@@ -1,0 +1,26 @@
+//! Errors of the layers below, and the problems they become.
+
+use store::StoreError;
+
+use crate::problem::Problem;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::database_away(error),
+            StoreError::Conflict { .. } | StoreError::Corrupt { .. } | StoreError::Query(_) => Self::broken(error),
+        }
+    }
+}
+
+/// Turns a result of the layers below into one of ours.
+pub(crate) trait Fault<T> {
+    /// `Err` becomes a [`Problem`].
+    fn or_problem(self) -> Result<T, Problem>;
+}
+
+impl<T, E: Into<Problem>> Fault<T> for Result<T, E> {
+    fn or_problem(self) -> Result<T, Problem> {
+        self.map_err(Into::into)
+    }
+}

@@ -1,0 +1,62 @@
+//! What surrounds every page.
+
+use domain::people::Caller;
+
+use crate::assets;
+
+/// Title, icon, navigation, and who is signed in.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// State first, so that a tab tells.
+    pub title: String,
+    /// Which favicon: a tone, or `berth`.
+    pub icon: &'static str,
+    /// Who is signed in.
+    pub who: Option<Who>,
+    /// The entry of the navigation that this page is.
+    pub here: &'static str,
+    /// Address of the stylesheet.
+    pub style: String,
+    /// Address of the script.
+    pub script: String,
+    /// Whether a browser without JavaScript shall load the page again by itself.
+    pub reloads: bool,
+}
+
+/// Who is signed in, as the navigation shows it.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// Address.
+    pub email: String,
+    /// Name of the tenant.
+    pub tenant: String,
+}
+
+impl Frame {
+    /// A page for nobody in particular.
+    #[must_use]
+    pub fn alone(title: &str) -> Self {
+        Self {
+            title: format!("{title} · Berth"),
+            icon: "berth",
+            who: None,
+            here: "",
+            style: assets::address("berth.css"),
+            script: assets::address("live.js"),
+            reloads: false,
+        }
+    }
+
+    /// A page for somebody.
+    #[must_use]
+    pub fn of(caller: &Caller, here: &'static str, title: &str) -> Self {
+        let who = Who { email: caller.email.as_str().to_owned(), tenant: caller.tenant_name.clone() };
+        Self { who: Some(who), here, ..Self::alone(title) }
+    }
+
+    /// With a state in title and icon.
+    #[must_use]
+    pub fn showing(self, tone: &'static str) -> Self {
+        Self { icon: tone, ..self }
+    }
+}

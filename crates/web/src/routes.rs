@@ -1,0 +1,262 @@
+//! Every address that Berth answers, as data.
+//!
+//! The routers, the OpenAPI document and the access test are made from
+//! [`ROUTES`]. A row cannot be written without saying what it [`Needs`]; the
+//! wrapper around each handler enforces it, together with the size of the body
+//! and the time, so a handler cannot forget.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use domain::people::Role::{Admin, Member, Viewer};
+use http::{Method, StatusCode, header};
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{DefaultPredicate, Predicate as _, SizeAbove},
+};
+
+use crate::{
+    api, assets,
+    body::BytesMax,
+    edge,
+    guard::{self, Needs},
+    llm, ops, pages,
+    problem::Problem,
+    state::Web,
+};
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Reads; also answers `HEAD`.
+    Get,
+    /// Asks for something.
+    Post,
+    /// Asks for removal.
+    Delete,
+}
+
+/// On which listener a route is reachable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Where people and programs come in.
+    Public,
+    /// The bridge address too, where machines come in.
+    Machines,
+}
+
+/// What a route takes as its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// No body.
+    Nothing,
+    /// JSON of this schema in the OpenAPI document, at most 64 KiB.
+    Json(&'static str),
+    /// A form of one of our pages with these fields, at most 64 KiB.
+    Form(&'static [&'static str]),
+    /// A request of the Messages API, at most 4 MiB.
+    Messages,
+}
+
+/// What a route answers when all is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    /// A page.
+    Page,
+    /// 303 to a page.
+    Redirect,
+    /// JSON of this schema with this status.
+    Json(u16, &'static str),
+    /// Nothing but this status.
+    Status(u16),
+    /// Server-sent events.
+    Events,
+    /// A file or plain text.
+    Text,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// What the request does.
+    pub verb: Verb,
+    /// The path, parameters in braces.
+    pub path: &'static str,
+    /// What its caller must be.
+    pub needs: Needs,
+    /// One sentence for the documents.
+    pub does: &'static str,
+    /// Its body.
+    pub takes: Takes,
+    /// Its answer.
+    pub gives: Gives,
+    /// On which listener.
+    pub door: Door,
+    /// From the complete head to the answer's first byte.
+    pub seconds: u64,
+    mount: fn(MethodFilter) -> MethodRouter<Web>,
+}
+
+impl Route {
+    const fn get(path: &'static str, needs: Needs, gives: Gives, does: &'static str, mount: fn(MethodFilter) -> MethodRouter<Web>) -> Self {
+        Self { verb: Verb::Get, path, needs, does, takes: Takes::Nothing, gives, door: Door::Public, seconds: 30, mount }
+    }
+
+    const fn post(path: &'static str, needs: Needs, gives: Gives, does: &'static str, mount: fn(MethodFilter) -> MethodRouter<Web>) -> Self {
+        Self { verb: Verb::Post, ..Self::get(path, needs, gives, does, mount) }
+    }
+
+    const fn delete(path: &'static str, needs: Needs, gives: Gives, does: &'static str, mount: fn(MethodFilter) -> MethodRouter<Web>) -> Self {
+        Self { verb: Verb::Delete, ..Self::get(path, needs, gives, does, mount) }
+    }
+
+    const fn takes(self, takes: Takes) -> Self {
+        Self { takes, ..self }
+    }
+
+    const fn within(self, seconds: u64) -> Self {
+        Self { seconds, ..self }
+    }
+
+    const fn for_machines(self) -> Self {
+        Self { door: Door::Machines, ..self }
+    }
+
+    const fn bytes_max(&self) -> usize {
+        match self.takes {
+            Takes::Nothing => 1024,
+            Takes::Json(_) | Takes::Form(_) => 64 * 1024,
+            Takes::Messages => 4 * 1024 * 1024,
+        }
+    }
+
+    const fn filter(&self) -> MethodFilter {
+        match self.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+impl Verb {
+    /// As in HTTP.
+    #[must_use]
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Delete => Method::DELETE,
+        }
+    }
+}
+
+const OPEN: Needs = Needs::Open;
+const READS: Needs = Needs::Member(Viewer);
+const RUNS: Needs = Needs::Member(Member);
+const MANAGES: Needs = Needs::Member(Admin);
+const AGENT: Gives = Gives::Json(202, "Agent");
+
+/// The table.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    // Open.
+    Route::get("/", OPEN, Gives::Redirect, "The way in: the dashboard, or the sign-in page", |m| on(m, pages::entry::home)),
+    Route::get("/health", OPEN, Gives::Json(200, "Health"), "Whether the process is up", |m| on(m, ops::health)).for_machines(),
+    Route::get("/ready", OPEN, Gives::Json(200, "Health"), "Whether the database answers and work is done", |m| on(m, ops::ready)),
+    Route::get("/openapi.json", OPEN, Gives::Json(200, "Anything"), "This document", |m| on(m, ops::openapi)),
+    Route::get("/.well-known/security.txt", OPEN, Gives::Text, "Where to report a vulnerability (RFC 9116)", |m| on(m, ops::security_txt)),
+    Route::get("/assets/{file}", OPEN, Gives::Text, "Style, script and icons of the pages", |m| on(m, assets::serve)),
+    // Signing in and out.
+    Route::get("/setup", OPEN, Gives::Page, "Set-up of the first operator, by the one-time link printed at start", |m| on(m, pages::setup::show)),
+    Route::post("/setup", OPEN, Gives::Redirect, "Uses the set-up link", |m| on(m, pages::setup::finish)).takes(Takes::Form(&["link", "email", "tenant"])),
+    Route::get("/login", OPEN, Gives::Page, "Sign-in, by personal token or one-time link", |m| on(m, pages::login::show)),
+    Route::post("/login", OPEN, Gives::Redirect, "Starts a session", |m| on(m, pages::login::sign_in)).takes(Takes::Form(&["token", "link", "next"])),
+    Route::post("/logout", OPEN, Gives::Redirect, "Ends the session", |m| on(m, pages::login::sign_out)).takes(Takes::Form(&[])),
+    // Pages.
+    Route::get("/dashboard", READS, Gives::Page, "All agents of the tenant", |m| on(m, pages::dashboard::show)),
+    Route::get("/settings", READS, Gives::Page, "Who you are and how programs sign in", |m| on(m, pages::settings::show)),
+    Route::get("/agents", READS, Gives::Redirect, "The dashboard", |m| on(m, pages::entry::agents)),
+    Route::post("/agents", RUNS, Gives::Redirect, "Creates an agent", |m| on(m, pages::dashboard::create)).takes(Takes::Form(&["name"])),
+    Route::get("/agents/{id}", READS, Gives::Page, "One agent: state, machine, timeline, conversation, logs", |m| on(m, pages::agent::show)),
+    Route::post("/agents/{id}/stop", RUNS, Gives::Redirect, "Lets the agent rest", |m| on(m, pages::acts::stop)).takes(Takes::Form(&[])),
+    Route::post("/agents/{id}/start", RUNS, Gives::Redirect, "Wants the agent to answer", |m| on(m, pages::acts::start)).takes(Takes::Form(&[])),
+    Route::post("/agents/{id}/restart", RUNS, Gives::Redirect, "Restarts the agent's gateway", |m| on(m, pages::acts::restart)).takes(Takes::Form(&[])),
+    Route::post("/agents/{id}/proof", RUNS, Gives::Redirect, "Asks for a proof", |m| on(m, pages::acts::prove)).takes(Takes::Form(&[])),
+    Route::post("/agents/{id}/retry", RUNS, Gives::Redirect, "Tries again after a failure", |m| on(m, pages::acts::retry)).takes(Takes::Form(&[])),
+    Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])),
+    Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])),
+    Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])),
+    // The API.
+    Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
+    Route::get("/api/v1/agents", READS, Gives::Json(200, "Agents"), "The tenant's agents, oldest first; `after` and `limit` page through them", |m| on(m, api::agents::list)),
+    Route::post("/api/v1/agents", RUNS, Gives::Json(201, "Agent"), "Creates an agent; an Idempotency-Key makes repeating safe", |m| on(m, api::agents::create)).takes(Takes::Json("NewAgent")),
+    Route::get("/api/v1/agents/{id}", READS, Gives::Json(200, "Agent"), "One agent", |m| on(m, api::agents::show)),
+    Route::delete("/api/v1/agents/{id}", MANAGES, AGENT, "Destroys the agent and its machine; 404 once it is gone", |m| on(m, api::agents::remove)),
+    Route::post("/api/v1/agents/{id}/stop", RUNS, AGENT, "Lets the agent rest", |m| on(m, api::agents::stop)),
+    Route::post("/api/v1/agents/{id}/start", RUNS, AGENT, "Wants the agent to answer", |m| on(m, api::agents::start)),
+    Route::post("/api/v1/agents/{id}/restart", RUNS, AGENT, "Restarts the agent's gateway", |m| on(m, api::agents::restart)),
+    Route::post("/api/v1/agents/{id}/retry", RUNS, AGENT, "Tries again after a failure", |m| on(m, api::agents::retry)),
+    Route::post("/api/v1/agents/{id}/proofs", RUNS, AGENT, "Asks for a proof: a real turn through the agent's gateway", |m| on(m, api::agents::prove)),
+    Route::post("/api/v1/agents/{id}/turns", RUNS, Gives::Json(200, "Turn"), "Says something to the agent and waits for the answer, at most `wait` seconds (60); 202 with a Location when it takes longer", |m| on(m, api::turns::say)).takes(Takes::Json("NewTurn")).within(75),
+    Route::get("/api/v1/agents/{id}/turns/{turn}", READS, Gives::Json(200, "Turn"), "One turn, kept ten minutes", |m| on(m, api::turns::show)),
+    Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45),
+    Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
+    // Cron, machines, the model.
+    Route::get("/api/cron/health", Needs::Cron, Gives::Json(200, "Sweep"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
+    Route::post("/api/cron/health", Needs::Cron, Gives::Json(200, "Sweep"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
+    Route::post("/api/internal/machine/events", Needs::Machine, Gives::Status(204), "A machine tells what happened to it", |m| on(m, api::machine::event)).takes(Takes::Json("MachineEvent")).for_machines(),
+    Route::post("/llm/v1/messages", Needs::ModelKey, Gives::Json(200, "Anything"), "Berth's built-in proof model, in the shape of Anthropic's Messages API", |m| on(m, llm::messages)).takes(Takes::Messages).for_machines(),
+    Route::post("/llm/v1/messages/count_tokens", Needs::ModelKey, Gives::Json(200, "Anything"), "An estimate of a request's tokens", |m| on(m, llm::count_tokens)).takes(Takes::Messages).for_machines(),
+];
+
+/// The router of one listener: everything on the public one, the machine routes alone on the other.
+#[must_use]
+pub fn router(web: Web, door: Door) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES.iter().filter(|route| door == Door::Public || route.door == Door::Machines) {
+        let guarded = (route.mount)(route.filter()).route_layer(from_fn_with_state((web.clone(), route), admit));
+        router = router.route(route.path, guarded);
+    }
+    let squeeze = CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(1024)));
+    router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            let detail = "This address exists, but not for this method. The Allow header names those it takes.";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+        })
+        .layer(from_fn_with_state(web.clone(), edge::attend))
+        .layer(squeeze)
+        .with_state(web)
+}
+
+/// Around each handler: origin, guard, size, time.
+async fn admit(State((web, route)): State<(Web, &'static Route)>, mut request: Request, next: Next) -> Response {
+    if let Err(problem) = check(&web, route, &mut request).await {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(BytesMax(route.bytes_max()));
+    match tokio::time::timeout(Duration::from_secs(route.seconds), next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = "The request took too long: either its body arrived too slowly or the work is not done yet.";
+            Problem { retry_after_seconds: Some(5), ..Problem::unavailable("took-too-long", detail) }.into_response()
+        }
+    }
+}
+
+async fn check(web: &Web, route: &Route, request: &mut Request) -> Result<(), Problem> {
+    guard::same_site(web, request.method(), request.headers())?;
+    guard::admit(web, route.needs, request).await?;
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > route.bytes_max()) {
+        return Err(Problem::too_large(route.bytes_max()));
+    }
+    Ok(())
+}

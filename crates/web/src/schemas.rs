@@ -1,0 +1,95 @@
+//! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
+
+use serde_json::{Value, json};
+
+/// A reference to one of [`all`].
+pub(crate) fn named(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// Every schema by its name.
+pub(crate) fn all() -> Value {
+    let time = json!({ "type": "string", "format": "date-time" });
+    let text = json!({ "type": "string" });
+    let maybe_text = json!({ "type": ["string", "null"] });
+    let id = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") });
+    json!({
+        "Anything": { "type": "object" },
+        "Health": object(json!({ "status": { "const": "ok" } }), &["status"]),
+        "Me": object(
+            json!({
+                "user": id("usr"), "email": text, "tenant": id("ten"), "tenant_name": text,
+                "role": { "enum": ["viewer", "member", "admin", "owner"] }, "operator": { "type": "boolean" },
+            }),
+            &["user", "email", "tenant", "tenant_name", "role", "operator"],
+        ),
+        "NewAgent": object(
+            json!({ "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" } }),
+            &["name"],
+        ),
+        "Agent": object(
+            json!({
+                "id": id("agt"), "name": text, "wanted": { "enum": ["running", "stopped", "gone"] },
+                "seen": named("Seen"),
+                "machine": { "oneOf": [named("Machine"), { "type": "null" }] },
+                "proof": { "oneOf": [named("Proof"), { "type": "null" }] },
+                "created_at": time,
+            }),
+            &["id", "name", "wanted", "seen", "machine", "proof", "created_at"],
+        ),
+        "Seen": object(
+            json!({
+                "state": { "enum": ["preparing", "configuring", "proving", "live", "degraded", "stopped", "failed", "deleting"] },
+                "since": time, "why": text,
+            }),
+            &["state", "since"],
+        ),
+        "Machine": object(
+            json!({
+                "id": id("mch"), "isolation": { "enum": ["virtual_machine", "container"] }, "image": text,
+                "openclaw": maybe_text, "created_at": time,
+            }),
+            &["id", "isolation", "image", "openclaw", "created_at"],
+        ),
+        "Proof": object(
+            json!({
+                "id": id("prf"), "at": time, "ok": { "type": "boolean" },
+                "latency_ms": { "type": ["integer", "null"] }, "why": maybe_text,
+            }),
+            &["id", "at", "ok", "latency_ms", "why"],
+        ),
+        "Agents": object(
+            json!({ "agents": { "type": "array", "items": named("Agent") }, "next": maybe_text }),
+            &["agents", "next"],
+        ),
+        "NewTurn": object(json!({ "text": { "type": "string", "minLength": 1, "maxLength": 16000 } }), &["text"]),
+        "Turn": object(
+            json!({
+                "id": id("exc"), "state": { "enum": ["asked", "answered", "failed"] }, "text": text,
+                "latency_ms": { "type": "integer" }, "why": text,
+            }),
+            &["id", "state"],
+        ),
+        "Logs": object(
+            json!({ "lines": { "type": "array", "items": object(json!({ "at": time, "unit": text, "text": text }), &["at", "unit", "text"]) } }),
+            &["lines"],
+        ),
+        "Sweep": object(
+            json!({ "sweep": text, "state": { "enum": ["ended", "running"] }, "counts": { "type": "object" } }),
+            &["sweep", "state"],
+        ),
+        "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
+        "Problem": object(
+            json!({
+                "type": text, "title": text, "status": { "type": "integer" }, "detail": text, "instance": text,
+                "request_id": text, "field": text,
+            }),
+            &["type", "title", "status", "detail", "instance", "request_id"],
+        ),
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the schemas above are written in place")]
+fn object(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required })
+}

