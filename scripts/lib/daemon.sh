@@ -135,10 +135,11 @@ daemon_clear() {
 daemon_launch() {
     local log=$STATE/daemon.log group=$CALLER_GROUP
     : | root tee "$log" >/dev/null
-    # Its own session: Ctrl-C in this terminal is not meant for it. It speaks only of trouble.
+    # Its own session: Ctrl-C in this terminal is not meant for it. It speaks only of trouble. Nor may
+    # it keep the locks of our scripts (8 and 9).
     # shellcheck disable=SC2016 # the inner shell expands them
-    root env "$DAEMON_VARIABLE=$DAEMON_DIR" setsid sh -c 'echo $$ >"$1"; exec "$2" --group "$3" >>"$4" 2>&1 </dev/null' \
-        sh "$STATE/daemon.pid" "$DAEMON_PROGRAM" "$group" "$log" &
+    root env "$DAEMON_VARIABLE=$DAEMON_DIR" setsid --fork sh -c 'echo $$ >"$1"; exec "$2" --group "$3" >>"$4" 2>&1 </dev/null 8>&- 9>&-' \
+        sh "$STATE/daemon.pid" "$DAEMON_PROGRAM" "$group" "$log"
     root env "$DAEMON_VARIABLE=$DAEMON_DIR" "$DAEMON_PROGRAM" waitready --timeout 90 && daemon_answers "$DAEMON_SOCKET"
 }
 

@@ -94,6 +94,44 @@ base_join() {
     mkdir -p "$into/var/log/journal"
 }
 
+# The gateway runs once, as on a machine, without a network, so that Node has its compiled code at
+# hand: every later start is 2 to 3 seconds shorter. And a base whose gateway does not start is none.
+base_warm() {
+    local into=$1 home=$1/tmp/warm-up
+    install -d -o 1000 -g 1000 "$into/opt/openclaw/compiled"
+    install -d -m 0700 -o 1000 -g 1000 "$home" "$home/.openclaw"
+    install -m 0600 -o 1000 -g 1000 "$MACHINE/openclaw/warm-up.json" "$home/.openclaw/openclaw.json"
+    mount -t proc proc "$into/proc"
+    # shellcheck disable=SC2016 # the inner shell expands them
+    unshare --net --fork --pid --kill-child --mount-proc="$into/proc" sh -c '
+        ip link set lo up
+        chroot --userspec=1000:1000 "$1" env -i PATH=/usr/bin HOME=/tmp/warm-up NODE_ENV=production \
+            NODE_COMPILE_CACHE=/opt/openclaw/compiled OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED=1 \
+            OPENCLAW_DISABLE_BONJOUR=1 OPENCLAW_NO_AUTO_UPDATE=1 OPENCLAW_SERVICE_REPAIR_POLICY=external DO_NOT_TRACK=1 \
+            node /opt/openclaw/node_modules/openclaw/openclaw.mjs gateway &
+        gateway=$!
+        for _ in $(seq 240); do
+            sleep 0.5
+            [ -d "/proc/$gateway" ] || exit 1
+            if chroot "$1" curl -fsS -m 2 http://127.0.0.1:18789/readyz; then
+                # It keeps its compiled code when it ends.
+                kill -TERM "$gateway"
+                wait "$gateway"
+                exit 0
+            fi
+        done
+        exit 1' sh "$into" || return 1
+    umount "$into/proc"
+    rm -rf "$home" "$into"/tmp/*
+    # Read only: what an agent could write there, its next start would run.
+    chown -R 0:0 "$into/opt/openclaw/compiled"
+    chmod -R u=rwX,go=rX "$into/opt/openclaw/compiled"
+    [ "$(find "$into/opt/openclaw/compiled" -type f | wc -l)" -gt 100 ] || {
+        echo "Node kept no compiled code"
+        return 1
+    }
+}
+
 base_make() {
     local into=$1 work=$1.work
     rm -rf "$work"
@@ -104,5 +142,6 @@ base_make() {
     step "Node $NODE_VERSION" base_node "$work" || die "Node could not be fetched by npm. The lines above say why."
     step "OpenClaw $OPENCLAW_VERSION (half a minute)" base_openclaw "$work" || die "OpenClaw could not be installed. The lines above say why."
     step "joining them" base_join "$into" "$work" || die "the parts could not be joined. The lines above say why."
+    step "starting OpenClaw once" base_warm "$into" || die "the gateway does not start in the image. The lines above say why."
     rm -rf "$work"
 }

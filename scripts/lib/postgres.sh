@@ -96,8 +96,9 @@ pg_start() {
             PG_PORT=$(kept pg.port free_port 127.0.0.1 $((PG_PORT + 1)))
         fi
     fi
+    # It must not keep the locks of our scripts (8 and 9).
     step "starting Postgres" as "$PG_USER" "$PG_BIN/pg_ctl" start -s -w -t 60 -D "$PG_DATA" -l "$PG_HOME/log" \
-        -o "-c listen_addresses='$listen' -c port=$PG_PORT $options" || {
+        -o "-c listen_addresses='$listen' -c port=$PG_PORT $options" 8>&- 9>&- || {
         as "$PG_USER" tail -n 20 "$PG_HOME/log" >&2 || true
         die "Postgres did not start; its last lines are above, all of them in $PG_HOME/log."
     }

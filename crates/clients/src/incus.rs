@@ -285,17 +285,23 @@ impl Provider for Incus {
 
     async fn remove(&self, name: &MachineName) -> Result<(), ProviderError> {
         self.settle(name, POWER_MAX).await?;
-        let Some(instance) = self.our_instance(name).await? else { return Ok(()) };
         let begun = std::time::Instant::now();
+        let Some(instance) = self.our_instance(name).await? else { return Ok(()) };
         if instance.status_code != wire::STOPPED {
             self.power(name, Power::Off(Duration::ZERO)).await?;
         }
-        let deleted = self.socket.operate(Call::delete(format!("/1.0/instances/{name}")), POWER_MAX).await;
+        let mut deleted = self.delete(name).await;
+        if deleted.as_ref().is_err_and(|trouble| trouble.mentions("is running")) {
+            // A daemon that was just started again takes a running machine for a stopped one for a moment (seen).
+            self.power(name, Power::Off(Duration::ZERO)).await?;
+            deleted = self.delete(name).await;
+        }
         match (self.look(name).await?, deleted) {
             (None, _) => {
                 tracing::debug!(machine = %name, took_ms = begun.elapsed().as_millis(), "machine removed");
                 Ok(())
             }
+            (Some(_), Err(trouble)) if trouble.mentions("is running") => Err(ProviderError::Busy),
             (Some(_), Err(trouble)) => Err(trouble.into()),
             (Some(_), Ok(())) => Err(garbled("it was deleted, and is still there")),
         }
@@ -329,6 +335,10 @@ impl Provider for Incus {
 }
 
 impl Incus {
+    async fn delete(&self, name: &MachineName) -> Result<(), Trouble> {
+        self.socket.operate(Call::delete(format!("/1.0/instances/{name}")), POWER_MAX).await
+    }
+
     /// The names of all instances there are, ours and others'.
     async fn names(&self) -> Result<BTreeSet<String>, ProviderError> {
         let paths: Vec<String> = self.socket.ask(Call::get("/1.0/instances")).await?;

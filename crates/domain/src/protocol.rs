@@ -46,13 +46,16 @@ impl Request {
 pub enum Ask {
     /// Who are you, which versions, how far is the gateway?
     Hello,
-    /// Put this configuration and these secrets in force. Idempotent; a lower fence than the last one is refused.
+    /// Put this configuration and these secrets in force. Idempotent; a lower fence than the last one begun is
+    /// refused, and so is another document under the same fence. Other secrets under the same fence and document
+    /// are a rotation. While the gateway is stopped it is kept for the next start ([`InForce::applied`] is false).
     Apply {
         /// Grows with every configuration of this machine; the same fence with the same document is a repetition.
         fence: u64,
         /// `openclaw.json` as the control plane wants it, without secrets.
         document: serde_json::Value,
-        /// Every secret that the document refers to; others on the machine are removed.
+        /// Every secret that the document refers to (`gateway_token` among them, each 8 bytes to 16 KiB); others on
+        /// the machine are removed.
         secrets: Vec<SecretFile>,
     },
     /// Process, readiness and the configuration in force; changes nothing.
@@ -159,7 +162,7 @@ pub enum Outcome {
 pub enum Reply {
     /// To `hello`.
     Hello(Hello),
-    /// To `apply`, after the configuration was seen in force.
+    /// To `apply`, after the configuration was seen in force, or kept for the next start of a stopped gateway.
     Applied(InForce),
     /// To `status`.
     Status(Status),
@@ -217,9 +220,10 @@ pub enum Gateway {
 pub struct InForce {
     /// Fence of the last apply.
     pub fence: u64,
-    /// `openclaw::digest` of our part of the document as the gateway reports it.
+    /// SHA-256, in hexadecimal, of `openclaw::canonical(openclaw::ours(document))`, the document as the gateway
+    /// reports it.
     pub digest: String,
-    /// Whether the gateway's `configRevisionHash` equals its `appliedConfigHash`.
+    /// Whether the gateway's `configRevisionHash` equals its `appliedConfigHash`; false while it is stopped.
     pub applied: bool,
 }
 
@@ -232,7 +236,7 @@ pub struct Status {
     pub gateway: Gateway,
     /// Present while the gateway answers its admin calls.
     pub in_force: Option<InForce>,
-    /// Resident memory of the gateway's unit, if known.
+    /// Memory of the gateway's unit, if known; with file cache where the kernel does not tell it apart.
     pub memory_bytes: Option<u64>,
     /// Space left on the root file system, if known.
     pub disk_free_bytes: Option<u64>,

@@ -12,14 +12,14 @@
 //! the gateway is stopped there is nobody to ask: the bundle becomes `current`
 //! and the next start takes it up; the answer then says `applied: false`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 
 use domain::{
     openclaw::{SECRETS_DIR, canonical, ours},
     protocol::{Gateway, InForce, Refusal, SecretFile, SecretText},
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     config_file,
@@ -28,13 +28,14 @@ use crate::{
     machine::Machine,
     opened,
     sealed::{Bundle, GATEWAY_TOKEN, Store},
-    status,
+    status, unit,
 };
 
 /// From taking up the request to the proof, all waits together.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Hot changes took 0.2 to 0.8 s; one that hangs is looked at by reading back.
 const REPLACE_PATIENCE: Duration = Duration::from_secs(8);
+const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(100);
 const SECRETS_MAX: usize = 64;
 const SECRET_BYTES_MAX: usize = 16 * 1024;
@@ -57,32 +58,63 @@ pub async fn apply(
     let next = store.next();
     fenced(fence, &document, current.as_ref(), next.as_ref())?;
 
-    let mut wanted = Bundle { fence, document, secrets, former_tokens: Vec::new() };
+    let wanted = Bundle { fence, document, secrets, former_tokens: Vec::new() };
     match settled(machine, deadline).await? {
         Gateway::Ready => {
-            if next.is_none() && holds(machine, current.as_ref(), &wanted) {
-                let done = proved(machine, &wanted, Instant::now()).await;
-                if done.is_ok() {
-                    return done;
-                }
-            }
-            let earlier: Vec<&Bundle> = current.iter().chain(next.iter()).collect();
-            wanted.remember_tokens(&earlier);
-            bring(machine, &store, current.as_ref(), &wanted, deadline).await?;
-            let done = proved(machine, &wanted, deadline).await?;
-            opened::keep_only(&machine.paths, &wanted.secrets).map_err(|error| machine.broken(&error.into()))?;
-            tracing::info!(fence, digest = done.digest, "configuration in force");
-            Ok(done)
+            // To be cut off here is the same as to die here: the same request, sent again, finishes the work.
+            let work = while_running(machine, &store, current, next, wanted);
+            timeout_at(deadline, work).await.unwrap_or_else(|_| {
+                Err(Refusal::NotReady { why: "the gateway did not take the configuration in time".to_owned() })
+            })
         }
-        Gateway::Stopped | Gateway::Failed => {
-            let lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
-            store.put_current(&wanted).map_err(|error| machine.broken(&error))?;
-            config_file::write(&machine.paths, &wanted.document).map_err(|error| machine.broken(&error.into()))?;
-            drop(lock);
-            tracing::info!(fence, "configuration kept for the next start");
-            Ok(InForce { fence, digest: in_force::digest(&wanted.document), applied: false })
-        }
+        Gateway::Stopped | Gateway::Failed => while_stopped(machine, &store, &wanted).await,
         Gateway::Starting => Err(Refusal::NotReady { why: "the gateway is still starting".to_owned() }),
+    }
+}
+
+async fn while_running(
+    machine: &Machine,
+    store: &Store,
+    current: Option<Bundle>,
+    next: Option<Bundle>,
+    mut wanted: Bundle,
+) -> Result<InForce, Refusal> {
+    if next.is_none() && holds(machine, current.as_ref(), &wanted) {
+        // A repetition: usually there is nothing to do but to look.
+        if let Ok(Ok(done)) = timeout(LOOK_PATIENCE, look(machine, &wanted)).await {
+            return Ok(done);
+        }
+    }
+    let earlier: Vec<&Bundle> = current.iter().chain(next.iter()).collect();
+    wanted.remember_tokens(&earlier);
+    if bring(machine, store, current.as_ref(), &wanted).await? == Handed::LockedOut {
+        return Err(start_anew(machine).await);
+    }
+    let done = proved(machine, &wanted).await;
+    opened::keep_only(&machine.paths, &wanted.secrets).map_err(|error| secrets_stuck(machine, error))?;
+    tracing::info!(fence = done.fence, digest = done.digest, "configuration in force");
+    Ok(done)
+}
+
+/// Nobody can be asked, so nothing can be said to be in force.
+async fn while_stopped(machine: &Machine, store: &Store, wanted: &Bundle) -> Result<InForce, Refusal> {
+    let _lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
+    store.put_current(wanted).map_err(|error| machine.broken(&error))?;
+    config_file::write(&machine.paths, &wanted.document).map_err(|error| machine.broken(&error.into()))?;
+    tracing::info!(fence = wanted.fence, "configuration kept for the next start");
+    Ok(InForce { fence: wanted.fence, digest: in_force::digest(&wanted.document), applied: false })
+}
+
+/// The gateway runs on a token that nobody here knows: somebody changed its configuration, or too many applies died.
+/// Started anew it runs on ours.
+async fn start_anew(machine: &Machine) -> Refusal {
+    tracing::error!("the gateway accepts none of the tokens known here and is started anew");
+    machine.ask_down(true);
+    let done = unit::restart(&machine.paths).await;
+    machine.ask_down(false);
+    match done {
+        Ok(()) => Refusal::NotReady { why: "the gateway accepted no token known here and was started anew".to_owned() },
+        Err(error) => machine.broken(&error),
     }
 }
 
@@ -146,26 +178,28 @@ fn holds(machine: &Machine, current: Option<&Bundle>, wanted: &Bundle) -> bool {
     })
 }
 
+/// How the gateway received a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handed {
+    Taken,
+    LockedOut,
+}
+
 /// Steps 1 to 4, with `unseal` kept out.
-async fn bring(
-    machine: &Machine,
-    store: &Store,
-    current: Option<&Bundle>,
-    wanted: &Bundle,
-    deadline: Instant,
-) -> Result<(), Refusal> {
+async fn bring(machine: &Machine, store: &Store, current: Option<&Bundle>, wanted: &Bundle) -> Result<Handed, Refusal> {
     let _lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
     store.begin(wanted).map_err(|error| machine.broken(&error))?;
-    opened::write(&machine.paths, &wanted.secrets).map_err(|error| machine.broken(&error.into()))?;
+    opened::write(&machine.paths, &wanted.secrets).map_err(|error| secrets_stuck(machine, error))?;
     let bundles: Vec<&Bundle> = current.into_iter().chain([wanted]).collect();
-    match hand_over(machine, &Machine::tokens(&bundles), &wanted.document, deadline).await {
-        Ok(()) => store.take_next().map_err(|error| machine.broken(&error)),
+    match hand_over(machine, &Machine::tokens(&bundles), &wanted.document).await {
+        Ok(()) => store.take_next().map(|()| Handed::Taken).map_err(|error| machine.broken(&error)),
+        Err(GatewayError::Unauthorized) => Ok(Handed::LockedOut),
         Err(error @ GatewayError::Refused(_)) => {
             // The last good configuration goes on running, with the secrets that belong to it.
             let refusal = machine.configuration_refused(&error);
             if let Some(current) = current {
-                opened::write(&machine.paths, &current.secrets).map_err(|error| machine.broken(&error.into()))?;
-                opened::keep_only(&machine.paths, &current.secrets).map_err(|error| machine.broken(&error.into()))?;
+                opened::write(&machine.paths, &current.secrets).map_err(|error| secrets_stuck(machine, error))?;
+                opened::keep_only(&machine.paths, &current.secrets).map_err(|error| secrets_stuck(machine, error))?;
             }
             store.drop_next().map_err(|error| machine.broken(&error))?;
             Err(refusal)
@@ -174,42 +208,40 @@ async fn bring(
     }
 }
 
+fn secrets_stuck(machine: &Machine, error: io::Error) -> Refusal {
+    machine.broken(&anyhow::Error::from(error).context("cannot replace the opened secrets"))
+}
+
 /// Gives the gateway the whole configuration. It reads secret files only when its configuration changes, and
 /// answers nothing to one that is the same, so one that is there already is first made to differ in a harmless place.
-async fn hand_over(
-    machine: &Machine,
-    tokens: &[&SecretText],
-    document: &Value,
-    deadline: Instant,
-) -> Result<(), GatewayError> {
-    let mut last = GatewayError::Unauthorized;
-    for _ in 0..TRIES_MAX {
-        if Instant::now() >= deadline {
-            break;
-        }
+async fn hand_over(machine: &Machine, tokens: &[&SecretText], document: &Value) -> Result<(), GatewayError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
         let (mut report, mut token) = asked(machine, tokens).await?;
         let whole = config_file::with_theirs(document, config_file::read(&machine.paths).as_ref());
         if config_file::holds(&machine.paths, document) {
-            let nudged = nudged(&whole);
-            if let Err(error) =
-                machine.gateway.replace_config(token, &report.base_hash, &nudged, REPLACE_PATIENCE).await
-            {
+            let between = nudged(&whole);
+            let step = machine.gateway.replace_config(token, &report.base_hash, &between, REPLACE_PATIENCE).await;
+            if let Err(error) = step {
                 tracing::warn!(%error, "the gateway did not take the step between");
             }
             (report, token) = asked(machine, tokens).await?;
         }
-        match machine.gateway.replace_config(token, &report.base_hash, &whole, REPLACE_PATIENCE).await {
+        let error = match machine.gateway.replace_config(token, &report.base_hash, &whole, REPLACE_PATIENCE).await {
             Ok(()) => return Ok(()),
             Err(error @ (GatewayError::Refused(_) | GatewayError::Unauthorized)) => return Err(error),
-            Err(error) => last = error,
-        }
-        // It may have been taken all the same (the answer was lost, or the gateway restarted over it).
+            Err(error) => error,
+        };
+        // It may have been taken all the same: the answer was lost, or the gateway restarted over it.
         if config_file::holds(&machine.paths, document) {
             return Ok(());
         }
+        if tries >= TRIES_MAX {
+            return Err(error);
+        }
         sleep(POLL * 3).await;
     }
-    Err(last)
 }
 
 /// Asks for the configuration; a gateway that refuses even that says nothing against the new one.
@@ -233,26 +265,29 @@ fn nudged(whole: &Value) -> Value {
     nudged
 }
 
-/// Step 5: asks with the new token, so that its being accepted is part of the proof.
-async fn proved(machine: &Machine, wanted: &Bundle, deadline: Instant) -> Result<InForce, Refusal> {
-    let digest = in_force::digest(&wanted.document);
-    let token: Vec<&SecretText> = wanted.secret(GATEWAY_TOKEN).into_iter().collect();
+/// Step 5: looks until it is so. The caller's deadline ends it.
+async fn proved(machine: &Machine, wanted: &Bundle) -> InForce {
     loop {
-        let why = match status::first_accepted(machine, &token).await {
-            Ok((report, _)) => {
-                let found = in_force::read(&machine.paths, &report, wanted.fence);
-                if found.applied && found.digest == digest {
-                    return Ok(found);
-                }
-                "the gateway reports another configuration than the one sent".to_owned()
-            }
-            Err(error) => machine.reason(&error.to_string()),
-        };
-        if Instant::now() >= deadline {
-            return Err(Refusal::NotReady { why });
+        match look(machine, wanted).await {
+            Ok(done) => return done,
+            Err(why) => tracing::info!(why, "not in force yet"),
         }
         sleep(POLL).await;
     }
+}
+
+/// Asks with the new token alone, so that its being accepted is part of the proof.
+async fn look(machine: &Machine, wanted: &Bundle) -> Result<InForce, &'static str> {
+    let token: Vec<&SecretText> = wanted.secret(GATEWAY_TOKEN).into_iter().collect();
+    let (report, _) = status::first_accepted(machine, &token).await.map_err(|_| "the gateway does not answer us")?;
+    let found = in_force::read(&machine.paths, &report, wanted.fence);
+    if !found.applied {
+        return Err("the gateway runs another configuration than the one in its file");
+    }
+    if found.digest != in_force::digest(&wanted.document) {
+        return Err("the gateway reports another configuration than the one sent");
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

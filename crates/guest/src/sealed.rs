@@ -35,7 +35,7 @@ const NEXT: &str = "next";
 pub const GATEWAY_TOKEN: &str = "gateway_token";
 
 /// How many earlier gateway tokens are remembered, should an apply have died while one of them came into force.
-const FORMER_TOKENS_MAX: usize = 4;
+const FORMER_TOKENS_MAX: usize = 8;
 
 /// Everything that one `apply` brought.
 #[derive(Debug, Serialize, Deserialize)]

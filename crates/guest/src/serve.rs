@@ -19,7 +19,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    apply::apply, calling_home, gateway::GatewayError, logs::logs, machine::Machine, paths::Paths, status, unit,
+    apply::apply, calling_home, logs::logs, machine::Machine, paths::Paths, sealed::GATEWAY_TOKEN, status, unit,
     wipe::wipe,
 };
 

@@ -17,7 +17,8 @@ use crate::{
 
 /// A right token was answered after 0.02 to 0.5 s.
 const NEXT_TOKEN_AFTER: Duration = Duration::from_millis(300);
-const CONFIG_PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than the longest delay of a wrong one, so that "not accepted" is told from "busy".
+const CONFIG_PATIENCE: Duration = Duration::from_secs(13);
 const WORD_CHARS_MAX: usize = 100;
 
 /// Who are you?

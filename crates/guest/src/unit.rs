@@ -64,6 +64,11 @@ pub async fn stop(paths: &Paths) -> Result<()> {
     change(paths, "stop").await
 }
 
+/// Stops and starts the unit in one go.
+pub async fn restart(paths: &Paths) -> Result<()> {
+    change(paths, "restart").await
+}
+
 async fn change(paths: &Paths, verb: &str) -> Result<()> {
     let done = run(&paths.systemctl, &[verb, OPENCLAW], CHANGE_PATIENCE, 64 * 1024).await;
     done.map(drop).with_context(|| format!("systemctl could not {verb} the gateway"))

@@ -20,7 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
     let closing = CancellationToken::new();
     let secret = Some(Secret::from("harbour".to_owned()));
-    let site = Site::new(Url::parse(&format!("http://{address}"))?, secret, Some("mailto:a@b.example".to_owned()), ready);
+    let site =
+        Site::new(Url::parse(&format!("http://{address}"))?, secret, Some("mailto:a@b.example".to_owned()), ready);
     let state = Web {
         db: world.flows.db.clone(),
         ring: Arc::clone(&world.flows.ring),

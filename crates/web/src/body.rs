@@ -112,7 +112,10 @@ impl Query {
 
     /// A parsed value, if it is there.
     pub fn read<T: FromStr>(&self, name: &'static str, must_be: &'static str) -> Result<Option<T>, Problem> {
-        let refuse = |_| Problem { status: StatusCode::BAD_REQUEST, ..Problem::unusable(name, format!("`{name}` must be {must_be}.")) };
+        let refuse = |_| Problem {
+            status: StatusCode::BAD_REQUEST,
+            ..Problem::unusable(name, format!("`{name}` must be {must_be}."))
+        };
         self.get(name).map(|text| text.parse().map_err(refuse)).transpose()
     }
 }
@@ -144,7 +147,11 @@ async fn whole(request: Request) -> Result<Bytes, Problem> {
     let max = request.extensions().get::<BytesMax>().map_or(0, |max| max.0);
     let read = Limited::new(request.into_body(), max).collect().await;
     read.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() { Problem::too_large(max) } else { Problem::unreadable("The request's body broke off.") }
+        if error.is::<LengthLimitError>() {
+            Problem::too_large(max)
+        } else {
+            Problem::unreadable("The request's body broke off.")
+        }
     })
 }
 
@@ -155,7 +162,11 @@ fn has_type(request: &Request, types: &[&str]) -> bool {
 }
 
 fn wrong_type(wanted: &str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", format!("Send the body as `Content-Type: {wanted}`."))
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content-type",
+        format!("Send the body as `Content-Type: {wanted}`."),
+    )
 }
 
 fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
@@ -179,7 +190,9 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_named() {
-        let told = |text: &str| parse::<Wish>(text.as_bytes()).map(|_| ()).map_err(|p| (p.status.as_u16(), p.detail.into_owned()));
+        let told = |text: &str| {
+            parse::<Wish>(text.as_bytes()).map(|_| ()).map_err(|p| (p.status.as_u16(), p.detail.into_owned()))
+        };
         let (status, words) = told(r#"{"name":5}"#).unwrap_err();
         assert!(status == 422 && words.contains("`name`") && words.contains("expected a string"), "{words}");
         let (status, words) = told(r#"{"name":"a","nmae":1}"#).unwrap_err();

@@ -23,15 +23,20 @@ use crate::{
     state::Dice,
 };
 
-pub(crate) async fn messages(State(dice): State<Dice>, _: ModelCaller, Weighed(ask, bytes): Weighed<Request>) -> Response {
+pub(crate) async fn messages(
+    State(dice): State<Dice>,
+    _: ModelCaller,
+    Weighed(ask, bytes): Weighed<Request>,
+) -> Response {
     let id = format!("msg_{}", dice.0.uuid().simple());
     let answer = proof_model::answer(&ask, id, bytes);
     if !ask.stream {
         return Json(answer.to_json()).into_response();
     }
-    let events = answer.to_events().into_iter().map(|(name, data)| {
-        Ok::<_, Infallible>(Event::default().event(name).data(data.to_string()))
-    });
+    let events = answer
+        .to_events()
+        .into_iter()
+        .map(|(name, data)| Ok::<_, Infallible>(Event::default().event(name).data(data.to_string())));
     Sse::new(stream::iter(events.collect::<Vec<_>>())).into_response()
 }
 

@@ -102,7 +102,12 @@ fn parameters(route: &Route) -> Value {
             all.push(text("limit", "query", false, whole(1, 100)));
         }
         (Verb::Post, "/api/v1/agents") => {
-            all.push(text("Idempotency-Key", "header", false, json!({ "type": "string", "minLength": 1, "maxLength": 200 })));
+            all.push(text(
+                "Idempotency-Key",
+                "header",
+                false,
+                json!({ "type": "string", "minLength": 1, "maxLength": 200 }),
+            ));
         }
         (Verb::Post, "/api/v1/agents/{id}/turns") => all.push(text("wait", "query", false, whole(0, 60))),
         (Verb::Get, "/api/v1/agents/{id}/events") => {
@@ -121,7 +126,8 @@ fn request_body(takes: Takes) -> Option<Value> {
         Takes::Json(schema) => json!({ "application/json": { "schema": schemas::named(schema) } }),
         Takes::Messages => json!({ "application/json": { "schema": schemas::named("Anything") } }),
         Takes::Form(fields) => {
-            let fields: Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), json!({ "type": "string" }))).collect();
+            let fields: Map<String, Value> =
+                fields.iter().map(|field| ((*field).to_owned(), json!({ "type": "string" }))).collect();
             json!({ "application/x-www-form-urlencoded": { "schema": { "type": "object", "properties": fields } } })
         }
     };
@@ -132,12 +138,18 @@ fn responses(route: &Route) -> Value {
     let html = json!({ "text/html": { "schema": { "type": "string" } } });
     let (status, answer) = match route.gives {
         Gives::Page => (200, json!({ "description": "A page", "content": html })),
-        Gives::Redirect => (303, json!({ "description": "Go there", "headers": { "Location": { "schema": { "type": "string" } } } })),
-        Gives::Json(status, schema) => {
-            (status, json!({ "description": schema, "content": { "application/json": { "schema": schemas::named(schema) } } }))
+        Gives::Redirect => {
+            (303, json!({ "description": "Go there", "headers": { "Location": { "schema": { "type": "string" } } } }))
         }
+        Gives::Json(status, schema) => (
+            status,
+            json!({ "description": schema, "content": { "application/json": { "schema": schemas::named(schema) } } }),
+        ),
         Gives::Status(status) => (status, json!({ "description": "Done" })),
-        Gives::Events => (200, json!({ "description": "A stream", "content": { "text/event-stream": { "schema": { "type": "string" } } } })),
+        Gives::Events => (
+            200,
+            json!({ "description": "A stream", "content": { "text/event-stream": { "schema": { "type": "string" } } } }),
+        ),
         Gives::Text => (200, json!({ "description": "A file" })),
     };
     let mut all = Map::new();

@@ -41,7 +41,11 @@ impl Problem {
     /// There is no such thing, or it is not the caller's: the two read the same.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here. It may be gone, or the address may be mistyped.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here. It may be gone, or the address may be mistyped.",
+        )
     }
 
     /// Nobody is signed in.

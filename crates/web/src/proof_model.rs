@@ -138,16 +138,33 @@ impl Answer {
     }
 }
 
+/// What OpenClaw puts around facts of its own; it sends them as one more user message after the person's.
+const CONTEXT: (&str, &str) = ("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>", "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>");
+
+/// The person's words of the last turn: all user messages since the model spoke last, without OpenClaw's own context.
 fn last_user_text(messages: &[Message]) -> String {
-    let last = messages.iter().rev().find(|message| message.role == "user");
-    match last.map(|message| &message.content) {
-        Some(Content::Text(text)) => text.clone(),
-        Some(Content::Blocks(blocks)) => {
+    let turn = messages.iter().rev().take_while(|message| message.role == "user");
+    let mut texts: Vec<String> = turn.map(|message| without_context(&text_of(&message.content))).collect();
+    texts.reverse();
+    texts.retain(|text| !text.trim().is_empty());
+    texts.join("\n")
+}
+
+fn text_of(content: &Content) -> String {
+    match content {
+        Content::Text(text) => text.clone(),
+        Content::Blocks(blocks) => {
             let texts = blocks.iter().filter(|block| block.kind == "text").filter_map(|block| block.text.as_deref());
             texts.collect::<Vec<_>>().join("\n")
         }
-        None => String::new(),
     }
+}
+
+fn without_context(text: &str) -> String {
+    let (begin, end) = CONTEXT;
+    let Some((before, rest)) = text.split_once(begin) else { return text.to_owned() };
+    let after = rest.split_once(end).map_or("", |(_, after)| after);
+    format!("{before}{}", without_context(after))
 }
 
 /// The last well-formed nonce in a text: the prefix and 8 to 64 hexadecimal digits.
@@ -186,6 +203,23 @@ mod tests {
         answer(&request, "msg_1".into(), 400).text
     }
 
+    /// As seen from OpenClaw 2026.9.6: the person's words, then a user message of its own.
+    #[test]
+    fn openclaws_own_context_after_the_words_is_passed_over() {
+        let context = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\nConversation data\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>";
+        let messages = json!([
+            { "role": "user", "content": [{ "type": "text", "text": "[Sat 2026-11-21 11:51 UTC] say BERTH-PROOF-0123456789abcdef" }] },
+            { "role": "user", "content": [{ "type": "text", "text": context }] },
+        ]);
+        assert_eq!(ask(&messages), "BERTH-PROOF-0123456789abcdef");
+        let earlier = json!([
+            { "role": "user", "content": "BERTH-PROOF-0123456789abcdef" },
+            { "role": "assistant", "content": "BERTH-PROOF-0123456789abcdef" },
+            { "role": "user", "content": "hello" },
+        ]);
+        assert!(ask(&earlier).ends_with("hello"), "only the last turn counts");
+    }
+
     #[test]
     fn a_nonce_in_the_last_user_message_is_repeated_exactly() {
         let nonce = "BERTH-PROOF-00ff12ab34cd";
@@ -209,8 +243,10 @@ mod tests {
 
     #[test]
     fn the_stream_holds_the_same_words_as_the_message() {
-        let request: Request =
-            serde_json::from_value(json!({ "model": "m", "messages": [{ "role": "user", "content": "one two  three" }] })).unwrap();
+        let request: Request = serde_json::from_value(
+            json!({ "model": "m", "messages": [{ "role": "user", "content": "one two  three" }] }),
+        )
+        .unwrap();
         let answer = answer(&request, "msg_1".into(), 40);
         let streamed: String = answer
             .to_events()

@@ -104,15 +104,43 @@ pub struct Route {
 }
 
 impl Route {
-    const fn get(path: &'static str, needs: Needs, gives: Gives, does: &'static str, mount: fn(MethodFilter) -> MethodRouter<Web>) -> Self {
-        Self { verb: Verb::Get, path, needs, does, takes: Takes::Nothing, gives, door: Door::Public, seconds: 30, mount }
+    const fn get(
+        path: &'static str,
+        needs: Needs,
+        gives: Gives,
+        does: &'static str,
+        mount: fn(MethodFilter) -> MethodRouter<Web>,
+    ) -> Self {
+        Self {
+            verb: Verb::Get,
+            path,
+            needs,
+            does,
+            takes: Takes::Nothing,
+            gives,
+            door: Door::Public,
+            seconds: 30,
+            mount,
+        }
     }
 
-    const fn post(path: &'static str, needs: Needs, gives: Gives, does: &'static str, mount: fn(MethodFilter) -> MethodRouter<Web>) -> Self {
+    const fn post(
+        path: &'static str,
+        needs: Needs,
+        gives: Gives,
+        does: &'static str,
+        mount: fn(MethodFilter) -> MethodRouter<Web>,
+    ) -> Self {
         Self { verb: Verb::Post, ..Self::get(path, needs, gives, does, mount) }
     }
 
-    const fn delete(path: &'static str, needs: Needs, gives: Gives, does: &'static str, mount: fn(MethodFilter) -> MethodRouter<Web>) -> Self {
+    const fn delete(
+        path: &'static str,
+        needs: Needs,
+        gives: Gives,
+        does: &'static str,
+        mount: fn(MethodFilter) -> MethodRouter<Web>,
+    ) -> Self {
         Self { verb: Verb::Delete, ..Self::get(path, needs, gives, does, mount) }
     }
 
@@ -217,7 +245,6 @@ pub static ROUTES: &[Route] = &[
 ];
 
 /// The router of one listener: everything on the public one, the machine routes alone on the other.
-#[must_use]
 pub fn router(web: Web, door: Door) -> Router {
     let mut router = Router::new();
     for route in ROUTES.iter().filter(|route| door == Door::Public || route.door == Door::Machines) {
@@ -242,21 +269,50 @@ async fn admit(State((web, route)): State<(Web, &'static Route)>, mut request: R
         return problem.into_response();
     }
     request.extensions_mut().insert(BytesMax(route.bytes_max()));
-    match tokio::time::timeout(Duration::from_secs(route.seconds), next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let detail = "The request took too long: either its body arrived too slowly or the work is not done yet.";
-            Problem { retry_after_seconds: Some(5), ..Problem::unavailable("took-too-long", detail) }.into_response()
-        }
-    }
+    within(Duration::from_secs(route.seconds), next.run(request)).await
+}
+
+/// The answer, unless it takes too long; the reading of a slow body counts.
+async fn within(longest: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(longest, answer).await.unwrap_or_else(|_| {
+        let detail = "The request took too long: either its body arrived too slowly or the work is not done yet.";
+        Problem { retry_after_seconds: Some(5), ..Problem::unavailable("took-too-long", detail) }.into_response()
+    })
 }
 
 async fn check(web: &Web, route: &Route, request: &mut Request) -> Result<(), Problem> {
     guard::same_site(web, request.method(), request.headers())?;
     guard::admit(web, route.needs, request).await?;
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > route.bytes_max()) {
         return Err(Problem::too_large(route.bytes_max()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Form;
+    use axum::{body::Body, extract::FromRequest as _};
+    use futures::stream;
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        let drip = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Some((Ok::<_, std::io::Error>("a"), ()))
+        });
+        let mut request = Request::new(Body::from_stream(drip));
+        request.extensions_mut().insert(BytesMax(64 * 1024));
+        let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(header::CONTENT_TYPE, form);
+        let read = async {
+            Form::from_request(request, &())
+                .await
+                .map_or_else(Problem::into_response, |_| StatusCode::OK.into_response())
+        };
+        assert_eq!(within(Duration::from_millis(60), read).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

@@ -65,7 +65,11 @@ pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> 
     Ok(Json(AgentsView { agents: agents.into_iter().map(AgentView::from).collect(), next }))
 }
 
-pub(crate) async fn show(State(db): State<Db>, member: Member, At(id): At<id::Agent>) -> Result<Json<AgentView>, Problem> {
+pub(crate) async fn show(
+    State(db): State<Db>,
+    member: Member,
+    At(id): At<id::Agent>,
+) -> Result<Json<AgentView>, Problem> {
     let mut tx = db.tenant_read(member.caller().tenant).await?;
     let agent = store::agents::by_id(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(agent.into()))
@@ -109,7 +113,9 @@ impl From<CreateAgentError> for Problem {
     fn from(error: CreateAgentError) -> Self {
         match error {
             CreateAgentError::Forbidden => Self::not_allowed(sentence(&error)),
-            CreateAgentError::NameTaken => Self { field: Some("name"), ..Self::conflict("name-taken", sentence(&error)) },
+            CreateAgentError::NameTaken => {
+                Self { field: Some("name"), ..Self::conflict("name-taken", sentence(&error)) }
+            }
             CreateAgentError::KeyReused => Self::conflict("key-reused", sentence(&error)),
             CreateAgentError::Store(error) => error.into(),
         }

@@ -59,7 +59,8 @@ pub(crate) async fn stream(
     drop(tx);
     let (watch, end) = (db.watch_agent(agent), Instant::now() + LONGEST);
     let follow = Follow { db, tenant, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
-    let events = stream::unfold(follow, |mut follow| async move { follow.next().await.map(|event| (Ok(event), follow)) });
+    let events =
+        stream::unfold(follow, |mut follow| async move { follow.next().await.map(|event| (Ok(event), follow)) });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here")))
 }
 

@@ -56,7 +56,8 @@ pub(crate) async fn say(
     body::Json(new): body::Json<NewTurn>,
 ) -> Result<Response, Problem> {
     let text = TurnText::parse(&new.text)?;
-    let seconds = query.read::<u64>("wait", "a number of seconds from 0 to 60")?.unwrap_or(TURN_SECONDS).min(TURN_SECONDS);
+    let seconds =
+        query.read::<u64>("wait", "a number of seconds from 0 to 60")?.unwrap_or(TURN_SECONDS).min(TURN_SECONDS);
     let by = member.caller();
     let mut tx = web.db.tenant(by.tenant).await?;
     let id = app::exchanges::say(&mut tx, (&web.ring, &*web.dice.0), agent, &text, by).await?;
@@ -84,18 +85,25 @@ pub(crate) async fn show(
     opened.map(|opened| Json(turn(&opened))).ok_or_else(Problem::not_found)
 }
 
-pub(crate) async fn logs(State(web): State<Web>, member: Member, At(agent): At<id::Agent>) -> Result<Json<LogsView>, Problem> {
+pub(crate) async fn logs(
+    State(web): State<Web>,
+    member: Member,
+    At(agent): At<id::Agent>,
+) -> Result<Json<LogsView>, Problem> {
     let by = member.caller();
     let mut tx = web.db.tenant(by.tenant).await?;
     let id = app::exchanges::ask_logs(&mut tx, &*web.dice.0, agent, by).await?;
     tx.commit().await?;
     let opened = wait(&web, by, (agent, id), LOGS).await?.ok_or_else(|| {
-        let detail = "The machine has not answered within 30 seconds. It may be starting or unreachable; try again in a minute.";
+        let detail =
+            "The machine has not answered within 30 seconds. It may be starting or unreachable; try again in a minute.";
         Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer-yet", detail)
     })?;
     match &opened.exchange.state {
         ExchangeState::Failed { why, .. } => Err(failed(Some(why.clone()))),
-        ExchangeState::Asked | ExchangeState::Answered { .. } => Ok(Json(LogsView { lines: log_lines(opened.answer.as_ref()) })),
+        ExchangeState::Asked | ExchangeState::Answered { .. } => {
+            Ok(Json(LogsView { lines: log_lines(opened.answer.as_ref()) }))
+        }
     }
 }
 

@@ -33,7 +33,8 @@ struct ProofView {
 
 impl From<Agent> for AgentView {
     fn from(agent: Agent) -> Self {
-        let proof = agent.proof.map(|p| ProofView { id: p.id, at: p.at, ok: p.ok, latency_ms: p.latency_ms, why: p.why });
+        let proof =
+            agent.proof.map(|p| ProofView { id: p.id, at: p.at, ok: p.ok, latency_ms: p.latency_ms, why: p.why });
         Self {
             id: agent.id,
             name: agent.name.as_str().to_owned(),

@@ -24,7 +24,7 @@ pub(crate) fn protect(headers: &mut HeaderMap, asked: &Asked, site: &Site) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if site.is_https() {
-        let two_years = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+        let two_years = HeaderValue::from_static("max-age=63072000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, two_years);
     }
     if !asked.is_asset && !headers.contains_key(header::CACHE_CONTROL) {

@@ -14,7 +14,8 @@ pub(crate) fn check(method: &Method, headers: &HeaderMap, public_url: &Url) -> R
     if method.is_safe() || headers.contains_key(header::AUTHORIZATION) || comes_from_here(headers, public_url) {
         return Ok(());
     }
-    let detail = "This request came from another site, so it was not carried out. Open Berth itself and try again there.";
+    let detail =
+        "This request came from another site, so it was not carried out. Open Berth itself and try again there.";
     Err(Problem { slug: "cross-site", ..Problem::not_allowed(detail) })
 }
 

@@ -31,14 +31,20 @@ macro_rules! buttons {
 buttons!(stop, start, restart, prove, retry);
 
 /// Deletes, if the agent's own name was typed.
-pub(crate) async fn delete(State(web): State<Web>, member: Member, At(id): At<id::Agent>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn delete(
+    State(web): State<Web>,
+    member: Member,
+    At(id): At<id::Agent>,
+    form: Form,
+) -> Result<Response, Problem> {
     let (by, typed) = (member.caller(), form.field("name").trim());
     let mut tx = web.db.tenant(by.tenant).await?;
     let agent = store::agents::by_id(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     if typed != agent.name.as_str() {
         drop(tx);
         let mut page = agent::read(&web, by, id, None).await?;
-        page.delete_fault = Some(format!("That is not its name, so nothing was deleted. Type {} to delete it.", agent.name));
+        page.delete_fault =
+            Some(format!("That is not its name, so nothing was deleted. Type {} to delete it.", agent.name));
         page.delete_typed = typed.chars().take(80).collect();
         return pages::page(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }

@@ -36,6 +36,7 @@ const ENTRIES: i64 = 400;
 /// The page.
 #[derive(Debug, Template)]
 #[template(path = "agent.html")]
+#[expect(clippy::struct_excessive_bools, reason = "a template asks many yes-or-no questions")]
 pub struct AgentPage {
     frame: Frame,
     id: String,
@@ -49,6 +50,7 @@ pub struct AgentPage {
     differs: bool,
     is_failed: bool,
     story: Story,
+    events: &'static str,
     machine: Option<MachinePart>,
     proof: Option<ProofPart>,
     talk: Vec<Spoken>,
@@ -157,6 +159,7 @@ impl AgentPage {
         let state = agent.seen.name();
         let mut frame = Frame::of(by, "agents", &format!("{} {state}", agent.name)).showing(tone);
         frame.reloads = words::is_moving(&agent);
+        frame.page = format!("/agents/{}", agent.id);
         let silent = match (&agent.seen, agent.wanted) {
             (_, Wanted::Gone) => "It is being deleted, so it does not answer any more.",
             (_, Wanted::Stopped) => "It is stopped, so it does not answer. Start it first.",
@@ -178,6 +181,7 @@ impl AgentPage {
             differs: !words::is_as_wanted(&agent),
             is_failed: matches!(agent.seen, Seen::Failed { .. }) && agent.wanted != Wanted::Gone,
             story: story::tell(&entries, &usual, &agent, now),
+            events: "asked wanted step_started step_ended step_retried seen proof exchanged",
             machine: MachinePart::of(&agent, now),
             proof: ProofPart::of(&agent, now),
             talk,
@@ -262,19 +266,24 @@ impl LogRow {
 fn buttons(agent: &Agent) -> Vec<Button> {
     let button = |path, words, is_primary| Button { path, words, is_primary };
     match (agent.wanted, &agent.seen) {
-        (Wanted::Gone, _) => Vec::new(),
+        // On its way out there is nothing to press; after a failure one button helps, the one beside the cause.
+        (Wanted::Gone, _) | (Wanted::Running, Seen::Failed { .. }) => Vec::new(),
         (Wanted::Stopped, _) => vec![button("start", "Start agent", true)],
         (Wanted::Running, Seen::Live { .. } | Seen::Degraded { .. }) => vec![
             button("proof", "Ask for a proof", true),
             button("restart", "Restart agent", false),
             button("stop", "Stop agent", false),
         ],
-        (Wanted::Running, Seen::Failed { .. }) => Vec::new(), // one button helps: the one beside the cause
         (Wanted::Running, _) => vec![button("stop", "Stop agent", false)],
     }
 }
 
-pub(crate) async fn show(State(web): State<Web>, member: Member, At(id): At<id::Agent>, query: Query) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(web): State<Web>,
+    member: Member,
+    At(id): At<id::Agent>,
+    query: Query,
+) -> Result<Response, Problem> {
     let logs = query.get("logs").and_then(|text| text.parse().ok());
     pages::page(StatusCode::OK, &read(&web, member.caller(), id, logs).await?)
 }
@@ -296,7 +305,14 @@ pub(crate) async fn read(web: &Web, by: &Caller, id: AgentId, logs: Option<Excha
     drop(tx);
     let talk = talk.iter().map(|opened| Spoken::of(opened, now)).collect();
     let tail = tail.filter(|opened| opened.exchange.agent == id && opened.exchange.kind == ExchangeKind::Logs);
-    let sources = Sources { agent, entries, usual, talk, logs: log_panel(tail.as_ref(), now), is_proof_model: web.site.is_proof_model };
+    let sources = Sources {
+        agent,
+        entries,
+        usual,
+        talk,
+        logs: log_panel(tail.as_ref(), now),
+        is_proof_model: web.site.is_proof_model,
+    };
     Ok(AgentPage::new(sources, by, now))
 }
 

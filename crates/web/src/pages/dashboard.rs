@@ -78,8 +78,10 @@ impl DashboardPage {
         let next = agents.last().filter(|_| more).map(|agent| format!("/dashboard?after={}", agent.id));
         let count = |tone: &str| agents.iter().filter(|agent| words::tone(&agent.seen) == tone).count();
         let tone = ["failed", "attention", "working", "live"].into_iter().find(|tone| count(tone) > 0);
+        let mut frame = Frame::of(look.by, "agents", "Agents").showing(tone.unwrap_or("berth"));
+        "/dashboard".clone_into(&mut frame.page);
         Self {
-            frame: Frame::of(look.by, "agents", "Agents").showing(tone.unwrap_or("berth")),
+            frame,
             sum: sum(&agents),
             is_moving: agents.iter().any(words::is_moving),
             agents: agents.iter().map(|agent| Line::new(agent, look.now)).collect(),
@@ -114,7 +116,11 @@ impl Line {
             wish,
             since: Moment::new(agent.seen.since(), now),
             proof: proof.unwrap_or_else(|| "none yet".to_owned()),
-            openclaw: agent.machine.as_ref().and_then(|m| m.openclaw.clone()).unwrap_or_else(|| "not known yet".to_owned()),
+            openclaw: agent
+                .machine
+                .as_ref()
+                .and_then(|m| m.openclaw.clone())
+                .unwrap_or_else(|| "not known yet".to_owned()),
             why: agent.seen.why().map(words::as_sentence).unwrap_or_default(),
         }
     }
@@ -171,6 +177,10 @@ async fn read(web: &Web, by: &Caller, after: Option<AgentId>) -> Result<Dashboar
     Ok(DashboardPage::new(agents, Look { by, base: &web.site.address(""), now: web.dice.now() }))
 }
 
-async fn again(web: &Web, by: &Caller, (status, typed, fault): (StatusCode, &str, String)) -> Result<Response, Problem> {
+async fn again(
+    web: &Web,
+    by: &Caller,
+    (status, typed, fault): (StatusCode, &str, String),
+) -> Result<Response, Problem> {
     pages::page(status, &read(web, by, None).await?.refused(typed, fault))
 }

@@ -15,6 +15,8 @@ pub struct Frame {
     pub who: Option<Who>,
     /// The entry of the navigation that this page is.
     pub here: &'static str,
+    /// The page's own address, also after a form that came back; empty where nothing is followed.
+    pub page: String,
     /// Address of the stylesheet.
     pub style: String,
     /// Address of the script.
@@ -41,6 +43,7 @@ impl Frame {
             icon: "berth",
             who: None,
             here: "",
+            page: String::new(),
             style: assets::address("berth.css"),
             script: assets::address("live.js"),
             reloads: false,

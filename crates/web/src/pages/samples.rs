@@ -45,7 +45,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
     let agents = || vec![live().0, preparing().0, failed().0, stopped().0, degraded().0, stopping().0, deleting().0];
     let mut refused = page(live(), &by);
     refused.delete_fault = Some("That is not its name, so nothing was deleted. Type scout to delete it.".to_owned());
-    refused.delete_typed = HOSTILE.to_owned();
+    HOSTILE.clone_into(&mut refused.delete_typed);
     refused.talk_fault = Some("Say something first.".to_owned());
     refused.fault = Some("This agent is stopped; start it first.".to_owned());
     vec![
@@ -68,7 +68,12 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("login-link", LoginPage::new(Some("berth_lnk_x".to_owned()), "/dashboard", None).render()),
         ("setup", SetupPage::open("berth_lnk_x").render()),
         ("setup-refused", SetupPage::open("berth_lnk_x").refused((HOSTILE, "Harbour"), mail(), None).render()),
-        ("setup-refused-name", SetupPage::open("x").refused(("a@b.example", ""), None, Some("A name needs 1 to 60 characters.".into())).render()),
+        (
+            "setup-refused-name",
+            SetupPage::open("x")
+                .refused(("a@b.example", ""), None, Some("A name needs 1 to 60 characters.".into()))
+                .render(),
+        ),
         ("setup-closed", SetupPage::closed().render()),
         ("settings", SettingsPage::new(&by, BASE).render()),
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
@@ -133,7 +138,13 @@ fn agent(name: &str, wanted: Wanted, seen: Seen) -> Agent {
 
 fn proof(ok: bool) -> ProofFacts {
     let why = (!ok).then(|| "the agent answered, but not with the word it was given".to_owned());
-    ProofFacts { id: id::<domain::id::Proof>(5) as ProofId, at: before(158_600), ok, latency_ms: ok.then_some(412), why }
+    ProofFacts {
+        id: id::<domain::id::Proof>(5) as ProofId,
+        at: before(158_600),
+        ok,
+        latency_ms: ok.then_some(412),
+        why,
+    }
 }
 
 /// Builds a timeline from the past to the present.
@@ -214,7 +225,8 @@ pub fn live() -> Case {
 /// An agent whose machine is being made.
 #[must_use]
 pub fn preparing() -> Case {
-    let mut agent = agent("lookout-with-a-rather-long-name-for-once", Wanted::Running, Seen::Preparing { since: before(7_700) });
+    let mut agent =
+        agent("lookout-with-a-rather-long-name-for-once", Wanted::Running, Seen::Preparing { since: before(7_700) });
     (agent.machine, agent.proof) = (None, None);
     let entries = Scribe(Vec::new()).asked(7_700, "create").whole(7_690, "reserve", 42).began(7_640, "create");
     (agent, entries.0, usual(), now())
@@ -256,7 +268,8 @@ pub fn stopped() -> Case {
 #[must_use]
 pub fn stopping() -> Case {
     let agent = agent("bosun", Wanted::Stopped, Seen::Live { since: before(158_600) });
-    let entries = born().asked(2_500, "stop").say(2_500, Happening::Wanted { wanted: Wanted::Stopped }).began(2_400, "stop");
+    let entries =
+        born().asked(2_500, "stop").say(2_500, Happening::Wanted { wanted: Wanted::Stopped }).began(2_400, "stop");
     (agent, entries.0, usual(), now())
 }
 
@@ -280,11 +293,23 @@ pub fn deleting() -> Case {
 
 fn talk() -> Vec<Spoken> {
     let at = |millis| Moment::new(before(millis), now());
-    let spoken = Spoken { question: "Are you there?".to_owned(), at: at(61_000), answer: None, took: "0.9 s".to_owned(), fault: None, is_waiting: false };
+    let spoken = Spoken {
+        question: "Are you there?".to_owned(),
+        at: at(61_000),
+        answer: None,
+        took: "0.9 s".to_owned(),
+        fault: None,
+        is_waiting: false,
+    };
     let answer = "I am Berth's built-in proof model. I am not an AI and cannot help with anything; I only show that the line from you to your agent and back works. These words arrived:\n\nAre you there?";
     vec![
         Spoken { answer: Some(answer.to_owned()), ..spoken.clone() },
-        Spoken { question: HOSTILE.to_owned(), at: at(30_000), fault: Some("The agent did not answer within two minutes.".to_owned()), ..spoken.clone() },
+        Spoken {
+            question: HOSTILE.to_owned(),
+            at: at(30_000),
+            fault: Some("The agent did not answer within two minutes.".to_owned()),
+            ..spoken.clone()
+        },
         Spoken { question: "And now?".to_owned(), at: at(2_000), is_waiting: true, took: "2 s".to_owned(), ..spoken },
     ]
 }
@@ -297,7 +322,11 @@ fn lines() -> Vec<LogRow> {
         line(166_600, "berth-guest", "apply: fence 1, digest 3fa92c1b in force after 0.8 s"),
         line(166_000, "openclaw", "[gateway] listening on 127.0.0.1:18789"),
         line(60_500, "openclaw", HOSTILE),
-        line(60_000, "openclaw", &format!("[agent] run done in 412 ms, token [redacted] {}", "and a line that does not end ".repeat(8))),
+        line(
+            60_000,
+            "openclaw",
+            &format!("[agent] run done in 412 ms, token [redacted] {}", "and a line that does not end ".repeat(8)),
+        ),
     ]
 }
 

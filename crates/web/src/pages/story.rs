@@ -46,6 +46,8 @@ pub struct Row {
     /// Milliseconds so far, for the bar of a running step.
     pub so_far_ms: i64,
     step: Option<String>,
+    /// How many questions this line stands for.
+    times: u32,
 }
 
 /// What is usual for a step here.
@@ -89,7 +91,12 @@ pub fn tell(entries: &[Entry], usual: &[Usual], agent: &Agent, now: DateTime<Utc
     let mut story = Story { seq: entries.last().map_or(0, |entry| entry.seq), ..Story::default() };
     if let Some(run) = runs.last_mut() {
         run.is_open = true;
-        story.tried = run.rows.iter().filter(|row| row.step.is_some()).flat_map(|row| row.notes.iter().map(|note| format!("{}: {note}", row.text))).collect();
+        story.tried = run
+            .rows
+            .iter()
+            .filter(|row| row.step.is_some())
+            .flat_map(|row| row.notes.iter().map(|note| format!("{}: {note}", row.text)))
+            .collect();
         look_ahead(run, usual, agent, &mut story);
     }
     runs.reverse();
@@ -114,17 +121,27 @@ impl Teller<'_> {
                 if !is_rest(step) {
                     let usual = ordinary(self.usual, step);
                     let so_far_ms = (now - at).num_milliseconds().max(0);
-                    let row = Row { usual, so_far_ms, took: Some(took(so_far_ms)), step: Some(step.clone()), ..self.row("running", Life::sentence(step), at) };
+                    let row = Row {
+                        usual,
+                        so_far_ms,
+                        took: Some(took(so_far_ms)),
+                        step: Some(step.clone()),
+                        ..self.row("running", Life::sentence(step), at)
+                    };
                     self.push(row, at);
                 }
             }
             Happening::StepEnded { step, took_ms } => {
                 let total = self.began.last().map(|began| took((at - *began).num_milliseconds()));
+                let (ended, took) = (Some(Moment::new(at, now)), Some(took(*took_ms)));
                 if let Some(row) = self.running(step) {
-                    row.mark = "done";
-                    row.mark_word = "done";
-                    row.ended = Some(Moment::new(at, now));
-                    row.took = Some(took(*took_ms));
+                    (row.mark, row.mark_word, row.ended, row.took) = ("done", "done", ended, took);
+                } else if !is_rest(step) {
+                    // The first step begins with the flow itself and is told when it ends.
+                    let began = at - chrono::TimeDelta::milliseconds(*took_ms);
+                    let usual = ordinary(self.usual, step);
+                    let row = self.row("done", Life::sentence(step), began);
+                    self.push(Row { usual, ended, took, step: Some(step.clone()), ..row }, began);
                 }
                 if let Some(run) = self.runs.last_mut() {
                     run.total = total;
@@ -139,15 +156,29 @@ impl Teller<'_> {
             Happening::Seen { seen } => self.see(seen, at),
             Happening::Proof { proof } => {
                 let latency = proof.latency_ms.map(|ms| format!(" in {}", took(i64::from(ms)))).unwrap_or_default();
-                let (mark, text) = if proof.ok { ("done", format!("Proof: it answered{latency}")) } else { ("failed", "Proof: no right answer".to_owned()) };
+                let (mark, text) = if proof.ok {
+                    ("done", format!("Proof: it answered{latency}"))
+                } else {
+                    ("failed", "Proof: no right answer".to_owned())
+                };
                 let notes = proof.why.iter().map(|why| as_sentence(why)).collect();
                 let row = Row { notes, ..self.row(mark, text, at) };
                 self.push(row, at);
             }
             Happening::Exchanged { ok, .. } => {
-                let text = if *ok { "A question was answered" } else { "A question was not answered" };
-                let row = self.row(if *ok { "note" } else { "attention" }, text, at);
-                self.push(row, at);
+                let (mark, one, many) = if *ok {
+                    ("note", "A question was answered", "questions were answered")
+                } else {
+                    ("attention", "A question was not answered", "questions were not answered")
+                };
+                let last = self.runs.last_mut().and_then(|run| run.rows.last_mut());
+                if let Some(row) = last.filter(|row| row.mark == mark && row.times > 0) {
+                    row.times += 1;
+                    (row.text, row.ended) = (format!("{} {many}", row.times), Some(Moment::new(at, now)));
+                } else {
+                    let row = Row { times: 1, ..self.row(mark, one, at) };
+                    self.push(row, at);
+                }
             }
         }
     }
@@ -160,9 +191,16 @@ impl Teller<'_> {
             Seen::Stopped { .. } => "Stopped",
             Seen::Failed { .. } => "Berth gave up",
         };
-        if let Some(row) = self.runs.last_mut().and_then(|run| run.rows.last_mut()).filter(|row| row.mark == "running") {
+        if let Some(row) = self.runs.last_mut().and_then(|run| run.rows.last_mut()).filter(|row| row.mark == "running")
+        {
             // A step that never ended well: what was seen ended it.
             (row.mark, row.mark_word, row.ended) = ("failed", "did not end well", Some(Moment::new(at, self.now)));
+        }
+        if matches!(seen, Seen::Failed { .. }) {
+            let total = self.began.last().map(|began| took((at - *began).num_milliseconds()));
+            if let Some(run) = self.runs.last_mut() {
+                run.total = total;
+            }
         }
         let notes = seen.why().map(as_sentence).into_iter().collect();
         let row = Row { notes, ..self.row(words::tone(seen), text, at) };
@@ -178,7 +216,19 @@ impl Teller<'_> {
             _ => "done",
         };
         let began = Some(Moment::new(at, self.now));
-        Row { mark, mark_word, text: text.into(), notes: Vec::new(), began, ended: None, took: None, usual: None, so_far_ms: 0, step: None }
+        Row {
+            mark,
+            mark_word,
+            text: text.into(),
+            notes: Vec::new(),
+            began,
+            ended: None,
+            took: None,
+            usual: None,
+            so_far_ms: 0,
+            step: None,
+            times: 0,
+        }
     }
 
     fn begin(&mut self, title: String, at: DateTime<Utc>) {
@@ -206,6 +256,8 @@ fn look_ahead(run: &mut Run, usual: &[Usual], agent: &Agent, story: &mut Story) 
     let Some(row) = run.rows.iter().rev().find(|row| row.mark == "running") else { return };
     let ordinary_now = row.usual.clone();
     let (text, so_far) = (row.text.clone(), row.so_far_ms);
+    let here = row.step.clone().unwrap_or_default();
+    run.total = None;
     story.now = Some(match &ordinary_now {
         Some(usual) => format!("{text}: {} so far, usually {}.", took(so_far), usual.p50),
         None => format!("{text}: {} so far.", took(so_far)),
@@ -213,7 +265,6 @@ fn look_ahead(run: &mut Run, usual: &[Usual], agent: &Agent, story: &mut Story) 
     if !matches!(agent.seen, Seen::Preparing { .. } | Seen::Configuring { .. } | Seen::Proving { .. }) {
         return;
     }
-    let here = row.step.clone().unwrap_or_default();
     let from = WAY.iter().position(|step| *step == here).map_or(3, |place| place + 1);
     let mut left = ordinary_now.map(|usual| (usual.p50_ms - so_far).max(0));
     for step in WAY.iter().skip(from) {
@@ -231,6 +282,7 @@ fn look_ahead(run: &mut Run, usual: &[Usual], agent: &Agent, story: &mut Story) 
             usual,
             so_far_ms: 0,
             step: None,
+            times: 0,
         });
     }
     story.forecast = left.map(|left| match left {
@@ -241,7 +293,12 @@ fn look_ahead(run: &mut Run, usual: &[Usual], agent: &Agent, story: &mut Story) 
 
 fn ordinary(usual: &[Usual], step: &str) -> Option<Ordinary> {
     let usual = usual.iter().find(|usual| usual.step == step && usual.runs > 0)?;
-    Some(Ordinary { p50: took(usual.p50_ms), p95: took(usual.p95_ms), p95_ms: usual.p95_ms.max(1), p50_ms: usual.p50_ms })
+    Some(Ordinary {
+        p50: took(usual.p50_ms),
+        p95: took(usual.p95_ms),
+        p95_ms: usual.p95_ms.max(1),
+        p50_ms: usual.p50_ms,
+    })
 }
 
 fn is_rest(step: &str) -> bool {

@@ -19,11 +19,24 @@ use crate::{
 /// How long a browser without our script waits for an answer before it sees "is answering".
 const WAIT: Duration = Duration::from_secs(20);
 
-pub(crate) async fn say(State(web): State<Web>, member: Member, At(agent): At<id::Agent>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn say(
+    State(web): State<Web>,
+    member: Member,
+    At(agent): At<id::Agent>,
+    form: Form,
+) -> Result<Response, Problem> {
     let by = member.caller();
     let text = match TurnText::parse(form.field("text")) {
         Ok(text) => text,
-        Err(error) => return refused(&web, &member, (agent, StatusCode::UNPROCESSABLE_ENTITY), (form.field("text"), sentence(&error))).await,
+        Err(error) => {
+            return refused(
+                &web,
+                &member,
+                (agent, StatusCode::UNPROCESSABLE_ENTITY),
+                (form.field("text"), sentence(&error)),
+            )
+            .await;
+        }
     };
     let mut tx = web.db.tenant(by.tenant).await?;
     match app::exchanges::say(&mut tx, (&web.ring, &*web.dice.0), agent, &text, by).await {
@@ -42,7 +55,12 @@ pub(crate) async fn say(State(web): State<Web>, member: Member, At(agent): At<id
     }
 }
 
-pub(crate) async fn logs(State(web): State<Web>, member: Member, At(agent): At<id::Agent>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn logs(
+    State(web): State<Web>,
+    member: Member,
+    At(agent): At<id::Agent>,
+    form: Form,
+) -> Result<Response, Problem> {
     let by = member.caller();
     let mut tx = web.db.tenant(by.tenant).await?;
     match app::exchanges::ask_logs(&mut tx, &*web.dice.0, agent, by).await {

@@ -81,7 +81,10 @@ pub fn is_moving(agent: &Agent) -> bool {
 /// Whether what was seen is what is wanted.
 #[must_use]
 pub const fn is_as_wanted(agent: &Agent) -> bool {
-    matches!((agent.wanted, &agent.seen), (Wanted::Running, Seen::Live { .. }) | (Wanted::Stopped, Seen::Stopped { .. }))
+    matches!(
+        (agent.wanted, &agent.seen),
+        (Wanted::Running, Seen::Live { .. }) | (Wanted::Stopped, Seen::Stopped { .. })
+    )
 }
 
 /// What is true now, since when: the first words of a page.
@@ -142,7 +145,8 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_say_them() {
-        let said: Vec<String> = [42, 380, 9_940, 32_200, 60_000, 200_000, 7_500_000, 90_000_000, 300_000_000].map(took).into();
+        let said: Vec<String> =
+            [42, 380, 9_940, 32_200, 60_000, 200_000, 7_500_000, 90_000_000, 300_000_000].map(took).into();
         assert_eq!(said, ["42 ms", "0.4 s", "9.9 s", "32 s", "1 min", "3 min 20 s", "2 h 5 min", "1 day", "3 days"]);
     }
 

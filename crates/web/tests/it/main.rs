@@ -1,0 +1,13 @@
+//! The edge as callers meet it: the real router over a real Postgres, with machines in memory.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics says what is wrong")]
+
+mod access;
+mod agents;
+mod listener;
+mod llm;
+mod logs;
+mod openapi;
+mod ops;
+mod pages;
+mod support;

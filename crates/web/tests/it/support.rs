@@ -1,0 +1,128 @@
+//! A world with a router before it, and callers.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use domain::{names::Email, people::Caller};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use testkit::World;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use url::Url;
+use vault::Secret;
+use web::{Dice, Door, Ready, Site, Web};
+
+pub const CRON_SECRET: &str = "cron-secret-marker";
+
+/// A world, its router, and what its callers hold.
+pub struct House {
+    pub world: World,
+    pub web: Web,
+    pub router: Router,
+    /// Alice's personal token.
+    pub alice: String,
+    /// Mallory's personal token.
+    pub mallory: String,
+    /// Sent with every request, if set.
+    pub request_id: Option<&'static str>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl House {
+    pub async fn new() -> Self {
+        Self::with(Some(CRON_SECRET), "http://127.0.0.1:8080").await
+    }
+
+    pub async fn with(cron_secret: Option<&str>, public_url: &str) -> Self {
+        Self::ready(cron_secret, public_url, Arc::new(|| Box::pin(async { Ok(()) }))).await
+    }
+
+    pub async fn ready(cron_secret: Option<&str>, public_url: &str, ready: Ready) -> Self {
+        crate::logs::keep();
+        let world = World::new().await;
+        let contact = Some("mailto:security@berth.example".to_owned());
+        let secret = cron_secret.map(|text| Secret::from(text.to_owned()));
+        let web = Web {
+            db: world.flows.db.clone(),
+            ring: Arc::clone(&world.flows.ring),
+            dice: Dice(Arc::clone(&world.flows.entropy)),
+            site: Arc::new(Site::new(Url::parse(public_url).unwrap(), secret, contact, ready)),
+            closing: CancellationToken::new(),
+        };
+        let alice = token(&web, &world.alice.caller).await;
+        let mallory = token(&web, &world.mallory.caller).await;
+        let router = web::router(web.clone(), Door::Public);
+        Self { world, web, router, alice, mallory, request_id: None }
+    }
+
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        if let Some(id) = self.request_id {
+            request.headers_mut().insert("x-request-id", id.parse().unwrap());
+        }
+        send(&self.router, request).await
+    }
+
+    pub async fn get(&self, token: &str, path: &str) -> Answer {
+        self.send(ask(Method::GET, path, token).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, token: &str, path: &str, body: &str) -> Answer {
+        let request = ask(Method::POST, path, token).header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    /// Posts a form as a browser with this cookie would.
+    pub async fn form(&self, cookie: &str, path: &str, body: &str) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(path).header("cookie", cookie);
+        let request = request.header("sec-fetch-site", "same-origin").header("accept", "text/html");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    pub async fn page(&self, cookie: &str, path: &str) -> Answer {
+        let request = Request::builder().uri(path).header("cookie", cookie).header("accept", "text/html");
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Signs alice in and returns her cookie.
+    pub async fn cookie(&self) -> String {
+        let answer = self.form("", "/login", &format!("token={}", self.alice)).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        let cookie = answer.headers["set-cookie"].to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+pub fn ask(method: Method, path: &str, token: &str) -> http::request::Builder {
+    let request = Request::builder().method(method).uri(path);
+    if token.is_empty() { request } else { request.header("authorization", format!("Bearer {token}")) }
+}
+
+pub async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status, headers: head.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+async fn token(web: &Web, caller: &Caller) -> String {
+    let email = Email::parse(caller.email.as_str()).unwrap();
+    let mut tx = web.db.system().await.unwrap();
+    let token = app::people::issue_token(&mut tx, &*web.dice.0, &email, false, "test").await.unwrap();
+    tx.commit().await.unwrap();
+    token.expose().to_owned()
+}
