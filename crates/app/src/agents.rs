@@ -153,9 +153,11 @@ pub async fn retry(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent,
     if !matches!(agent.seen, Seen::Failed { .. }) {
         return Err(ChangeAgentError::NotFailed);
     }
+    // Whoever retries wants it to run, also if it was wanted stopped meanwhile.
+    store::agents::set_wanted(tx, id, Wanted::Running).await?;
     store::timeline::append(tx, id, &[asked(signal::RETRY, by)]).await?;
     store::flows::signal(tx, LIFE, id.uuid(), signal::RETRY).await?;
-    Ok(agent)
+    fresh(tx, id).await
 }
 
 /// Wants an agent gone: its machine is destroyed, then the agent is forgotten. Asking twice is asking once.

@@ -179,11 +179,12 @@ impl Life {
         match self {
             Self::Reserve => Some(Duration::from_mins(2)),
             Self::Create { .. } => Some(Duration::from_mins(5)),
-            Self::Await { .. } | Self::Recover { .. } | Self::Restart { .. } => Some(Duration::from_mins(3)),
             // A gateway takes 10 to 36 s to get ready on a busy machine; 120 s is its own allowance.
             Self::Hello { .. } | Self::Apply { .. } => Some(Duration::from_mins(4)),
-            Self::Prove { .. } | Self::Start { .. } => Some(Duration::from_mins(3)),
-            Self::Stop { .. } => Some(Duration::from_mins(7)), // the gateway drains up to 315 s when busy
+            Self::Await { .. } | Self::Prove { .. } | Self::Recover { .. } | Self::Start { .. } | Self::Restart { .. } => {
+                Some(Duration::from_mins(3))
+            }
+            Self::Stop { .. } => Some(Duration::from_mins(7)), // a drain of a minute, a shutdown of half a minute, and retries
             Self::Remove { .. } => Some(Duration::from_mins(15)),
             Self::Live { .. } | Self::Stopped { .. } | Self::Failed { .. } => None,
         }

@@ -113,10 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn the_document_holds_no_secret_and_no_open_door() {
+    fn the_document_names_secrets_and_leaves_no_door_open() {
         let text = canonical(&document(&Settings { model_base_url: "u".into(), model: "m".into(), model_title: "M".into() }));
         for shut in [r#""bind":"loopback""#, r#""terminal":{"enabled":false}"#, r#""mdns":{"mode":"off"}"#, r#""every":"0m""#] {
             assert!(text.contains(shut), "{shut}");
+        }
+        for name in ["gateway_token", "model_key"] {
+            assert!(text.contains(&format!("{SECRETS_DIR}/{name}")), "{name} is no file of its own");
         }
     }
 }

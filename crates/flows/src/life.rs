@@ -47,6 +47,10 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     if claim.removal_asked && !matches!(step, Life::Remove { .. }) {
         return Ok(here.go(&step, step.teardown()).heard());
     }
+    if let Life::Remove { machine } = step {
+        // Never given up, whatever happens: a machine may still cost money.
+        return Ok(here.remove(machine).await.unwrap_or_else(|error| here.removal_stuck(machine, &error)));
+    }
     if claim.overdue {
         return Ok(here.overdue(&step));
     }
@@ -105,9 +109,12 @@ impl Here<'_> {
                 | Life::Live { .. }
                 | Life::Recover { .. }
                 | Life::Start { .. }
-                | Life::Restart { .. }
-                | Life::Failed { .. },
+                | Life::Restart { .. },
             ) => Some(Life::Stop { machine }),
+            // Where Berth gave up, each wish is tried once; and what was never made cannot be stopped.
+            (Wanted::Stopped, Life::Failed { .. }) if self.asked(signal::WANTED) && self.was_made() => {
+                Some(Life::Stop { machine })
+            }
             (Wanted::Running, Life::Stopped { .. }) => Some(Life::Start { machine }),
             // Wanted gone comes as removal; everything else is on its way already.
             (Wanted::Gone | Wanted::Running | Wanted::Stopped, _) => None,
@@ -115,23 +122,29 @@ impl Here<'_> {
     }
 
     fn overdue(&self, step: &Life) -> Outcome {
-        if let Life::Remove { .. } = step {
-            // Never given up: a machine may still cost money. A person is told, and it goes on.
-            let alert = HouseWrite::Alert {
-                key: format!("removal_stuck:{}", self.agent.id),
-                kind: AlertKind::RemovalStuck,
-                subject: self.agent.id.to_string(),
-                message: "a machine's removal does not end; its provider has to be looked at".to_owned(),
-            };
-            let again = Life::Remove { machine: step.machine() };
-            return Outcome::next(Next::Wait(stored(&again), Duration::from_mins(1))).house(alert);
-        }
         let minutes = step.deadline().unwrap_or_default().as_secs().div_ceil(60);
         let why = format!(
             "{} did not end within {minutes} minutes. Retry, or delete the agent; nothing was lost.",
             Life::sentence(step.name()),
         );
         self.give_up(step, &why, AlertKind::FlowFailed)
+    }
+
+    /// Tries again in a while. Once the deadline is over, or where waiting does not help, a person is told.
+    fn removal_stuck(&self, machine: Option<MachineId>, error: &StepError) -> Outcome {
+        let hopeless = matches!(error, StepError::Stuck { .. });
+        tracing::warn!(agent = %self.agent.id, error = error as &dyn std::error::Error, "a removal will be tried again");
+        let pause = if hopeless || self.claim.overdue { Duration::from_mins(1) } else { Duration::from_secs(3) };
+        let outcome = Outcome::next(Next::Wait(stored(&Life::Remove { machine }), pause));
+        if !hopeless && !self.claim.overdue {
+            return outcome;
+        }
+        outcome.house(HouseWrite::Alert {
+            key: format!("{}:{}", AlertKind::RemovalStuck.name(), self.agent.id),
+            kind: AlertKind::RemovalStuck,
+            subject: self.agent.id.to_string(),
+            message: format!("the removal of {} does not end: {error}", self.agent.id),
+        })
     }
 
     /// Ends in `failed`, with the sentence for the tenant and an alert for the operator.
@@ -194,13 +207,18 @@ impl Here<'_> {
         })
     }
 
-    fn asked(&self, what: &str) -> bool {
-        self.claim.hears(what)
+    /// Whether the provider ever had the machine.
+    fn was_made(&self) -> bool {
+        self.machine.as_ref().is_some_and(|row| row.state == "made")
     }
 
-    /// Whether anything was asked that a running agent answers by looking at itself.
-    fn asked_to_look(&self) -> bool {
-        self.asked(signal::LOOK)
+    /// Every alert about this agent: what was wrong was seen to be right, or is gone with it.
+    fn close_alerts(&self) -> HouseWrite {
+        HouseWrite::CloseAlerts(AlertKind::EVERY.iter().map(|kind| format!("{}:{}", kind.name(), self.agent.id)).collect())
+    }
+
+    fn asked(&self, what: &str) -> bool {
+        self.claim.hears(what)
     }
 }
 

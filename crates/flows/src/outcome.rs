@@ -164,6 +164,8 @@ pub enum HouseWrite {
     },
     /// What was wrong is right again.
     CloseAlerts(Vec<String>),
+    /// Every stranger at the provider but these was seen to be gone.
+    CloseStrangersBut(Vec<String>),
     /// Another flow should look.
     Signal(&'static str, Uuid, &'static str),
     /// A sweep ended.
@@ -195,6 +197,9 @@ impl TenantWrite {
     }
 }
 
+/// What the keys of alerts about strangers begin with.
+pub(crate) const STRANGER: &str = "machine_mismatch:berth-";
+
 pub(crate) async fn write_house(tx: &mut SystemTx, world: &World, tenant: Option<TenantId>, write: &HouseWrite) -> Result<(), StoreError> {
     match write {
         HouseWrite::Reserve(reservation) => {
@@ -222,6 +227,7 @@ pub(crate) async fn write_house(tx: &mut SystemTx, world: &World, tenant: Option
             store::alerts::open(tx, &NewAlert { id, key, kind: *kind, tenant, subject, message }).await
         }
         HouseWrite::CloseAlerts(keys) => store::alerts::close(tx, keys).await,
+        HouseWrite::CloseStrangersBut(keys) => store::alerts::close_others(tx, STRANGER, keys).await,
         HouseWrite::Signal(kind, subject, signal) => store::flows::signal_house(tx, kind, *subject, signal).await,
         HouseWrite::SweepEnded(sweep, counts) => store::sweeps::end(tx, *sweep, counts).await,
     }

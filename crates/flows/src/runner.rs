@@ -2,8 +2,10 @@
 //!
 //! No database transaction is open while a step talks to the outside world. The
 //! lease is short and kept alive while the step runs, so that a killed process
-//! is relieved within [`RunnerOptions::lease`]; whoever lost a lease writes
-//! nothing, because every write brings the lease's token.
+//! is relieved within [`RunnerOptions::lease`]; whoever lost a lease moves
+//! nothing on, because settling brings the lease's token. (Two rows are written
+//! before their effect, by the step itself: a configuration's fence and a
+//! proof's nonce. Both carry an identity and may be written twice.)
 
 use std::{sync::Arc, time::Duration};
 
@@ -92,6 +94,11 @@ pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) 
     let permits = Arc::new(Semaphore::new(options.steps_max));
     let tasks = TaskTracker::new();
     while !stop.is_cancelled() {
+        // With every seat taken there is nothing to claim for: wait for one instead of asking the database.
+        tokio::select! {
+            () = stop.cancelled() => break,
+            seat = permits.acquire() => drop(seat),
+        }
         let claimed = match claim(&world, &options, &permits).await {
             Ok(claimed) => claimed,
             Err(error) => {

@@ -86,7 +86,12 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
             outcome = outcome.house(HouseWrite::Signal(LIFE, agent.uuid(), signal::LOOK));
         }
     }
+    if listed.is_ok() {
+        let keys = strangers.iter().map(|stranger| format!("{}:{stranger}", AlertKind::MachineMismatch.name()));
+        outcome = outcome.house(HouseWrite::CloseStrangersBut(keys.collect()));
+    }
     for stranger in strangers {
+        tracing::warn!(machine = %stranger, "the provider holds a machine of ours that no row knows");
         outcome = outcome.house(HouseWrite::Alert {
             key: format!("{}:{stranger}", AlertKind::MachineMismatch.name()),
             kind: AlertKind::MachineMismatch,

@@ -80,7 +80,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
     if parts != Parts::Work {
-        let ready: web::Ready = Arc::new(|| Box::pin(async { Ok(()) }));
+        let ready = work_is_taken(&db);
         let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready);
         let state = Web {
             db: db.clone(),
@@ -110,6 +110,22 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     }
     db.close().await;
     Ok(())
+}
+
+/// Not ready while due work is left lying: then no worker of any process is at it.
+fn work_is_taken(db: &Db) -> web::Ready {
+    let db = db.clone();
+    Arc::new(move || {
+        let db = db.clone();
+        Box::pin(async move {
+            let mut tx = db.system().await.map_err(|_| "the database does not answer")?;
+            match store::flows::is_stalled(&mut tx, Duration::from_secs(60)).await {
+                Ok(false) => Ok(()),
+                Ok(true) => Err("work has waited for a minute and no worker takes it"),
+                Err(_) => Err("the database does not answer"),
+            }
+        })
+    })
 }
 
 /// Says where Berth is, and how to become its first operator while there is none.

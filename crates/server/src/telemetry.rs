@@ -15,7 +15,7 @@ pub(crate) fn start() -> Result<(), BadSetting> {
     let registry = tracing_subscriber::registry().with(filter);
     match values.need("BERTH_LOG_FORMAT")?.as_str() {
         "json" => registry.with(lines.json()).init(),
-        "text" => registry.with(lines.with_target(false)).init(),
+        "text" => registry.with(lines.with_target(false).with_ansi(std::io::stderr().is_terminal())).init(),
         _ => return Err(bad("BERTH_LOG_FORMAT", "must be text or json")),
     }
     Ok(())

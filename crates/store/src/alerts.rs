@@ -46,6 +46,18 @@ pub async fn close(tx: &mut SystemTx, keys: &[String]) -> Result<(), StoreError>
     Ok(())
 }
 
+/// Closes whatever is open under keys that begin so, except these.
+pub async fn close_others(tx: &mut SystemTx, begins: &str, keys: &[String]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update alerts set closed_at = berth.now() where starts_with(key, $1) and key <> all ($2) and closed_at is null",
+        begins,
+        keys,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// An open alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAlert {

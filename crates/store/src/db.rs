@@ -155,7 +155,8 @@ impl Db {
                               where c.relowner = pg_roles.oid
                                 and c.relnamespace = 'public'::regnamespace) as "owns!"
                from pg_roles
-               where rolname = session_user or rolname in ('berth_tenant', 'berth_system')"#
+               where pg_has_role(session_user, oid, 'member')
+               order by rolname = session_user desc, rolname"#
         )
         .fetch_all(&self.pool)
         .await

@@ -52,7 +52,9 @@ pub async fn insert(
 pub async fn by_id(tx: &mut TenantTx, id: ExchangeId) -> Result<Option<ExchangeRow>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "select id, agent_id, kind, state, question, answer, asked_at from exchanges where id = $1",
+        "select id, agent_id, kind, state, question, answer, asked_at
+         from exchanges
+         where id = $1 and asked_at > berth.now() - interval '10 minutes'",
         id.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -66,7 +68,7 @@ pub async fn turns(tx: &mut TenantTx, agent: AgentId, limit: i64) -> Result<Vec<
         Row,
         "select id, agent_id, kind, state, question, answer, asked_at
          from exchanges
-         where agent_id = $1 and kind = 'turn'
+         where agent_id = $1 and kind = 'turn' and asked_at > berth.now() - interval '10 minutes'
          order by asked_at desc
          limit $2",
         agent.uuid(),

@@ -312,6 +312,19 @@ pub async fn next_due(tx: &mut SystemTx, longest: Duration) -> Result<Duration, 
     Ok(wait.min(longest))
 }
 
+/// Whether work has waited this long without anybody taking it.
+pub async fn is_stalled(tx: &mut SystemTx, longer_than: Duration) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from flows
+               where greatest(run_at, coalesce(lease_until, run_at)) < berth.now() - make_interval(secs => $1)
+           ) as "stalled!""#,
+        longer_than.as_secs_f64(),
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
 /// A flow as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowRow {

@@ -7,6 +7,16 @@ use crate::{db::SystemTx, error::StoreError};
 
 /// Asks for a sweep, or joins the one under way. Returns its id and whether it is new.
 pub async fn ask(tx: &mut SystemTx, fresh: Uuid) -> Result<(Uuid, bool), StoreError> {
+    // Should the running one end between the two statements, the second round starts a new one.
+    for _ in 0..2 {
+        if let Some(found) = ask_once(tx, fresh).await? {
+            return Ok(found);
+        }
+    }
+    Ok((fresh, false))
+}
+
+async fn ask_once(tx: &mut SystemTx, fresh: Uuid) -> Result<Option<(Uuid, bool)>, StoreError> {
     let inserted = sqlx::query_scalar!(
         "insert into sweeps (id) values ($1) on conflict ((true)) where ended_at is null do nothing returning id",
         fresh,
@@ -14,11 +24,10 @@ pub async fn ask(tx: &mut SystemTx, fresh: Uuid) -> Result<(Uuid, bool), StoreEr
     .fetch_optional(tx.conn())
     .await?;
     if let Some(id) = inserted {
-        return Ok((id, true));
+        return Ok(Some((id, true)));
     }
     let id = sqlx::query_scalar!("select id from sweeps where ended_at is null").fetch_optional(tx.conn()).await?;
-    // It may have ended between the two statements: then the caller's own id is asked about and found absent.
-    Ok((id.unwrap_or(fresh), false))
+    Ok(id.map(|id| (id, false)))
 }
 
 /// Writes what a sweep found. Twice is once.

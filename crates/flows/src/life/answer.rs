@@ -132,9 +132,7 @@ impl Here<'_> {
     fn proved(&self, machine: MachineId, facts: ProofFacts) -> Outcome {
         let outcome = self.go(&Life::Prove { machine, tries: 0 }, Life::Live { machine }).heard();
         let outcome = TenantWrite::proof(self.agent.id, facts).into_iter().fold(outcome, Outcome::tenant);
-        let keys = [AlertKind::FlowFailed, AlertKind::HostKeyChanged, AlertKind::MachineMismatch];
-        let keys = keys.iter().map(|kind| format!("{}:{}", kind.name(), self.agent.id)).collect();
-        self.see(outcome, Seen::Live { since: self.claim.now }).house(HouseWrite::CloseAlerts(keys))
+        self.see(outcome, Seen::Live { since: self.claim.now }).house(self.close_alerts())
     }
 
     /// A failed proof is stored as one. After some, a first start fails in words; a live agent is looked at.

@@ -70,7 +70,7 @@ impl Here<'_> {
         }
         let stopped = self.world.provider.stop(&MachineName::of(machine), Duration::from_secs(30)).await;
         stopped.map_err(provider)?;
-        let outcome = self.go(&Life::Stop { machine }, Life::Stopped { machine }).heard();
+        let outcome = self.go(&Life::Stop { machine }, Life::Stopped { machine }).heard().house(self.close_alerts());
         Ok(self.see(outcome, Seen::Stopped { since: self.claim.now }))
     }
 
@@ -89,8 +89,7 @@ impl Here<'_> {
             self.world.provider.remove(&MachineName::of(machine)).await.map_err(provider)?;
             outcome = outcome.house(HouseWrite::Gone(machine));
         }
-        let keys = AlertKind::EVERY.iter().map(|kind| format!("{}:{}", kind.name(), self.agent.id));
-        Ok(outcome.house(HouseWrite::CloseAlerts(keys.collect())).tenant(TenantWrite::ForgetAgent(self.agent.id)))
+        Ok(outcome.house(self.close_alerts()).tenant(TenantWrite::ForgetAgent(self.agent.id)))
     }
 
     pub(super) fn preparing(&self, outcome: Outcome) -> Outcome {

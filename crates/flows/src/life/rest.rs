@@ -27,7 +27,7 @@ impl Here<'_> {
         let stale = self.machine.as_ref().is_some_and(|row| row.digest != Some(self.wanted_digest()));
         let next = if self.asked(signal::RESTART) {
             Life::Restart { machine }
-        } else if self.asked_to_look() {
+        } else if self.asked(signal::LOOK) {
             Life::Recover { machine, looks: 0 }
         } else if stale {
             Life::Apply { machine }
@@ -47,7 +47,7 @@ impl Here<'_> {
     /// Given up. A retry begins where finding and making are the same: nothing is made twice.
     pub(super) fn failed(&self, machine: Option<MachineId>, why: String) -> Outcome {
         let here = Life::Failed { machine, why };
-        let again = self.asked(signal::RETRY) || self.asked(signal::RESTART);
+        let again = [signal::RETRY, signal::RESTART, signal::WANTED].iter().any(|wish| self.asked(wish));
         if !again || self.agent.wanted != Wanted::Running {
             return Outcome::next(Next::Wait(stored(&here), REST)).heard();
         }

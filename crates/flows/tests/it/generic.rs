@@ -61,7 +61,7 @@ async fn a_missed_deadline_leads_out_of_every_step() {
         let (world, agent) = at(|machine| Life::every(machine).swap_remove(index)).await;
         let step = world.step(agent).await.expect("a step");
         if step.deadline().is_none() || matches!(step, Life::Remove { .. }) {
-            continue;
+            continue; // removal is never given up: `life::a_removal_is_never_given_up`
         }
         world.database.sql("update flows set deadline_at = now() - interval '1 second' where kind = 'life'").await;
         flows::run_due(&world.flows, &flows::RunnerOptions::default()).await.expect("one step");

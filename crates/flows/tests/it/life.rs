@@ -204,3 +204,44 @@ async fn another_tenant_cannot_touch_an_agent() {
     assert_eq!(seen(&world, id).await.seen.name(), "live");
     assert_eq!(AgentName::parse("scout").unwrap(), seen(&world, id).await.name);
 }
+
+#[tokio::test]
+async fn a_removal_is_never_given_up() {
+    let open = "select count(*) from alerts where closed_at is null and kind = 'removal_stuck'";
+    for error in [
+        ProviderError::Unavailable { why: "connection refused".into() },
+        ProviderError::Refused { why: "it carries another label".into() },
+    ] {
+        let world = World::new().await;
+        let id = world.live_agent("scout").await;
+        world.provider.fail_next(Verb::Remove, Strike::Before, 1000, &error);
+        let by = &world.alice.caller;
+        let mut tx = world.database.db.tenant(by.tenant).await.unwrap();
+        app::agents::remove(&mut tx, id, by).await.unwrap();
+        tx.commit().await.unwrap();
+        world.run_flows(10).await;
+        world.database.sql("update flows set deadline_at = now() - interval '1 hour', run_at = now()").await;
+        world.run_flows(10).await;
+        assert_eq!(seen(&world, id).await.seen.name(), "deleting", "{error}");
+        assert_eq!(world.database.count(open).await, 1, "a person is told once");
+        world.provider.fail_no_more();
+        world.run_flows(10).await;
+        world.assert_nothing_left().await;
+        assert_eq!(world.database.count(open).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_failed_can_be_stopped_started_and_retried_without_a_loop() {
+    let world = World::new().await;
+    world.provider.fail_next(Verb::Ensure, Strike::Before, 1, &ProviderError::ImageMissing { alias: "x".into() });
+    let id = world.new_agent("scout").await;
+    world.run_flows(10).await;
+    change(&world, id, "stop").await;
+    let steps = world.run_flows(30).await.len();
+    assert!(steps < 10, "it loops: {steps} steps");
+    assert_eq!(seen(&world, id).await.seen.name(), "failed", "what was never made is not said to be stopped");
+    change(&world, id, "retry").await;
+    world.run_flows(30).await;
+    assert_eq!(seen(&world, id).await.seen.name(), "live");
+}

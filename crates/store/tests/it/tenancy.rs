@@ -98,9 +98,15 @@ async fn a_connection_keeps_nothing_of_the_tenant_it_served() {
         let mut tx = db.system().await.unwrap();
         assert!(store::flows::all(&mut tx).await.is_ok());
     }
-    // A transaction that broke half-way is not handed to the next one.
-    let broken = "alter role berth_login connection limit -1";
-    database.sql(broken).await;
+    // The one connection served alice's tenant fifty times: another tenant, or none, sees nothing of it.
+    database.sql(&format!("insert into tenants (id, name) values ('{}', 'a')", tenant.uuid())).await;
+    database.sql(&format!("insert into agents (tenant_id, id, name, wanted, seen) values ('{}', gen_random_uuid(), 'a', 'running', '{{}}')", tenant.uuid())).await;
+    let stranger = TenantId::from_uuid(uuid::Uuid::from_u128(77));
+    let mut tx = db.tenant(stranger).await.unwrap();
+    assert_eq!(store::agents::list(&mut tx, None, 10).await.unwrap(), vec![]);
+    drop(tx);
+    // A statement that failed breaks its own transaction and nothing after it.
+    let tenant = stranger;
     let mut tx = db.tenant(tenant).await.unwrap();
     let name = AgentName::parse("scout").unwrap();
     let seen = domain::agent::Seen::Preparing { since: chrono::DateTime::UNIX_EPOCH };
