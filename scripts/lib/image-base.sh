@@ -122,7 +122,7 @@ base_warm() {
         done
         exit 1' sh "$into" || return 1
     umount "$into/proc"
-    rm -rf "$home" "$into"/tmp/*
+    find "$into/tmp" -mindepth 1 -delete
     # Read only: what an agent could write there, its next start would run.
     chown -R 0:0 "$into/opt/openclaw/compiled"
     chmod -R u=rwX,go=rX "$into/opt/openclaw/compiled"

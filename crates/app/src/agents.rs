@@ -176,7 +176,13 @@ pub async fn remove(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent
     fresh(tx, agent.id).await
 }
 
-async fn want(tx: &mut TenantTx, id: AgentId, wanted: Wanted, word: &str, by: &Caller) -> Result<Agent, ChangeAgentError> {
+async fn want(
+    tx: &mut TenantTx,
+    id: AgentId,
+    wanted: Wanted,
+    word: &str,
+    by: &Caller,
+) -> Result<Agent, ChangeAgentError> {
     let agent = changeable(tx, id, Role::Member, by).await?;
     if agent.wanted == wanted {
         return Ok(agent);

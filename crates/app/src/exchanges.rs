@@ -122,7 +122,8 @@ pub async fn conversation(tx: &mut TenantTx, ring: &Keyring, agent: AgentId) -> 
 
 fn open(tx: &TenantTx, ring: &Keyring, row: store::exchanges::ExchangeRow) -> Result<Opened, ReadExchangeError> {
     let id = row.exchange.id;
-    let half = |half, sealed: Option<vault::Sealed>| sealed.map(|s| ring.open(&place(tx.tenant(), id, half), &s)).transpose();
+    let half =
+        |half, sealed: Option<vault::Sealed>| sealed.map(|s| ring.open(&place(tx.tenant(), id, half), &s)).transpose();
     Ok(Opened {
         exchange: row.exchange,
         question: half(Half::Question, row.question)?,

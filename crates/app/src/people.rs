@@ -101,7 +101,11 @@ pub async fn sign_in_by_link(tx: &mut SystemTx, entropy: &dyn Entropy, link: &To
 ///
 /// # Errors
 /// The database.
-pub async fn sign_in_by_token(tx: &mut SystemTx, entropy: &dyn Entropy, token: &Token) -> Result<Option<Token>, StoreError> {
+pub async fn sign_in_by_token(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    token: &Token,
+) -> Result<Option<Token>, StoreError> {
     let Some(caller) = store::people::caller_by_token(tx, &token.hash()).await? else { return Ok(None) };
     open_session(tx, entropy, caller.user, caller.tenant).await.map(Some)
 }
@@ -151,7 +155,11 @@ pub async fn issue_token(
 ///
 /// # Errors
 /// The database.
-pub async fn sign_in_link(tx: &mut SystemTx, entropy: &dyn Entropy, email: &Email) -> Result<Option<Token>, StoreError> {
+pub async fn sign_in_link(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    email: &Email,
+) -> Result<Option<Token>, StoreError> {
     let Some(user) = store::people::user_by_identity(tx, LOCAL_ISSUER, email.as_str()).await? else { return Ok(None) };
     let link = Token::mint(entropy, TokenKind::Link);
     store::people::insert_link(tx, &link.hash(), LinkPurpose::SignIn(user), LINK).await?;
@@ -192,7 +200,12 @@ async fn local_user(
     Ok((user, tenant))
 }
 
-async fn open_session(tx: &mut SystemTx, entropy: &dyn Entropy, user: UserId, tenant: TenantId) -> Result<Token, StoreError> {
+async fn open_session(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    user: UserId,
+    tenant: TenantId,
+) -> Result<Token, StoreError> {
     let session = Token::mint(entropy, TokenKind::Session);
     store::people::insert_session(tx, mint(entropy), &session.hash(), (user, tenant), SESSION).await?;
     Ok(session)

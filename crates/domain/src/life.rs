@@ -181,9 +181,11 @@ impl Life {
             Self::Create { .. } => Some(Duration::from_mins(5)),
             // A gateway takes 10 to 36 s to get ready on a busy machine; 120 s is its own allowance.
             Self::Hello { .. } | Self::Apply { .. } => Some(Duration::from_mins(4)),
-            Self::Await { .. } | Self::Prove { .. } | Self::Recover { .. } | Self::Start { .. } | Self::Restart { .. } => {
-                Some(Duration::from_mins(3))
-            }
+            Self::Await { .. }
+            | Self::Prove { .. }
+            | Self::Recover { .. }
+            | Self::Start { .. }
+            | Self::Restart { .. } => Some(Duration::from_mins(3)),
             Self::Stop { .. } => Some(Duration::from_mins(7)), // a drain of a minute, a shutdown of half a minute, and retries
             Self::Remove { .. } => Some(Duration::from_mins(15)),
             Self::Live { .. } | Self::Stopped { .. } | Self::Failed { .. } => None,

@@ -68,7 +68,13 @@ impl Email {
         let (local, host) = address.split_once('@').ok_or(BadEmail)?;
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>()[]\\,;:\"@".contains(c);
         let host_reads = host == "localhost" || (host.contains('.') && host.split('.').all(|label| !label.is_empty()));
-        if address.len() > 254 || local.is_empty() || local.len() > 64 || !host_reads || !local.chars().all(plain) || !host.chars().all(plain) {
+        if address.len() > 254
+            || local.is_empty()
+            || local.len() > 64
+            || !host_reads
+            || !local.chars().all(plain)
+            || !host.chars().all(plain)
+        {
             return Err(BadEmail);
         }
         Ok(Self(address))

@@ -73,9 +73,12 @@ pub fn document(settings: &Settings) -> Value {
 #[must_use]
 pub fn ours(reported: &Value) -> Value {
     match reported {
-        Value::Object(map) => {
-            Value::Object(map.iter().filter(|(key, _)| !THEIRS.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .filter(|(key, _)| !THEIRS.contains(&key.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        ),
         other => other.clone(),
     }
 }
@@ -104,7 +107,8 @@ mod tests {
 
     #[test]
     fn what_openclaw_writes_for_itself_is_left_out() {
-        let sent = document(&Settings { model_base_url: "http://b/llm".into(), model: "m".into(), model_title: "M".into() });
+        let sent =
+            document(&Settings { model_base_url: "http://b/llm".into(), model: "m".into(), model_title: "M".into() });
         let mut reported = sent.clone();
         reported["meta"] = json!({ "lastTouchedVersion": "x" });
         assert_eq!(canonical(&ours(&reported)), canonical(&sent));
@@ -114,8 +118,11 @@ mod tests {
 
     #[test]
     fn the_document_names_secrets_and_leaves_no_door_open() {
-        let text = canonical(&document(&Settings { model_base_url: "u".into(), model: "m".into(), model_title: "M".into() }));
-        for shut in [r#""bind":"loopback""#, r#""terminal":{"enabled":false}"#, r#""mdns":{"mode":"off"}"#, r#""every":"0m""#] {
+        let text =
+            canonical(&document(&Settings { model_base_url: "u".into(), model: "m".into(), model_title: "M".into() }));
+        for shut in
+            [r#""bind":"loopback""#, r#""terminal":{"enabled":false}"#, r#""mdns":{"mode":"off"}"#, r#""every":"0m""#]
+        {
             assert!(text.contains(shut), "{shut}");
         }
         for name in ["gateway_token", "model_key"] {

@@ -13,10 +13,13 @@ use serde_json::Value;
 use ssh::HostKey;
 use store::machines::{Machine, MachineKeys};
 use uuid::Uuid;
-use vault::{OpenError, Owner, Place, Secret, Sealed, Token, TokenKind, digest};
+use vault::{OpenError, Owner, Place, Sealed, Secret, Token, TokenKind, digest};
 use zeroize::Zeroizing;
 
-use crate::{World, outcome::{Reservation, StepError}};
+use crate::{
+    World,
+    outcome::{Reservation, StepError},
+};
 
 /// Chooses a machine's id and makes its keys: identity before effect.
 #[must_use]

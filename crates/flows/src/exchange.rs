@@ -44,8 +44,9 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     if claim.overdue {
         return Ok(here.failed("It took too long. Ask again."));
     }
-    let Some(machine) = machine.filter(|_| matches!(seen, Seen::Live { .. } | Seen::Degraded { .. }) || row.exchange.kind == ExchangeKind::Logs)
-    else {
+    let Some(machine) = machine.filter(|_| {
+        matches!(seen, Seen::Live { .. } | Seen::Degraded { .. }) || row.exchange.kind == ExchangeKind::Logs
+    }) else {
         return Ok(here.not_yet(&seen));
     };
     match step {
@@ -80,7 +81,6 @@ async fn look(world: &World, claim: &Claim, id: ExchangeId, agent: AgentId) -> R
 }
 
 impl Here<'_> {
-
     /// An agent on its way up is waited for a little; one that is not is said so.
     fn not_yet(&self, seen: &Seen) -> Outcome {
         match seen {
@@ -90,7 +90,9 @@ impl Here<'_> {
             Seen::Preparing { .. } | Seen::Configuring { .. } | Seen::Proving { .. } => {
                 self.failed("The agent is not ready yet. Ask again when it is live.")
             }
-            Seen::Live { .. } | Seen::Degraded { .. } => self.failed("The agent has no machine. Ask again in a moment."),
+            Seen::Live { .. } | Seen::Degraded { .. } => {
+                self.failed("The agent has no machine. Ask again in a moment.")
+            }
             Seen::Stopped { .. } => self.failed("The agent is stopped. Start it, then ask again."),
             Seen::Failed { .. } => self.failed("The agent has failed. Its page says why and what to do."),
             Seen::Deleting { .. } => self.failed("The agent is being deleted."),

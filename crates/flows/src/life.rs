@@ -214,7 +214,9 @@ impl Here<'_> {
 
     /// Every alert about this agent: what was wrong was seen to be right, or is gone with it.
     fn close_alerts(&self) -> HouseWrite {
-        HouseWrite::CloseAlerts(AlertKind::EVERY.iter().map(|kind| format!("{}:{}", kind.name(), self.agent.id)).collect())
+        HouseWrite::CloseAlerts(
+            AlertKind::EVERY.iter().map(|kind| format!("{}:{}", kind.name(), self.agent.id)).collect(),
+        )
     }
 
     fn asked(&self, what: &str) -> bool {

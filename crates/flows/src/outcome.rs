@@ -7,8 +7,8 @@ use std::{net::IpAddr, time::Duration};
 
 use domain::{
     AgentId, ExchangeId, MachineId, TenantId,
-    alert::AlertKind,
     agent::ProofFacts,
+    alert::AlertKind,
     exchange::ExchangeState,
     protocol::{Hello, InForce},
     timeline::Happening,
@@ -200,7 +200,12 @@ impl TenantWrite {
 /// What the keys of alerts about strangers begin with.
 pub(crate) const STRANGER: &str = "machine_mismatch:berth-";
 
-pub(crate) async fn write_house(tx: &mut SystemTx, world: &World, tenant: Option<TenantId>, write: &HouseWrite) -> Result<(), StoreError> {
+pub(crate) async fn write_house(
+    tx: &mut SystemTx,
+    world: &World,
+    tenant: Option<TenantId>,
+    write: &HouseWrite,
+) -> Result<(), StoreError> {
     match write {
         HouseWrite::Reserve(reservation) => {
             let Some(tenant) = tenant else { return Ok(()) };

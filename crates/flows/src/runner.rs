@@ -10,7 +10,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::timeline::Happening;
-use store::{StoreError, flows::{Claim, Settle}};
+use store::{
+    StoreError,
+    flows::{Claim, Settle},
+};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -235,7 +238,9 @@ async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError
     let kept = match &outcome.next {
         Next::Done => store::flows::finish(&mut tx, claim).await?,
         Next::Go(step) => store::flows::settle(&mut tx, claim, &to(claim, step, Duration::ZERO, ran, &outcome)).await?,
-        Next::Wait(step, pause) => store::flows::settle(&mut tx, claim, &to(claim, step, *pause, ran, &outcome)).await?,
+        Next::Wait(step, pause) => {
+            store::flows::settle(&mut tx, claim, &to(claim, step, *pause, ran, &outcome)).await?
+        }
     };
     if !kept {
         return Ok(Ran::LostLease);
@@ -276,7 +281,12 @@ fn to(claim: &Claim, step: &Step, pause: Duration, ran: Ran, outcome: &Outcome) 
 
 /// The same step once more, later and later, said on the timeline at the first, second, fourth, eighth … time.
 fn again(world: &World, claim: &Claim, error: &StepError) -> Outcome {
-    tracing::warn!(attempt = claim.attempt, step = name(&claim.step), error = error as &dyn std::error::Error, "a step will be tried again");
+    tracing::warn!(
+        attempt = claim.attempt,
+        step = name(&claim.step),
+        error = error as &dyn std::error::Error,
+        "a step will be tried again"
+    );
     let stay = Step { name: "", value: claim.step.clone(), deadline: None };
     let outcome = Outcome::next(Next::Wait(stay, backoff(world, claim.attempt)));
     let why = match error {

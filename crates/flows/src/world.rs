@@ -54,7 +54,13 @@ impl World {
     ///
     /// # Errors
     /// [`AskError`]: no answer, or a refusal.
-    pub async fn ask(&self, machine: &Machine, now: chrono::DateTime<chrono::Utc>, ask: Ask, limit: Duration) -> Result<Reply, AskError> {
+    pub async fn ask(
+        &self,
+        machine: &Machine,
+        now: chrono::DateTime<chrono::Utc>,
+        ask: Ask,
+        limit: Duration,
+    ) -> Result<Reply, AskError> {
         let host_key: Pinned = machine.host_key.parse().map_err(|_| AskError::NoPin)?;
         let address = machine.address.ok_or(AskError::NoAddress)?;
         let target = Target {

@@ -18,7 +18,11 @@ use crate::{
 
 /// Berth hosts AI agents, one private machine each.
 #[derive(Debug, Parser)]
-#[command(name = "berth", version, after_help = "Example:\n  berth all\n  berth admin issue-token --email you@example.org --operator")]
+#[command(
+    name = "berth",
+    version,
+    after_help = "Example:\n  berth all\n  berth admin issue-token --email you@example.org --operator"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,7 +57,9 @@ enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
     /// Issue a personal token; makes the user and a tenant of their own if they are missing
-    #[command(after_help = "Example:\n  berth admin issue-token --email you@example.org --operator\n\nThe token is shown once and works for 90 days: Authorization: Bearer <token>")]
+    #[command(
+        after_help = "Example:\n  berth admin issue-token --email you@example.org --operator\n\nThe token is shown once and works for 90 days: Authorization: Bearer <token>"
+    )]
     IssueToken {
         /// Whose token
         #[arg(long)]
@@ -113,7 +119,9 @@ async fn start(parts: Parts) -> anyhow::Result<()> {
 
 async fn migrate() -> anyhow::Result<()> {
     let database = DatabaseConfig::of_process()?;
-    let url = database.migrator_url.ok_or_else(|| anyhow::anyhow!("BERTH_DATABASE_MIGRATOR_URL is not set; migrating needs the owner of the tables"))?;
+    let url = database.migrator_url.ok_or_else(|| {
+        anyhow::anyhow!("BERTH_DATABASE_MIGRATOR_URL is not set; migrating needs the owner of the tables")
+    })?;
     store::migrate(&url).await?;
     say("The database is up to date.\n")
 }
@@ -124,7 +132,11 @@ async fn issue_token(email: &str, operator: bool, name: &str, json: bool) -> any
     let mut tx = db.system().await?;
     let token = app::people::issue_token(&mut tx, &System, &email, operator, name).await?;
     tx.commit().await?;
-    if json { say(&format!("{}\n", serde_json::json!({ "token": token.expose() }))) } else { say(&format!("{}\n", token.expose())) }
+    if json {
+        say(&format!("{}\n", serde_json::json!({ "token": token.expose() })))
+    } else {
+        say(&format!("{}\n", token.expose()))
+    }
 }
 
 async fn sign_in_link(email: &str) -> anyhow::Result<()> {
@@ -134,7 +146,9 @@ async fn sign_in_link(email: &str) -> anyhow::Result<()> {
     let mut tx = db.system().await?;
     let link = app::people::sign_in_link(&mut tx, &System, &email).await?;
     tx.commit().await?;
-    let link = link.ok_or_else(|| anyhow::anyhow!("nobody signs in as {email}; `berth admin issue-token --email {email}` makes a user"))?;
+    let link = link.ok_or_else(|| {
+        anyhow::anyhow!("nobody signs in as {email}; `berth admin issue-token --email {email}` makes a user")
+    })?;
     say(&format!("{}/login?link={}\n", url.as_str().trim_end_matches('/'), link.expose()))
 }
 

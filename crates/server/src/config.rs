@@ -76,7 +76,9 @@ impl Config {
         Ok(Self {
             database: DatabaseConfig::parse(values)?,
             ring: ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?,
-            listen: values.parse("BERTH_LISTEN", "an address and a port")?.ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,
+            listen: values
+                .parse("BERTH_LISTEN", "an address and a port")?
+                .ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,
             machine_listen,
             cron_secret: cron_secret(values)?,
             machines: MachineConfig {
@@ -200,7 +202,11 @@ mod tests {
 
     #[test]
     fn the_example_is_the_table() {
-        assert_eq!(include_str!("../../../.env.example"), example(), "run: cargo run -p server -- config example > .env.example");
+        assert_eq!(
+            include_str!("../../../.env.example"),
+            example(),
+            "run: cargo run -p server -- config example > .env.example"
+        );
     }
 
     #[test]

@@ -8,7 +8,11 @@ use uuid::Uuid;
 use vault::{Keyring, Owner, Place, Secret};
 
 /// Reads both, making them at the very first start. Two processes at once agree.
-pub(crate) async fn open(db: &Db, ring: &Keyring, entropy: &dyn Entropy) -> anyhow::Result<(InstallationId, Authority)> {
+pub(crate) async fn open(
+    db: &Db,
+    ring: &Keyring,
+    entropy: &dyn Entropy,
+) -> anyhow::Result<(InstallationId, Authority)> {
     let mut tx = db.system().await?;
     let installation = store::house::installation(&mut tx, mint(entropy)).await?;
     let fresh = fresh_authority(ring, entropy);

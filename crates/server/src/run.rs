@@ -57,7 +57,9 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         };
         let provider = Incus::new(settings);
         match provider.survey().await {
-            Ok(survey) => tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines"),
+            Ok(survey) => {
+                tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines")
+            }
             // Not fatal: agents that run go on running, and flows say what is missing.
             Err(error) => tracing::error!(error = %error, "machines cannot be made now"),
         }
@@ -82,21 +84,16 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
         let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready);
-        let state = Web {
-            db: db.clone(),
-            ring,
-            dice: Dice(Arc::clone(&entropy)),
-            site: Arc::new(site),
-            closing: stop.clone(),
-        };
+        let state =
+            Web { db: db.clone(), ring, dice: Dice(Arc::clone(&entropy)), site: Arc::new(site), closing: stop.clone() };
         let people = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}: is another Berth running?", config.listen))?;
         tasks.spawn(web::serve(people, web::router(state.clone(), Door::Public), Limits::default(), stop.clone()));
         if let Some(address) = config.machine_listen {
-            let machines = TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen for machines on {address}: is that an address of this host?"))?;
+            let machines = TcpListener::bind(address).await.with_context(|| {
+                format!("cannot listen for machines on {address}: is that an address of this host?")
+            })?;
             tasks.spawn(web::serve(machines, web::router(state, Door::Machines), Limits::default(), stop.clone()));
         }
         greet(&db, entropy.as_ref(), &config.public_url).await?;

@@ -18,7 +18,12 @@ pub(crate) struct Setting {
     pub(crate) meaning: &'static str,
 }
 
-const fn plain(name: &'static str, default: Option<&'static str>, example: &'static str, meaning: &'static str) -> Setting {
+const fn plain(
+    name: &'static str,
+    default: Option<&'static str>,
+    example: &'static str,
+    meaning: &'static str,
+) -> Setting {
     Setting { name, secret: false, default, example, meaning }
 }
 
@@ -41,24 +46,84 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "CREDENTIAL_ENCRYPTION_KEY",
         "Seals every secret in the database: 32 random bytes in base64 (`openssl rand -base64 32`). Several, separated by commas, while rotating: the first one seals, all of them open. Losing it loses the secrets.",
     ),
-    plain("BERTH_PUBLIC_URL", Some("http://127.0.0.1:8080"), "https://berth.example.org", "Where people reach Berth. Plain http is accepted on a loopback address only."),
-    plain("BERTH_LISTEN", Some("127.0.0.1:8080"), "127.0.0.1:8080", "Where Berth listens for people, behind your TLS proxy."),
-    plain("BERTH_MACHINE_LISTEN", None, "10.77.0.1:8081", "Where Berth listens for machines only, reachable from them: in development the host's address on the machines' bridge. Not set: machines use the public address."),
-    plain("BERTH_MACHINE_HOME", None, "http://10.77.0.1:8081", "How machines reach Berth. Default: http:// and BERTH_MACHINE_LISTEN, or BERTH_PUBLIC_URL."),
+    plain(
+        "BERTH_PUBLIC_URL",
+        Some("http://127.0.0.1:8080"),
+        "https://berth.example.org",
+        "Where people reach Berth. Plain http is accepted on a loopback address only.",
+    ),
+    plain(
+        "BERTH_LISTEN",
+        Some("127.0.0.1:8080"),
+        "127.0.0.1:8080",
+        "Where Berth listens for people, behind your TLS proxy.",
+    ),
+    plain(
+        "BERTH_MACHINE_LISTEN",
+        None,
+        "10.77.0.1:8081",
+        "Where Berth listens for machines only, reachable from them: in development the host's address on the machines' bridge. Not set: machines use the public address.",
+    ),
+    plain(
+        "BERTH_MACHINE_HOME",
+        None,
+        "http://10.77.0.1:8081",
+        "How machines reach Berth. Default: http:// and BERTH_MACHINE_LISTEN, or BERTH_PUBLIC_URL.",
+    ),
     secret("CRON_SECRET", "Bearer of the cron routes. Not set: they answer 503. At least 16 characters."),
-    plain("BERTH_INCUS_SOCKET", Some("/var/lib/incus/unix.socket"), "/var/lib/incus/unix.socket", "Unix socket of Incus or LXD, where machines come from."),
+    plain(
+        "BERTH_INCUS_SOCKET",
+        Some("/var/lib/incus/unix.socket"),
+        "/var/lib/incus/unix.socket",
+        "Unix socket of Incus or LXD, where machines come from.",
+    ),
     plain("BERTH_INCUS_NETWORK", Some("berthbr0"), "berthbr0", "Managed bridge of the machines."),
     plain("BERTH_INCUS_POOL", Some("berth"), "berth", "Storage pool of the machines."),
-    plain("BERTH_MACHINE_IMAGE", None, "berth-machine-2026.9.6-0123456789ab", "Alias of the machine image; scripts/build-image prints it."),
+    plain(
+        "BERTH_MACHINE_IMAGE",
+        None,
+        "berth-machine-2026.9.6-0123456789ab",
+        "Alias of the machine image; scripts/build-image prints it.",
+    ),
     plain("BERTH_MACHINE_CPUS", Some("2"), "2", "Processors of a machine."),
-    plain("BERTH_MACHINE_MEMORY_MIB", Some("4096"), "4096", "Memory of a machine, in MiB. OpenClaw holds about 1 GiB when idle."),
-    plain("BERTH_MACHINE_DISK_MIB", Some("10240"), "10240", "Disk of a machine, in MiB, where the storage pool can hold to it."),
+    plain(
+        "BERTH_MACHINE_MEMORY_MIB",
+        Some("4096"),
+        "4096",
+        "Memory of a machine, in MiB. OpenClaw holds about 1 GiB when idle.",
+    ),
+    plain(
+        "BERTH_MACHINE_DISK_MIB",
+        Some("10240"),
+        "10240",
+        "Disk of a machine, in MiB, where the storage pool can hold to it.",
+    ),
     plain("BERTH_STEPS_MAX", Some("16"), "16", "Flow steps that one process runs at once."),
-    plain("BERTH_LEASE_SECONDS", Some("15"), "15", "After this many seconds another process takes over the work of one that died."),
-    plain("BERTH_SECURITY_CONTACT", None, "mailto:security@example.org", "Where to report a vulnerability, for security.txt."),
-    plain("BERTH_LOG", Some("info"), "info", "What is logged: error, warn, info, debug, or a filter such as info,flows=debug."),
+    plain(
+        "BERTH_LEASE_SECONDS",
+        Some("15"),
+        "15",
+        "After this many seconds another process takes over the work of one that died.",
+    ),
+    plain(
+        "BERTH_SECURITY_CONTACT",
+        None,
+        "mailto:security@example.org",
+        "Where to report a vulnerability, for security.txt.",
+    ),
+    plain(
+        "BERTH_LOG",
+        Some("info"),
+        "info",
+        "What is logged: error, warn, info, debug, or a filter such as info,flows=debug.",
+    ),
     plain("BERTH_LOG_FORMAT", Some("text"), "json", "text for people, json for machines."),
-    plain("BERTH_CRASH_AT", None, "", "For tests: dies there, as kill -9 would: STEP:claimed, STEP:done or STEP:settled."),
+    plain(
+        "BERTH_CRASH_AT",
+        None,
+        "",
+        "For tests: dies there, as kill -9 would: STEP:claimed, STEP:done or STEP:settled.",
+    ),
 ];
 
 /// Values of settings, from the environment and from the development configuration of a checkout.
@@ -116,14 +181,16 @@ impl Values {
 
     /// A setting's value or its default. Empty is not set.
     pub(crate) fn get(&self, name: &'static str) -> Result<Option<Zeroizing<String>>, BadSetting> {
-        let setting = SETTINGS.iter().find(|s| s.name == name).ok_or_else(|| bad(name, "is not in the table of settings"))?;
+        let setting =
+            SETTINGS.iter().find(|s| s.name == name).ok_or_else(|| bad(name, "is not in the table of settings"))?;
         let direct = self.0.get(name).filter(|value| !value.is_empty());
         let file = self.0.get(&format!("{name}_FILE")).filter(|path| !path.is_empty());
         match (direct, file) {
             (Some(_), Some(_)) => Err(bad(name, format!("and {name}_FILE are both set; give one"))),
             (Some(value), None) => Ok(Some(value.clone())),
             (None, Some(path)) => {
-                let text = fs::read_to_string(path.as_str()).map_err(|error| bad(name, format!("cannot be read from its file: {error}")))?;
+                let text = fs::read_to_string(path.as_str())
+                    .map_err(|error| bad(name, format!("cannot be read from its file: {error}")))?;
                 Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
             }
             (None, None) => Ok(setting.default.map(|value| Zeroizing::new(value.to_owned()))),

@@ -280,10 +280,9 @@ pub async fn settle(tx: &mut SystemTx, claim: &Claim, settle: &Settle) -> Result
 
 /// Ends a flow. `false`: the lease was lost, write nothing and roll back.
 pub async fn finish(tx: &mut SystemTx, claim: &Claim) -> Result<bool, StoreError> {
-    let done =
-        sqlx::query!("delete from flows where id = $1 and lease_token = $2", claim.flow.uuid(), claim.token)
-            .execute(tx.conn())
-            .await?;
+    let done = sqlx::query!("delete from flows where id = $1 and lease_token = $2", claim.flow.uuid(), claim.token)
+        .execute(tx.conn())
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -355,11 +354,7 @@ pub async fn all(tx: &mut SystemTx) -> Result<Vec<FlowRow>, StoreError> {
     Ok(flows.collect())
 }
 
-async fn insert(
-    conn: &mut sqlx::PgConnection,
-    flow: &NewFlow<'_>,
-    tenant: Option<TenantId>,
-) -> Result<(), StoreError> {
+async fn insert(conn: &mut sqlx::PgConnection, flow: &NewFlow<'_>, tenant: Option<TenantId>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into flows (id, kind, tenant_id, subject, step, deadline_at)
          values ($1, $2, $3, $4, $5, berth.now() + make_interval(secs => $6))
@@ -377,6 +372,7 @@ async fn insert(
 }
 
 fn signals(rows: &Value) -> Vec<Signal> {
-    let read = |row: &Value| Some(Signal { name: row.get("name")?.as_str()?.to_owned(), seq: row.get("seq")?.as_i64()? });
+    let read =
+        |row: &Value| Some(Signal { name: row.get("name")?.as_str()?.to_owned(), seq: row.get("seq")?.as_i64()? });
     rows.as_array().map(|rows| rows.iter().filter_map(read).collect()).unwrap_or_default()
 }

@@ -286,7 +286,8 @@ fn read_row(row: Row) -> Result<Machine, StoreError> {
         isolation: read("machines", "isolation", Value::String(row.isolation))?,
         image: row.image,
         state: row.state,
-        address: address.map_err(|error: std::net::AddrParseError| StoreError::corrupt("machines", "address", error))?,
+        address: address
+            .map_err(|error: std::net::AddrParseError| StoreError::corrupt("machines", "address", error))?,
         host_key: row.host_key,
         keys: MachineKeys {
             host_key: open("host_key_sealed", &row.host_key_sealed)?,

@@ -1,9 +1,6 @@
 //! Proofs: the only evidence that an agent answers.
 
-use domain::{
-    AgentId, ProofId,
-    agent::ProofFacts,
-};
+use domain::{AgentId, ProofId, agent::ProofFacts};
 
 use crate::{db::TenantTx, error::StoreError};
 

@@ -22,8 +22,12 @@ impl Database {
     /// # Panics
     /// When there is no server: run the tests by scripts/test.
     pub async fn fresh() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "tests take their server from the environment that scripts/test sets")]
-        let server = std::env::var(SERVER).unwrap_or_else(|_| panic!("{SERVER} is not set: run the tests by scripts/test"));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests take their server from the environment that scripts/test sets"
+        )]
+        let server =
+            std::env::var(SERVER).unwrap_or_else(|_| panic!("{SERVER} is not set: run the tests by scripts/test"));
         let name = format!("t_{}", uuid::Uuid::from_u128(unique()).simple());
         let mut admin = PgConnection::connect(&server).await.expect("the test server answers");
         let template = template(&mut admin, &server).await;
@@ -53,7 +57,10 @@ impl Database {
     /// # Panics
     /// When the statement fails.
     pub async fn count(&self, statement: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_one(&self.root).await.expect("the statement counts")
+        sqlx::query_scalar(AssertSqlSafe(statement.to_owned()))
+            .fetch_one(&self.root)
+            .await
+            .expect("the statement counts")
     }
 }
 

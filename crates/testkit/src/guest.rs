@@ -7,7 +7,9 @@ use std::{
 
 use domain::{
     MachineId, openclaw,
-    protocol::{Answer, Ask, Gateway, Hello, InForce, LogLine, Outcome, Refusal, Reply, Request, SecretText, Status, VERSION},
+    protocol::{
+        Answer, Ask, Gateway, Hello, InForce, LogLine, Outcome, Refusal, Reply, Request, SecretText, Status, VERSION,
+    },
 };
 use ssh::fake::FakeReach;
 
@@ -104,8 +106,12 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
         })),
         Ask::Apply { .. } if mood == SimMood::Picky => Err(Refusal::Invalid { why: "gateway.mode is missing".into() }),
         Ask::Apply { fence, document, .. } => apply(mood, sim, *fence, document),
-        Ask::Turn { .. } if mood == SimMood::Babbling => Ok(Reply::Turn { text: SecretText::new("moo".into()), latency_ms: 3 }),
-        Ask::Turn { text, .. } => Ok(Reply::Turn { text: SecretText::new(format!("you said: {}", text.expose())), latency_ms: 3 }),
+        Ask::Turn { .. } if mood == SimMood::Babbling => {
+            Ok(Reply::Turn { text: SecretText::new("moo".into()), latency_ms: 3 })
+        }
+        Ask::Turn { text, .. } => {
+            Ok(Reply::Turn { text: SecretText::new(format!("you said: {}", text.expose())), latency_ms: 3 })
+        }
         Ask::Logs { .. } => Ok(Reply::Logs {
             lines: vec![LogLine { at: chrono::DateTime::UNIX_EPOCH, unit: "openclaw".into(), text: "ready".into() }],
         }),

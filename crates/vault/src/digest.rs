@@ -44,10 +44,7 @@ mod tests {
     #[test]
     fn the_digest_is_the_one_everybody_knows() {
         // FIPS 180-4 example: SHA-256 of "abc".
-        assert_eq!(
-            digest(b"abc").to_string(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(digest(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(same(b"a", b"a") && !same(b"a", b"b") && !same(b"", b"a"));
     }
 }

@@ -63,7 +63,8 @@ impl Token {
     #[must_use]
     pub fn parse(kind: TokenKind, text: &str) -> Option<Self> {
         let random = text.strip_prefix(kind.prefix())?;
-        let well_formed = random.len() == 43 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let well_formed =
+            random.len() == 43 && random.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         well_formed.then(|| Self { kind, text: Zeroizing::new(text.to_owned()) })
     }
 
@@ -113,7 +114,9 @@ mod tests {
         let token = Token::mint(&Zeros, TokenKind::Session);
         assert_eq!(Token::parse(TokenKind::Session, token.expose()).map(|t| t.hash()), Some(token.hash()));
         assert!(Token::parse(TokenKind::Personal, token.expose()).is_none());
-        for bad in ["", "berth_ses_", "berth_ses_short", &format!("{}x", token.expose()), &token.expose().replace('A', "é")] {
+        for bad in
+            ["", "berth_ses_", "berth_ses_short", &format!("{}x", token.expose()), &token.expose().replace('A', "é")]
+        {
             assert!(Token::parse(TokenKind::Session, bad).is_none(), "{bad:?}");
         }
         assert_eq!(format!("{token:?}"), "berth_ses_…");

@@ -146,7 +146,9 @@ impl Here<'_> {
         } else if failed < PROOFS_MAX {
             self.wait(&here, Duration::from_secs(3))
         } else {
-            let why = format!("The machine is ready but its agent did not answer {PROOFS_MAX} times: {why}. Retry, or delete the agent.");
+            let why = format!(
+                "The machine is ready but its agent did not answer {PROOFS_MAX} times: {why}. Retry, or delete the agent."
+            );
             self.give_up(&here, &why, AlertKind::FlowFailed)
         };
         TenantWrite::proof(self.agent.id, facts).into_iter().fold(outcome, Outcome::tenant)
@@ -164,7 +166,9 @@ impl Here<'_> {
 pub(super) fn trouble(machine: MachineId, error: AskError) -> StepError {
     match &error {
         another if another.is_another_machine() => StepError::stuck(
-            format!("the machine {machine} shows another host key than the one it was made with. Nothing was sent to it. An operator has been told; deleting the agent is safe."),
+            format!(
+                "the machine {machine} shows another host key than the one it was made with. Nothing was sent to it. An operator has been told; deleting the agent is safe."
+            ),
             AlertKind::HostKeyChanged,
         ),
         AskError::Guest(Refusal::Invalid { .. } | Refusal::Version { .. } | Refusal::Fenced { .. }) => {

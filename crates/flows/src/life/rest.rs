@@ -11,7 +11,12 @@ use domain::{
     protocol::{Ask, Gateway, Reply},
 };
 
-use super::{Here, REST, answer::trouble, making::{absent, provider}, stored};
+use super::{
+    Here, REST,
+    answer::trouble,
+    making::{absent, provider},
+    stored,
+};
 use crate::{
     deliver,
     outcome::{Next, Outcome, StepError},

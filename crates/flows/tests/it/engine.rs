@@ -73,7 +73,11 @@ async fn a_wake_up_during_a_step_is_not_slept_over() {
     tx.commit().await.unwrap();
     let due = world.database.count("select count(*) from flows where run_at <= now()").await;
     assert_eq!(due, 1, "the wake-up was slept over");
-    assert_eq!(world.database.count("select count(*) from flow_signals").await, 1, "what was asked since is not heard yet");
+    assert_eq!(
+        world.database.count("select count(*) from flow_signals").await,
+        1,
+        "what was asked since is not heard yet"
+    );
 }
 
 #[tokio::test]

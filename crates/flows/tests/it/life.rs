@@ -171,7 +171,11 @@ async fn a_machine_that_vanished_is_said_to_and_can_be_deleted() {
     world.run_flows(20).await;
     let agent = seen(&world, id).await;
     assert_eq!(agent.seen.name(), "failed");
-    assert_eq!(world.provider.list().await.unwrap().len(), 0, "a machine with somebody's data is not made anew by itself");
+    assert_eq!(
+        world.provider.list().await.unwrap().len(),
+        0,
+        "a machine with somebody's data is not made anew by itself"
+    );
     world.remove(id).await;
     world.assert_nothing_left().await;
 }

@@ -24,7 +24,11 @@ async fn a_sweep_counts_and_sets_silent_machines_right() {
     let machine = world.agent(ill).await.unwrap().machine.unwrap().id;
     world.reach.next_door(machine, Door::Unreachable, 1);
     let counts = sweep(&world).await;
-    assert_eq!((&counts["machines"], &counts["ready"], &counts["silent"]), (&2.into(), &1.into(), &1.into()), "{counts}");
+    assert_eq!(
+        (&counts["machines"], &counts["ready"], &counts["silent"]),
+        (&2.into(), &1.into(), &1.into()),
+        "{counts}"
+    );
     assert_eq!(counts["strangers"], 0);
     world.run_flows(20).await;
     for agent in [well, ill] {

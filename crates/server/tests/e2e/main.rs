@@ -1,2 +1,2 @@
 //! x
-use thirtyfour as _; 
+use thirtyfour as _;

@@ -27,7 +27,10 @@ async fn planted_faults_are_found() {
         ("create unique index slug on agents (name)", "agents: unique across tenants: slug"),
         ("create table loose (tenant_id uuid, id uuid)", "loose: row security is off"),
         ("create view all_agents as select * from agents", "all_agents: view without security_invoker"),
-        ("create function berth.peek() returns int language sql security definer as 'select 1'", "peek: a function of ours is security definer"),
+        (
+            "create function berth.peek() returns int language sql security definer as 'select 1'",
+            "peek: a function of ours is security definer",
+        ),
     ];
     for (statement, fault) in planted {
         let database = Database::fresh().await;

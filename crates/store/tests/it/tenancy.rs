@@ -69,9 +69,20 @@ async fn rows_are_not_written_into_or_moved_to_another_tenant() {
     let (alice, mallory) = (world.alice.caller.tenant.uuid(), world.mallory.caller.tenant.uuid());
     let mut raw = connection(&world.database).await;
     let attempts = [
-        (mallory, format!("insert into agents (tenant_id, id, name, wanted, seen) values ('{alice}', gen_random_uuid(), 'x', 'running', '{{}}')")),
+        (
+            mallory,
+            format!(
+                "insert into agents (tenant_id, id, name, wanted, seen) values ('{alice}', gen_random_uuid(), 'x', 'running', '{{}}')"
+            ),
+        ),
         (alice, format!("update agents set wanted = 'gone', tenant_id = '{mallory}' where id = '{}'", agent.uuid())),
-        (mallory, format!("insert into timeline (tenant_id, agent_id, seq, what) values ('{mallory}', '{}', 1, '{{}}')", agent.uuid())),
+        (
+            mallory,
+            format!(
+                "insert into timeline (tenant_id, agent_id, seq, what) values ('{mallory}', '{}', 1, '{{}}')",
+                agent.uuid()
+            ),
+        ),
         (mallory, "truncate agents cascade".to_owned()),
     ];
     for (who, statement) in attempts {
@@ -94,7 +105,11 @@ async fn a_connection_keeps_nothing_of_the_tenant_it_served() {
     let tenant = world.alice.caller.tenant;
     for round in 0..50 {
         let tx = db.tenant(tenant).await.unwrap();
-        if round % 2 == 0 { tx.commit().await.unwrap() } else { drop(tx) }
+        if round % 2 == 0 {
+            tx.commit().await.unwrap()
+        } else {
+            drop(tx)
+        }
         let mut tx = db.system().await.unwrap();
         assert!(store::flows::all(&mut tx).await.is_ok());
     }
