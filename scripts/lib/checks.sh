@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What scripts/test looks at besides running tests. Sourced; needs common.sh, packages.sh and CARGO.
 
-# shellcheck for the scripts themselves.
+# What looks at the scripts themselves.
 lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm for the vendors' own client libraries.

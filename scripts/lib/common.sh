@@ -73,14 +73,13 @@ as() {
 }
 
 # caller COMMAND...: as the person who asked, with their home, so that nothing of theirs becomes root's.
-caller() {
-    if [ "$(id -un)" = "$CALLER" ]; then
-        "$@"
-    else
-        setpriv --reuid "$CALLER" --regid "$CALLER_GROUP" --init-groups -- \
-            env HOME="$CALLER_HOME" USER="$CALLER" LOGNAME="$CALLER" "$@"
-    fi
-}
+# CALLER_AS is what to put before a command for that.
+CALLER_AS=()
+if [ "$(id -un)" != "$CALLER" ]; then
+    CALLER_AS=(setpriv --reuid "$CALLER" --regid "$CALLER_GROUP" --init-groups --
+        env HOME="$CALLER_HOME" USER="$CALLER" LOGNAME="$CALLER")
+fi
+caller() { "${CALLER_AS[@]}" "$@"; }
 
 # own PATH: gives it to the person who asked.
 own() { [ "$(id -u)" -ne 0 ] || chown "$CALLER:$CALLER_GROUP" "$@"; }
@@ -128,11 +127,17 @@ kept() {
     cat "$file"
 }
 
+# alive PID: whether a process runs. One that has ended and that nobody asked about yet does not.
+alive() {
+    local state
+    state=$(sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) && [ -n "$state" ] && [ "${state:0:1}" != Z ]
+}
+
 # ended PID SECONDS: waits until a process is gone.
 ended() {
     local tenth
     for ((tenth = 0; tenth < $2 * 10; tenth++)); do
-        [ -d "/proc/$1" ] || return 0
+        alive "$1" || return 0
         sleep 0.1
     done
     return 1

@@ -120,9 +120,14 @@ daemon_monitors() {
 # A daemon that was killed is taken up again as it is: it adopts its bridge, its pool and its running
 # containers. Only where its database is gone (somebody removed .berth) is what it left cleared away.
 daemon_clear() {
-    local pid device
+    local pid inside device
     [ -e "$DAEMON_DIR/database" ] && return 0
-    for pid in $(daemon_monitors) $(daemon_dnsmasq); do root kill "$pid" 2>/dev/null || true; done
+    for pid in $(daemon_monitors); do
+        # Its child is the container's first process; with it the whole container ends.
+        for inside in $(pgrep -P "$pid"); do root kill -9 "$inside" 2>/dev/null || true; done
+        ended "$pid" 10 || root kill -9 "$pid" 2>/dev/null || true
+    done
+    for pid in $(daemon_dnsmasq); do root kill "$pid" 2>/dev/null || true; done
     if ip link show "$DAEMON_NETWORK" >/dev/null 2>&1; then
         say "Removing the bridge $DAEMON_NETWORK that an earlier daemon left."
         root ip link delete "$DAEMON_NETWORK" || true
@@ -130,6 +135,7 @@ daemon_clear() {
     { grep -oE " $DAEMON_DIR/[^ ]+" /proc/mounts || true; } | sort -r | while read -r device; do root umount -l "$device" 2>/dev/null || true; done
     { losetup -ln -O NAME,BACK-FILE 2>/dev/null || true; } | awk -v below="$DAEMON_DIR/" 'index($2, below) == 1 { print $1 }' |
         while read -r device; do root losetup -d "$device" 2>/dev/null || true; done
+    root find "$DAEMON_DIR" -mindepth 1 -xdev -delete
 }
 
 daemon_launch() {

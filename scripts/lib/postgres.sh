@@ -50,7 +50,16 @@ pg_place() {
     root install -d -m 0750 -o "$PG_USER" -g "$CALLER_GROUP" "$PG_SOCKETS"
 }
 
-pg_running() { as "$PG_USER" "$PG_BIN/pg_ctl" status -D "$PG_DATA" >/dev/null 2>&1; }
+pg_running() {
+    local pid
+    pid=$(as "$PG_USER" sed -n 1p "$PG_DATA/postmaster.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
+    if ! alive "$pid"; then
+        # It was killed. Where nobody collects the dead, its number would pass for a running server.
+        as "$PG_USER" rm -f "$PG_DATA/postmaster.pid"
+        return 1
+    fi
+    as "$PG_USER" "$PG_BIN/pg_ctl" status -D "$PG_DATA" >/dev/null 2>&1
+}
 
 pg_init() {
     as "$PG_USER" rm -rf "$PG_DATA.new"

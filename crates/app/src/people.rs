@@ -14,7 +14,7 @@ use vault::{Token, TokenKind};
 /// How long a browser stays signed in.
 pub const SESSION: Duration = Duration::from_hours(7 * 24);
 /// How long a one-time link can be used.
-pub const LINK: Duration = Duration::from_mins(60);
+pub const LINK: Duration = Duration::from_hours(1);
 /// How long a personal token issued on the command line works.
 pub const TOKEN: Duration = Duration::from_hours(90 * 24);
 /// Most characters of a tenant's name.
@@ -75,8 +75,8 @@ pub async fn finish_setup(
         return Err(LinkError::TenantName);
     }
     store::people::lock_setup(tx).await?;
-    let used = store::people::use_link(tx, &link.hash()).await?;
-    if used != Some(LinkPurpose::Setup) || store::people::any_operator(tx).await? {
+    let purpose = store::people::use_link(tx, &link.hash()).await?;
+    if purpose != Some(LinkPurpose::Setup) || store::people::any_operator(tx).await? {
         return Err(LinkError::Closed);
     }
     let (user, tenant) = local_user(tx, entropy, email, name, true).await?;
@@ -176,26 +176,22 @@ async fn local_user(
 ) -> Result<(UserId, TenantId), StoreError> {
     store::people::lock_setup(tx).await?;
     let known = store::people::user_by_identity(tx, LOCAL_ISSUER, email.as_str()).await?;
-    let user = match known {
-        Some(user) => {
-            if operator {
-                store::people::make_operator(tx, user).await?;
-            }
-            user
+    let user = if let Some(user) = known {
+        if operator {
+            store::people::make_operator(tx, user).await?;
         }
-        None => {
-            let user = mint(entropy);
-            store::people::insert_user(tx, user, (LOCAL_ISSUER, email.as_str()), email, operator).await?;
-            user
-        }
+        user
+    } else {
+        let user = mint(entropy);
+        store::people::insert_user(tx, user, (LOCAL_ISSUER, email.as_str()), email, operator).await?;
+        user
     };
-    let tenant = match store::people::first_tenant(tx, user).await? {
-        Some(tenant) => tenant,
-        None => {
-            let tenant = mint(entropy);
-            store::people::insert_tenant(tx, tenant, tenant_name, mint(entropy), user).await?;
-            tenant
-        }
+    let tenant = if let Some(tenant) = store::people::first_tenant(tx, user).await? {
+        tenant
+    } else {
+        let tenant = mint(entropy);
+        store::people::insert_tenant(tx, tenant, tenant_name, mint(entropy), user).await?;
+        tenant
     };
     Ok((user, tenant))
 }

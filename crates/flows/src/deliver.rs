@@ -62,7 +62,7 @@ pub fn files(world: &World, machine: &Machine) -> Result<Vec<PlacedFile>, StepEr
         home: world.machines.home.clone(),
         machine_token: text(&open(world, machine.id, Column::MACHINE_TOKEN, &machine.keys.machine_token)?)?,
     };
-    let config = serde_json::to_vec(&config).map_err(StepError::retry)?;
+    let config = serde_json::to_vec(&config).map_err(|error| StepError::retry(error.to_string()))?;
     let root = |path: &str, mode, content: Vec<u8>| PlacedFile {
         path: path.to_owned(),
         mode,

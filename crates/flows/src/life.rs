@@ -166,6 +166,7 @@ impl Here<'_> {
     }
 
     /// Moves on at once, saying so on the timeline.
+    #[expect(clippy::needless_pass_by_value, reason = "callers build the next step in place")]
     fn go(&self, from: &Life, to: Life) -> Outcome {
         let mut said = Vec::new();
         let rests = |step: &Life| step.deadline().is_none();
@@ -179,11 +180,6 @@ impl Here<'_> {
         let next = if rests(&to) { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
         let outcome = Outcome::next(next);
         if said.is_empty() { outcome } else { outcome.tenant(TenantWrite::Say(self.agent.id, said)) }
-    }
-
-    /// Stays in this step for a while, or until woken.
-    fn wait(&self, step: &Life, pause: Duration) -> Outcome {
-        Outcome::next(Next::Wait(stored(step), pause)).heard()
     }
 
     /// Also writes a state of the agent, if it is another one than before.
@@ -222,6 +218,11 @@ impl Here<'_> {
     fn asked(&self, what: &str) -> bool {
         self.claim.hears(what)
     }
+}
+
+/// Stays in this step for a while, or until woken.
+fn wait(step: &Life, pause: Duration) -> Outcome {
+    Outcome::next(Next::Wait(stored(step), pause)).heard()
 }
 
 /// A step as the runner stores it.

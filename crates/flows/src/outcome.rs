@@ -112,8 +112,8 @@ pub enum StepError {
 }
 
 impl StepError {
-    pub(crate) fn retry(why: impl ToString) -> Self {
-        Self::Retry { why: why.to_string() }
+    pub(crate) fn retry(why: impl Into<String>) -> Self {
+        Self::Retry { why: why.into() }
     }
 
     pub(crate) fn stuck(why: impl Into<String>, alert: AlertKind) -> Self {

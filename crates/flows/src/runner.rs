@@ -304,7 +304,7 @@ fn again(world: &World, claim: &Claim, error: &StepError) -> Outcome {
 /// 1 s, 2 s, 4 s … up to a minute, less up to a quarter so that many do not come back at once.
 fn backoff(world: &World, attempt: i32) -> Duration {
     let exponent = u32::try_from(attempt - 1).unwrap_or(0).min(6);
-    let whole = Duration::from_secs(2_u64.pow(exponent)).min(Duration::from_secs(60));
+    let whole = Duration::from_secs(2_u64.pow(exponent)).min(Duration::from_mins(1));
     let mut random = [0];
     world.entropy.fill(&mut random);
     whole.mul_f64(1.0 - f64::from(random[0]) / 1024.0)

@@ -58,7 +58,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         let provider = Incus::new(settings);
         match provider.survey().await {
             Ok(survey) => {
-                tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines")
+                tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines");
             }
             // Not fatal: agents that run go on running, and flows say what is missing.
             Err(error) => tracing::error!(error = %error, "machines cannot be made now"),
@@ -116,7 +116,7 @@ fn work_is_taken(db: &Db) -> web::Ready {
         let db = db.clone();
         Box::pin(async move {
             let mut tx = db.system().await.map_err(|_| "the database does not answer")?;
-            match store::flows::is_stalled(&mut tx, Duration::from_secs(60)).await {
+            match store::flows::is_stalled(&mut tx, Duration::from_mins(1)).await {
                 Ok(false) => Ok(()),
                 Ok(true) => Err("work has waited for a minute and no worker takes it"),
                 Err(_) => Err("the database does not answer"),

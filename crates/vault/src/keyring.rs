@@ -119,6 +119,9 @@ impl Keyring {
     }
 
     /// Seals a secret for one place. The nonce is random: 96 bits, drawn anew each time (NIST SP 800-38D, 8.2.2).
+    ///
+    /// # Panics
+    /// Only for a value of 64 GiB or more.
     #[must_use]
     pub fn seal(&self, entropy: &(impl Entropy + ?Sized), place: &Place<'_>, secret: &Secret) -> Sealed {
         let mut nonce = [0; 12];

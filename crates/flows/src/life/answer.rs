@@ -12,7 +12,7 @@ use domain::{
 };
 use store::agents::Observation;
 
-use super::Here;
+use super::{Here, wait};
 use crate::{
     deliver,
     outcome::{HouseWrite, Outcome, StepError, TenantWrite},
@@ -32,7 +32,7 @@ impl Here<'_> {
         let row = self.row(machine)?;
         match self.world.ask(row, self.claim.now, Ask::Hello, SHORT).await {
             Ok(_) => Ok(self.go(&Life::Await { machine }, Life::Hello { machine })),
-            Err(error) if error.is_unreachable() => Ok(self.wait(&Life::Await { machine }, NET)),
+            Err(error) if error.is_unreachable() => Ok(wait(&Life::Await { machine }, NET)),
             Err(error) => Err(trouble(machine, error)),
         }
     }
@@ -42,15 +42,15 @@ impl Here<'_> {
         let row = self.row(machine)?;
         let hello = match self.world.ask(row, self.claim.now, Ask::Hello, SHORT).await {
             Ok(Reply::Hello(hello)) if hello.machine == machine => hello,
-            Ok(_) => return Err(StepError::retry(AskError::Other)),
+            Ok(_) => return Err(AskError::Other.into()),
             Err(error) => return Err(trouble(machine, error)),
         };
         match hello.gateway {
             Gateway::Ready => Ok(self.met(machine, hello)),
-            Gateway::Starting => Ok(self.preparing(self.wait(&Life::Hello { machine }, NET))),
+            Gateway::Starting => Ok(self.preparing(wait(&Life::Hello { machine }, NET))),
             Gateway::Stopped | Gateway::Failed => {
                 self.world.ask(row, self.claim.now, Ask::Start, Duration::from_secs(30)).await?;
-                Ok(self.preparing(self.wait(&Life::Hello { machine }, NET)))
+                Ok(self.preparing(wait(&Life::Hello { machine }, NET)))
             }
         }
     }
@@ -80,7 +80,7 @@ impl Here<'_> {
         let ask = deliver::apply(self.world, row, fence, document)?;
         let in_force = match self.world.ask(row, self.claim.now, ask, Duration::from_secs(45)).await {
             Ok(Reply::Applied(in_force)) => in_force,
-            Ok(_) => return Err(StepError::retry(AskError::Other)),
+            Ok(_) => return Err(AskError::Other.into()),
             Err(error) => return Err(trouble(machine, error)),
         };
         if in_force.digest != digest || !in_force.applied || in_force.fence != fence {
@@ -144,7 +144,7 @@ impl Here<'_> {
             let seen = Seen::Degraded { since: self.claim.now, why: format!("The last proof failed: {why}.") };
             self.see(self.go(&here, Life::Recover { machine, looks: 0 }).heard(), seen)
         } else if failed < PROOFS_MAX {
-            self.wait(&here, Duration::from_secs(3))
+            wait(&here, Duration::from_secs(3))
         } else {
             let why = format!(
                 "The machine is ready but its agent did not answer {PROOFS_MAX} times: {why}. Retry, or delete the agent."

@@ -65,7 +65,7 @@ impl Here<'_> {
     pub(super) async fn stop(&self, machine: MachineId) -> Result<Outcome, StepError> {
         let row = self.row(machine)?;
         // The guest drains; a machine that does not answer is shut down by its provider all the same.
-        if let Err(error) = self.world.ask(row, self.claim.now, Ask::Stop, Duration::from_secs(60)).await {
+        if let Err(error) = self.world.ask(row, self.claim.now, Ask::Stop, Duration::from_mins(1)).await {
             tracing::info!(error = &error as &dyn std::error::Error, "the gateway was not stopped by its guest");
         }
         let stopped = self.world.provider.stop(&MachineName::of(machine), Duration::from_secs(30)).await;
@@ -101,7 +101,7 @@ impl Here<'_> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(super) fn provider(error: ProviderError) -> StepError {
     match &error {
-        ProviderError::Unavailable { .. } | ProviderError::Busy => StepError::retry(error),
+        ProviderError::Unavailable { .. } | ProviderError::Busy => StepError::retry(error.to_string()),
         ProviderError::ImageMissing { .. } | ProviderError::Refused { .. } | ProviderError::Garbled { .. } => {
             StepError::stuck(format!("{error}. Retry once that is mended."), AlertKind::FlowFailed)
         }

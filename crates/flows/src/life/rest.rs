@@ -15,7 +15,7 @@ use super::{
     Here, REST,
     answer::trouble,
     making::{absent, provider},
-    stored,
+    stored, wait,
 };
 use crate::{
     deliver,
@@ -39,14 +39,14 @@ impl Here<'_> {
         } else if self.asked(signal::PROVE) {
             Life::Prove { machine, tries: 0 }
         } else {
-            return self.wait(&here, REST);
+            return wait(&here, REST);
         };
         self.go(&here, next).heard()
     }
 
     /// At rest. A wish to run was looked at before; nothing else matters here.
     pub(super) fn stopped(&self, machine: MachineId) -> Outcome {
-        self.see(self.wait(&Life::Stopped { machine }, REST), Seen::Stopped { since: self.claim.now })
+        self.see(wait(&Life::Stopped { machine }, REST), Seen::Stopped { since: self.claim.now })
     }
 
     /// Given up. A retry begins where finding and making are the same: nothing is made twice.
@@ -63,7 +63,7 @@ impl Here<'_> {
     /// Restarts the gateway and proves it anew.
     pub(super) async fn restart(&self, machine: MachineId) -> Result<Outcome, StepError> {
         let row = self.row(machine)?;
-        match self.world.ask(row, self.claim.now, Ask::Restart, Duration::from_secs(60)).await {
+        match self.world.ask(row, self.claim.now, Ask::Restart, Duration::from_mins(1)).await {
             Ok(_) => Ok(self.preparing(self.go(&Life::Restart { machine }, Life::Hello { machine }))),
             Err(error) => Err(trouble(machine, error)),
         }
@@ -89,7 +89,7 @@ impl Here<'_> {
         let degraded = self.degraded(why);
         if looks + 1 < LOOKS_MAX {
             let again = Life::Recover { machine, looks: looks + 1 };
-            return Ok(self.see(self.wait(&again, Duration::from_secs(3)), degraded));
+            return Ok(self.see(wait(&again, Duration::from_secs(3)), degraded));
         }
         let name = MachineName::of(machine);
         let sighting = self.world.provider.look(&name).await.map_err(provider)?.ok_or_else(|| absent(machine))?;

@@ -62,7 +62,7 @@ async fn a_wake_up_during_a_step_is_not_slept_over() {
 
     let rest = Settle {
         step: claimed.step.clone(),
-        pause: Duration::from_secs(3600),
+        pause: Duration::from_hours(1),
         moved: false,
         deadline: None,
         failed: false,

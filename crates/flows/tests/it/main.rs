@@ -1,5 +1,7 @@
 //! Flows on a real Postgres with machines in memory: what every step promises, and what may go wrong.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
+
 mod engine;
 mod exchange;
 mod generic;

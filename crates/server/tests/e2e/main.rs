@@ -1,2 +1,14 @@
-//! x
-use thirtyfour as _;
+//! The whole line: the real program, a real daemon, real machines, a real browser.
+//!
+//! `scripts/test e2e` runs these one after the other. Each has a database, an
+//! installation and ports of its own, and leaves nothing at the daemon.
+
+mod berth;
+mod browser;
+mod by_browser;
+mod by_curl;
+mod curl;
+mod disturbed;
+mod killed;
+mod machines;
+mod setting;

@@ -106,9 +106,9 @@ async fn a_connection_keeps_nothing_of_the_tenant_it_served() {
     for round in 0..50 {
         let tx = db.tenant(tenant).await.unwrap();
         if round % 2 == 0 {
-            tx.commit().await.unwrap()
+            tx.commit().await.unwrap();
         } else {
-            drop(tx)
+            drop(tx);
         }
         let mut tx = db.system().await.unwrap();
         assert!(store::flows::all(&mut tx).await.is_ok());
