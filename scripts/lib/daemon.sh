@@ -10,6 +10,8 @@
 # daemon_api METHOD PATH [JSON]   its REST interface, the same for both
 
 DAEMON_POOL=berth
+# What to run again as root when a right is new; set by programs that may be.
+RESTART=()
 # At most 15 characters, and another one in every checkout.
 DAEMON_NETWORK=bth$CHECKOUT_ID
 
@@ -210,8 +212,27 @@ daemon_start() {
     fi
     daemon_pool
     daemon_network
-    caller test -w "$DAEMON_SOCKET" ||
-        die "$CALLER may not use $DAEMON_SOCKET. Add $CALLER to its group ($(stat -c %G "$DAEMON_SOCKET")) and sign in anew, or run this with sudo from a root shell."
+    daemon_right
+}
+
+# Berth runs as the caller and speaks to the daemon itself, so the caller needs its group.
+daemon_right() {
+    local group
+    caller test -w "$DAEMON_SOCKET" && return 0
+    group=$(root stat -c %G "$DAEMON_SOCKET")
+    case "$group" in
+        incus-admin | lxd) ;;
+        *) die "$CALLER may not use $DAEMON_SOCKET, which belongs to the group $group. Add $CALLER to it and run this again." ;;
+    esac
+    if ! id -nG "$CALLER" | tr ' ' '\n' | grep -qx "$group"; then
+        say "Adding $CALLER to the group $group, whose members may use this computer's containers."
+        root usermod -aG "$group" "$CALLER"
+    fi
+    # A group counts from the next sign-in on. Started anew by root, this script runs Berth with it now.
+    if [ "$(id -u)" -ne 0 ] && [ "${#RESTART[@]}" -gt 0 ]; then
+        exec sudo -- "${RESTART[@]}"
+    fi
+    caller test -w "$DAEMON_SOCKET" || die "$CALLER may not use $DAEMON_SOCKET yet. Sign in anew, then run this again."
 }
 
 # How many machines run in it.

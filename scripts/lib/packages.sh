@@ -48,7 +48,7 @@ postgres_packages() { printf '%s\n' postgresql postgresql-client; }
 
 # Everything for machines: the daemon, its bridge and firewall, its storage.
 machine_packages() {
-    printf '%s\n' "$(daemon_package)" btrfs-progs curl dnsmasq-base iproute2 jq nftables uidmap
+    printf '%s\n' "$(daemon_package)" btrfs-progs curl dnsmasq-base iproute2 jq nftables procps uidmap
 }
 
 # Everything for building the machine image.

@@ -167,6 +167,14 @@ fn without_context(text: &str) -> String {
     format!("{before}{}", without_context(after))
 }
 
+/// OpenClaw writes when something was said before the words: `[Sat 2026-11-21 11:51 UTC] hello`.
+fn without_date(said: &str) -> &str {
+    let Some((date, words)) = said.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return said };
+    let looks_like_one =
+        date.len() < 40 && date.bytes().filter(u8::is_ascii_digit).count() >= 8 && !date.contains('\n');
+    if looks_like_one { words } else { said }
+}
+
 /// The last well-formed nonce in a text: the prefix and 8 to 64 hexadecimal digits.
 fn nonce(text: &str) -> Option<&str> {
     text.rmatch_indices(NONCE_PREFIX).find_map(|(start, _)| {
@@ -180,7 +188,7 @@ fn nonce(text: &str) -> Option<&str> {
 }
 
 fn plain(said: &str) -> String {
-    let said = said.trim();
+    let said = without_date(said.trim());
     let who = "I am Berth's built-in proof model. I am not an AI and cannot help with anything; \
                I only show that the line from you to your agent and back works.";
     if said.is_empty() {
@@ -201,6 +209,12 @@ mod tests {
         let body = json!({ "model": "berth-proof", "max_tokens": 9, "messages": messages, "tools": [{}] });
         let request: Request = serde_json::from_value(body).unwrap();
         answer(&request, "msg_1".into(), 400).text
+    }
+
+    #[test]
+    fn the_date_before_the_words_is_not_repeated() {
+        let said = ask(&json!([{ "role": "user", "content": "[Sat 2026-11-21 11:51 UTC] [x] hello" }]));
+        assert!(said.ends_with("\n\n[x] hello"), "{said}");
     }
 
     /// As seen from OpenClaw 2026.9.6: the person's words, then a user message of its own.

@@ -117,13 +117,13 @@ impl Berth {
         let greeting = async {
             while let Ok(Some(line)) = lines.next_line().await {
                 greeted |= line.starts_with("Berth is at ");
-                if let Some(at) = line.find("http").filter(|_| line.contains("/setup?link=")) {
-                    self.link = line.get(at..).map(str::to_owned);
-                }
-                // A set-up link follows at once or not at all.
-                if greeted && (self.link.is_some() || self.installation.is_some()) {
+                if greeted {
                     break;
                 }
+            }
+            // A set-up link follows at once or not at all.
+            if let Ok(Ok(Some(line))) = timeout(Duration::from_millis(300), lines.next_line()).await {
+                self.link = line.find("http").and_then(|at| line.get(at..)).map(str::to_owned);
             }
         };
         timeout(Duration::from_secs(20), greeting).await.ok();
@@ -175,6 +175,13 @@ impl Berth {
         let mut arguments = vec!["admin", "issue-token", "--email", email];
         arguments.extend(operator.then_some("--operator"));
         let output = self.command(&arguments).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A one-time link for somebody who is known.
+    pub(crate) async fn sign_in_link(&self, email: &str) -> String {
+        let output = self.command(&["admin", "sign-in-link", "--email", email]).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
