@@ -119,6 +119,16 @@ daemon_monitors() {
     done
 }
 
+# The bridge, and the ends of cables that containers left in it while no daemon was there to see them stop.
+daemon_unbridge() {
+    local link
+    ip link show "$DAEMON_NETWORK" >/dev/null 2>&1 || return 0
+    ip -o link show master "$DAEMON_NETWORK" | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | while read -r link; do
+        root ip link delete "$link" 2>/dev/null || true
+    done
+    root ip link delete "$DAEMON_NETWORK" 2>/dev/null || true
+}
+
 # A daemon that was killed is taken up again as it is: it adopts its bridge, its pool and its running
 # containers. Only where its database is gone (somebody removed .berth) is what it left cleared away.
 daemon_clear() {
@@ -130,10 +140,7 @@ daemon_clear() {
         ended "$pid" 10 || root kill -9 "$pid" 2>/dev/null || true
     done
     for pid in $(daemon_dnsmasq); do root kill "$pid" 2>/dev/null || true; done
-    if ip link show "$DAEMON_NETWORK" >/dev/null 2>&1; then
-        say "Removing the bridge $DAEMON_NETWORK that an earlier daemon left."
-        root ip link delete "$DAEMON_NETWORK" || true
-    fi
+    daemon_unbridge
     { grep -oE " $DAEMON_DIR/[^ ]+" /proc/mounts || true; } | sort -r | while read -r device; do root umount -l "$device" 2>/dev/null || true; done
     { losetup -ln -O NAME,BACK-FILE 2>/dev/null || true; } | awk -v below="$DAEMON_DIR/" 'index($2, below) == 1 { print $1 }' |
         while read -r device; do root losetup -d "$device" 2>/dev/null || true; done
@@ -230,7 +237,7 @@ daemon_right() {
     fi
     # A group counts from the next sign-in on. Started anew by root, this script runs Berth with it now.
     if [ "$(id -u)" -ne 0 ] && [ "${#RESTART[@]}" -gt 0 ]; then
-        exec sudo -- "${RESTART[@]}"
+        exec sudo -- "${RESTART[@]}" 8>&- 9>&-
     fi
     caller test -w "$DAEMON_SOCKET" || die "$CALLER may not use $DAEMON_SOCKET yet. Sign in anew, then run this again."
 }
@@ -256,5 +263,5 @@ daemon_stop() {
     fi
     root rm -f "$STATE/daemon.pid"
     for pid in $(daemon_dnsmasq); do root kill "$pid" 2>/dev/null || true; done
-    if ip link show "$DAEMON_NETWORK" >/dev/null 2>&1; then root ip link delete "$DAEMON_NETWORK" 2>/dev/null || true; fi
+    daemon_unbridge
 }

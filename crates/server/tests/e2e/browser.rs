@@ -8,8 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 use thirtyfour::{
-    ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver, WebElement, By,
-    error::WebDriverResult,
+    By, ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver, WebElement, error::WebDriverResult,
 };
 use tokio::{
     process::{Child, Command},
@@ -135,7 +134,8 @@ impl Browser {
 
     /// Waits until the title holds a word.
     pub(crate) async fn titled(&self, word: &str, longest: Duration) {
-        self.until(&format!("a title with {word}"), longest, async || self.title().await.to_lowercase().contains(word)).await;
+        self.until(&format!("a title with {word}"), longest, async || self.title().await.to_lowercase().contains(word))
+            .await;
     }
 
     /// Waits until something is so.

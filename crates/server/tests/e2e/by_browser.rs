@@ -34,11 +34,16 @@ async fn in_a_browser_as_a_person() {
     page.press("form.row button").await;
     page.until("the agent's page", SOON, async || page.address().await.contains("/agents/agt_")).await;
     let agent = page.address().await;
-    page.until("a step on the timeline", SOON, async || page.text("#timeline").await.contains("Making the machine")).await;
+    page.until("a step on the timeline", SOON, async || page.text("#timeline").await.contains("Making the machine"))
+        .await;
     page.shoot("03-preparing").await;
     page.titled("live", LONG).await;
     page.shoot("04-live").await;
-    assert!(page.text("#machine").await.to_lowercase().contains("development isolation"), "{}", page.text("#machine").await);
+    assert!(
+        page.text("#machine").await.to_lowercase().contains("development isolation"),
+        "{}",
+        page.text("#machine").await
+    );
 
     page.fill("#text", "hello from a browser").await;
     page.press("#say button").await;
@@ -86,7 +91,10 @@ async fn in_a_browser_as_a_person() {
     for line in &complaints {
         say(&format!("console: {line}"));
     }
-    assert!(!complaints.iter().any(|line| line.contains("Content Security Policy") || line.contains("Uncaught")), "{complaints:?}");
+    assert!(
+        !complaints.iter().any(|line| line.contains("Content Security Policy") || line.contains("Uncaught")),
+        "{complaints:?}"
+    );
     page.close().await;
     berth.nothing_left().await;
     berth.end().await;

@@ -20,7 +20,10 @@ async fn by_curl_from_nothing_to_gone() {
     let agent = answer.expect(201);
     let id = agent["id"].as_str().unwrap().to_owned();
     assert!(id.starts_with("agt_"), "{agent}");
-    assert_eq!((&agent["name"], &agent["wanted"], &agent["seen"]["state"]), (&"scout".into(), &"running".into(), &"preparing".into()));
+    assert_eq!(
+        (&agent["name"], &agent["wanted"], &agent["seen"]["state"]),
+        (&"scout".into(), &"running".into(), &"preparing".into())
+    );
     assert!(answer.head.to_lowercase().contains(&format!("location: /api/v1/agents/{id}")), "{}", answer.head);
     let at = format!("/api/v1/agents/{id}");
 
@@ -40,7 +43,7 @@ async fn by_curl_from_nothing_to_gone() {
     let logs = api.get(&format!("{at}/logs")).await;
     let lines = logs.expect(200)["lines"].as_array().map_or(0, Vec::len);
     assert!(lines > 0, "{}", logs.body);
-    for secret in ["berth_mch_", "berth_gwt_", "berth_mdl_", "Bearer "] {
+    for secret in ["berth_mch_", "berth_gtw_", "berth_llm_", "Bearer "] {
         assert!(!logs.body.contains(secret), "{secret} stands in the logs");
     }
 
@@ -85,7 +88,9 @@ async fn bad_input(berth: &Berth, api: &Curl, id: &str) {
     let unknown = "agt_01h00000000000000000000000";
     // The stranger's list is empty, and another's agent is no other answer than one that never was.
     assert_eq!(stranger.get("/api/v1/agents").await.expect(200)["agents"].as_array().map(Vec::len), Some(0));
-    for (method, rest) in [("GET", ""), ("DELETE", ""), ("POST", "/stop"), ("POST", "/turns"), ("GET", "/events"), ("GET", "/logs")] {
+    for (method, rest) in
+        [("GET", ""), ("DELETE", ""), ("POST", "/stop"), ("POST", "/turns"), ("GET", "/events"), ("GET", "/logs")]
+    {
         let ask = |id: String| {
             let stranger = stranger.clone();
             async move {
@@ -102,7 +107,9 @@ async fn bad_input(berth: &Berth, api: &Curl, id: &str) {
         foreign.expect_problem(404);
         assert_eq!(plain(&foreign, id), plain(&nobody, unknown), "{method} {rest}");
     }
-    for strange in ["7", "agt_", "agt_01h0000000000000000000000u", "usr_01h00000000000000000000000", "%00", "agt_%27%20or%201=1"] {
+    for strange in
+        ["7", "agt_", "agt_01h0000000000000000000000u", "usr_01h00000000000000000000000", "%00", "agt_%27%20or%201=1"]
+    {
         let answer = api.get(&format!("/api/v1/agents/{strange}")).await;
         assert!((400..500).contains(&answer.status), "{strange}: {}", answer.status);
     }
@@ -115,7 +122,9 @@ fn plain(answer: &Answer, id: &str) -> String {
         problem.retain(|name, _| !name.contains("request"));
     }
     let head = answer.head.to_lowercase();
-    let differs = |line: &&str| line.starts_with("x-request-id") || line.starts_with("date") || line.starts_with("content-length");
+    let differs = |line: &&str| {
+        line.starts_with("x-request-id") || line.starts_with("date") || line.starts_with("content-length")
+    };
     let head: Vec<&str> = head.lines().filter(|line| !differs(line)).collect();
     format!("{head:?} {body}").replace(id, "ID")
 }
@@ -124,7 +133,11 @@ fn plain(answer: &Answer, id: &str) -> String {
 async fn replay(api: &Curl, id: &str) {
     let at = format!("/api/v1/agents/{id}/events");
     let all = events(&api.listen(&at, &[], Duration::from_secs(2)).await);
-    let steps: Vec<&str> = all.iter().filter(|(_, name, _)| name == "step_ended").filter_map(|(_, _, data)| data["step"].as_str()).collect();
+    let steps: Vec<&str> = all
+        .iter()
+        .filter(|(_, name, _)| name == "step_ended")
+        .filter_map(|(_, _, data)| data["step"].as_str())
+        .collect();
     assert_eq!(steps, ["reserve", "create", "await", "hello", "apply", "prove"], "{all:?}");
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "{all:?}");
     let (middle, _, _) = all[all.len() / 2];

@@ -57,9 +57,18 @@ impl Machines {
 
     /// The command line of the daemon that is in use; each speaks with its own only.
     fn client(&self) -> (PathBuf, &'static str) {
-        let find = |name: &str| ["/usr/bin", "/usr/local/bin", "/snap/bin"].iter().map(|f| PathBuf::from(f).join(name)).find(|p| p.exists());
+        let find = |name: &str| {
+            ["/usr/bin", "/usr/local/bin", "/snap/bin"].iter().map(|f| PathBuf::from(f).join(name)).find(|p| p.exists())
+        };
         let path = self.settings.socket.to_string_lossy().into_owned();
-        let wanted = if path.contains("incus") { [("incus", "INCUS_SOCKET"), ("lxc", "LXD_SOCKET")] } else { [("lxc", "LXD_SOCKET"), ("incus", "INCUS_SOCKET")] };
-        wanted.into_iter().find_map(|(name, variable)| Some((find(name)?, variable))).expect("lxc or incus is installed")
+        let wanted = if path.contains("incus") {
+            [("incus", "INCUS_SOCKET"), ("lxc", "LXD_SOCKET")]
+        } else {
+            [("lxc", "LXD_SOCKET"), ("incus", "INCUS_SOCKET")]
+        };
+        wanted
+            .into_iter()
+            .find_map(|(name, variable)| Some((find(name)?, variable)))
+            .expect("lxc or incus is installed")
     }
 }
