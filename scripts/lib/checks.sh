@@ -39,6 +39,7 @@ check_dependencies() {
         step "building cargo-deny (once)" caller "$CARGO" install --quiet --locked "cargo-deny@$version" ||
             die "cargo-deny could not be built."
     fi
+    step "fetching what Cargo.lock names" cargo_here fetch --locked || die "the crates could not be fetched."
     cargo_here deny --offline --log-level error check bans licenses sources || die "a dependency is not allowed; it is above."
 }
 

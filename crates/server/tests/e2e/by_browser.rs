@@ -11,7 +11,7 @@ use crate::{
 /// What a page may take to show what was pressed.
 const SOON: Duration = Duration::from_secs(20);
 /// What a machine may take.
-const LONG: Duration = Duration::from_secs(180);
+const LONG: Duration = Duration::from_mins(3);
 
 #[tokio::test]
 #[ignore = "needs a daemon, an image and a browser: scripts/test e2e runs it"]

@@ -119,7 +119,7 @@ async fn bad_input(berth: &Berth, api: &Curl, id: &str) {
 fn plain(answer: &Answer, id: &str) -> String {
     let mut body = answer.expect(answer.status);
     if let Some(problem) = body.as_object_mut() {
-        problem.retain(|name, _| !name.contains("request"));
+        problem.retain(|name, _| !["instance", "request_id"].contains(&name.as_str()));
     }
     let head = answer.head.to_lowercase();
     let differs = |line: &&str| {

@@ -49,7 +49,7 @@ impl Machines {
             .env(variable, &self.settings.socket)
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(Duration::from_secs(60), run).await.expect("the command ends").unwrap();
+        let output = tokio::time::timeout(Duration::from_mins(1), run).await.expect("the command ends").unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "{script}: {}{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
