@@ -8,9 +8,10 @@ mod answer;
 mod making;
 mod rest;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use app::agents::signal;
+use chrono::{DateTime, Utc};
 use domain::{
     AgentId, MachineId, TenantId,
     agent::{Agent, Seen, Wanted},
@@ -34,6 +35,7 @@ pub(crate) struct Here<'a> {
     claim: &'a Claim,
     agent: Agent,
     machine: Option<Machine>,
+    began: Instant,
 }
 
 /// Runs one step.
@@ -65,6 +67,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
 
 /// Reads the agent and its machine. `None`: the agent is gone, and its flow with it.
 async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Option<Here<'a>>, StepError> {
+    let began = Instant::now();
     let tenant: TenantId = claim.tenant.ok_or_else(|| StepError::retry("an agent's flow has no tenant"))?;
     let mut tx = world.db.system().await?;
     let machine = match step.machine() {
@@ -73,7 +76,7 @@ async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Opt
     };
     let mut tx = tx.into_tenant(tenant).await?;
     let agent = store::agents::by_id(&mut tx, AgentId::from_uuid(claim.subject)).await?;
-    Ok(agent.map(|agent| Here { world, claim, agent, machine }))
+    Ok(agent.map(|agent| Here { world, claim, agent, machine, began }))
 }
 
 impl Here<'_> {
@@ -161,8 +164,13 @@ impl Here<'_> {
             message: format!("{} gave up at {}: {why}", self.agent.id, step.name()),
         };
         let failed = Life::Failed { machine: step.machine(), why: why.to_owned() };
-        let seen = Seen::Failed { since: self.claim.now, why: why.to_owned() };
+        let seen = Seen::Failed { since: self.now(), why: why.to_owned() };
         self.see(Outcome::next(Next::Wait(stored(&failed), REST)).heard(), seen).house(alert)
+    }
+
+    /// The database's clock when the step was claimed, and how long the step has run since: a step may take minutes.
+    fn now(&self) -> DateTime<Utc> {
+        self.claim.now + self.began.elapsed()
     }
 
     /// Moves on at once, saying so on the timeline.
@@ -171,7 +179,7 @@ impl Here<'_> {
         let mut said = Vec::new();
         let rests = |step: &Life| step.deadline().is_none();
         if !rests(from) && from.name() != to.name() && !matches!(to, Life::Failed { .. }) {
-            let took_ms = (self.claim.now - self.claim.step_since).num_milliseconds();
+            let took_ms = (self.now() - self.claim.step_since).num_milliseconds();
             said.push(Happening::StepEnded { step: from.name().to_owned(), took_ms });
         }
         if !rests(&to) && from.name() != to.name() {

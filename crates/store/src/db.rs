@@ -69,9 +69,18 @@ pub struct SystemTx {
 
 struct Tx {
     connection: PoolConnection<Postgres>,
-    open: bool,
+    stand: Stand,
     notes: Notes,
     signals: Signals,
+}
+
+/// What is known of a transaction on its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// A begin or a commit is under way, or failed: whoever waits may go away at any moment.
+    Doubtful,
+    Open,
+    Over,
 }
 
 impl Db {
@@ -135,15 +144,13 @@ impl Db {
     }
 
     async fn begin(&self, statement: String) -> Result<Tx, StoreError> {
-        let mut connection = self.pool.acquire().await?;
+        let connection = self.pool.acquire().await?;
+        let mut tx = Tx { connection, stand: Stand::Doubtful, notes: Notes::default(), signals: self.signals.clone() };
         // The text is made of constants and a parsed uuid (see `enter_tenant`).
         let statement = sqlx::AssertSqlSafe(statement).into_sql_str();
-        if let Err(error) = Manager::begin(&mut connection, Some(statement)).await {
-            // Half of it may have run: such a connection would fail for whoever gets it next.
-            connection.close_on_drop();
-            return Err(error.into());
-        }
-        Ok(Tx { connection, open: true, notes: Notes::default(), signals: self.signals.clone() })
+        Manager::begin(&mut tx.connection, Some(statement)).await?;
+        tx.stand = Stand::Open;
+        Ok(tx)
     }
 
     async fn refuse_unbound_roles(&self) -> Result<(), StartError> {
@@ -256,11 +263,9 @@ pub async fn tenant_now(tx: &mut TenantTx) -> Result<DateTime<Utc>, StoreError> 
 impl Tx {
     async fn commit(mut self) -> Result<(), StoreError> {
         // From here on the outcome is the server's; a broken commit must not hand the connection on.
-        self.open = false;
-        if let Err(error) = Manager::commit(&mut self.connection).await {
-            self.connection.close_on_drop();
-            return Err(error.into());
-        }
+        self.stand = Stand::Doubtful;
+        Manager::commit(&mut self.connection).await?;
+        self.stand = Stand::Over;
         self.signals.tell(&self.notes);
         Ok(())
     }
@@ -268,9 +273,12 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if self.open {
+        match self.stand {
+            // Half of it may have run, also when it was given up waiting for: the next one would find it open.
+            Stand::Doubtful => self.connection.close_on_drop(),
             // Queued here, sent when the pool takes the connection back: off the caller's path.
-            Manager::start_rollback(&mut self.connection);
+            Stand::Open => Manager::start_rollback(&mut self.connection),
+            Stand::Over => {}
         }
     }
 }

@@ -65,7 +65,7 @@ impl Here<'_> {
             }
             None => outcome,
         };
-        let outcome = self.see(outcome, Seen::Configuring { since: self.claim.now });
+        let outcome = self.see(outcome, Seen::Configuring { since: self.now() });
         outcome.house(HouseWrite::Hello(machine, hello)).heard()
     }
 
@@ -90,7 +90,7 @@ impl Here<'_> {
         let outcome = match self.agent.seen {
             // A new configuration of a live agent: it goes on answering meanwhile.
             Seen::Live { .. } => outcome,
-            _ => self.see(outcome, Seen::Proving { since: self.claim.now }),
+            _ => self.see(outcome, Seen::Proving { since: self.now() }),
         };
         Ok(outcome.house(HouseWrite::InForce(machine, in_force)))
     }
@@ -132,7 +132,7 @@ impl Here<'_> {
     fn proved(&self, machine: MachineId, facts: ProofFacts) -> Outcome {
         let outcome = self.go(&Life::Prove { machine, tries: 0 }, Life::Live { machine }).heard();
         let outcome = TenantWrite::proof(self.agent.id, facts).into_iter().fold(outcome, Outcome::tenant);
-        self.see(outcome, Seen::Live { since: self.claim.now }).house(self.close_alerts())
+        self.see(outcome, Seen::Live { since: self.now() }).house(self.close_alerts())
     }
 
     /// A failed proof is stored as one. After some, a first start fails in words; a live agent is looked at.
@@ -141,7 +141,7 @@ impl Here<'_> {
         let here = Life::Prove { machine, tries: failed };
         let was_live = matches!(self.agent.seen, Seen::Live { .. } | Seen::Degraded { .. });
         let outcome = if was_live {
-            let seen = Seen::Degraded { since: self.claim.now, why: format!("The last proof failed: {why}.") };
+            let seen = Seen::Degraded { since: self.now(), why: format!("The last proof failed: {why}.") };
             self.see(self.go(&here, Life::Recover { machine, looks: 0 }).heard(), seen)
         } else if failed < PROOFS_MAX {
             wait(&here, Duration::from_secs(3))

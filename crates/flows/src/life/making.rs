@@ -71,14 +71,14 @@ impl Here<'_> {
         let stopped = self.world.provider.stop(&MachineName::of(machine), Duration::from_secs(30)).await;
         stopped.map_err(provider)?;
         let outcome = self.go(&Life::Stop { machine }, Life::Stopped { machine }).heard().house(self.close_alerts());
-        Ok(self.see(outcome, Seen::Stopped { since: self.claim.now }))
+        Ok(self.see(outcome, Seen::Stopped { since: self.now() }))
     }
 
     /// Destroys the machine, sees that it is gone, then forgets the agent. Already gone is success.
     pub(super) async fn remove(&self, machine: Option<MachineId>) -> Result<Outcome, StepError> {
         if !matches!(self.agent.seen, Seen::Deleting { .. }) {
             let again = Next::Go(super::stored(&Life::Remove { machine }));
-            return Ok(self.see(Outcome::next(again).heard(), Seen::Deleting { since: self.claim.now }));
+            return Ok(self.see(Outcome::next(again).heard(), Seen::Deleting { since: self.now() }));
         }
         let mut outcome = Outcome::next(Next::Done).heard();
         if let Some(machine) = machine {
@@ -93,7 +93,7 @@ impl Here<'_> {
     }
 
     pub(super) fn preparing(&self, outcome: Outcome) -> Outcome {
-        self.see(outcome, Seen::Preparing { since: self.claim.now })
+        self.see(outcome, Seen::Preparing { since: self.now() })
     }
 }
 
@@ -101,7 +101,12 @@ impl Here<'_> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(super) fn provider(error: ProviderError) -> StepError {
     match &error {
-        ProviderError::Unavailable { .. } | ProviderError::Busy => StepError::retry(error.to_string()),
+        // What exactly does not answer is the operator's to know.
+        ProviderError::Unavailable { .. } => {
+            tracing::warn!(error = %error, "the machine provider is not available");
+            StepError::retry("the machine provider is not available; Berth goes on trying")
+        }
+        ProviderError::Busy => StepError::retry(error.to_string()),
         ProviderError::ImageMissing { .. } | ProviderError::Refused { .. } | ProviderError::Garbled { .. } => {
             StepError::stuck(format!("{error}. Retry once that is mended."), AlertKind::FlowFailed)
         }

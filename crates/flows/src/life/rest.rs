@@ -46,7 +46,7 @@ impl Here<'_> {
 
     /// At rest. A wish to run was looked at before; nothing else matters here.
     pub(super) fn stopped(&self, machine: MachineId) -> Outcome {
-        self.see(wait(&Life::Stopped { machine }, REST), Seen::Stopped { since: self.claim.now })
+        self.see(wait(&Life::Stopped { machine }, REST), Seen::Stopped { since: self.now() })
     }
 
     /// Given up. A retry begins where finding and making are the same: nothing is made twice.
@@ -100,7 +100,7 @@ impl Here<'_> {
     }
 
     fn degraded(&self, why: &str) -> Seen {
-        Seen::Degraded { since: self.claim.now, why: why.to_owned() }
+        Seen::Degraded { since: self.now(), why: why.to_owned() }
     }
 
     fn wanted_digest(&self) -> String {

@@ -167,6 +167,8 @@ impl Berth {
         Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
         let status = timeout(Duration::from_secs(25), child.wait()).await.expect("it ends within 25 s").unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
+        let mixed = "there is already a transaction in progress";
+        assert!(!self.log().contains(mixed), "a connection came back with its transaction open\n{}", self.log());
     }
 
     /// A personal token by the command line.

@@ -139,11 +139,25 @@ async fn replay(api: &Curl, id: &str) {
         .filter_map(|(_, _, data)| data["step"].as_str())
         .collect();
     assert_eq!(steps, ["reserve", "create", "await", "hello", "apply", "prove"], "{all:?}");
+    // What the steps say they took is the time that passed.
+    let times = |event: &str| -> Vec<f64> {
+        let named = all.iter().filter(|(_, name, _)| name == event);
+        named.map(|(_, _, data)| seconds(data["at"].as_str().unwrap())).collect()
+    };
+    let passed = (times("step_ended")[5] - times("step_started")[0]).rem_euclid(86_400.0);
+    let took = all.iter().filter_map(|(_, _, data)| data["took_ms"].as_f64()).sum::<f64>() / 1000.0;
+    assert!((took - passed).abs() < 1.0 + passed / 10.0, "the steps say {took} s, {passed} s passed: {all:?}");
     assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "{all:?}");
     let (middle, _, _) = all[all.len() / 2];
     let rest = events(&api.listen(&at, &["-H", &format!("last-event-id: {middle}")], Duration::from_secs(2)).await);
     let expected: Vec<_> = all.iter().filter(|(seq, _, _)| *seq > middle).cloned().collect();
     assert!(!expected.is_empty() && rest == expected, "{rest:?}\n{expected:?}");
+}
+
+/// The seconds of its day, of a time such as `2026-11-21T12:07:03.72Z`.
+fn seconds(at: &str) -> f64 {
+    let time = at.split_once('T').unwrap().1.trim_end_matches('Z');
+    time.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
 }
 
 /// How often a step ended, by the stream.

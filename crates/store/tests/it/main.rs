@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
 
 mod catalogue;
+mod given_up;
 mod people;
 mod tenancy;
