@@ -1,15 +1,15 @@
 //! Creating, running and deleting agents.
 
 use domain::{
-    AgentId, Entropy,
+    AgentId, Entropy, MachineId,
     agent::{Agent, Seen, Wanted},
     entropy::mint,
     life::Life,
     names::AgentName,
     people::{Caller, Role},
-    timeline::Happening,
+    timeline::{Happening, Usual},
 };
-use store::{StoreError, TenantTx, flows::NewFlow};
+use store::{StoreError, SystemTx, TenantTx, flows::NewFlow};
 
 /// Kind of the flow that lives an agent's life.
 pub const LIFE: &str = "life";
@@ -30,6 +30,16 @@ pub mod signal {
     pub const GATEWAY_READY: &str = "gateway_ready";
     /// The gateway is not ready any more, or a sweep could not reach it.
     pub const LOOK: &str = "look";
+}
+
+/// How long the steps of an agent's life usually take here.
+///
+/// # Errors
+/// The database.
+pub async fn usual_steps(tx: &mut SystemTx) -> Result<Vec<Usual>, StoreError> {
+    let steps = Life::every(MachineId::from_uuid(uuid::Uuid::nil()));
+    let steps: Vec<&str> = steps.iter().map(Life::name).collect();
+    store::history::usual(tx, LIFE, &steps).await
 }
 
 /// Why an agent was not created.

@@ -6,6 +6,6 @@
 
 pub mod agents;
 pub mod exchanges;
+pub mod jobs;
 pub mod machines;
 pub mod people;
-pub mod sweeps;

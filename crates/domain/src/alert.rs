@@ -14,11 +14,22 @@ pub enum AlertKind {
     RemovalStuck,
     /// The provider holds a machine of ours that no row knows, or lost one that a row knows.
     MachineMismatch,
+    /// So many machines are silent at once that the fault is rather ours; nothing is done to them.
+    FleetUnreachable,
+    /// A spare machine was given up: new agents may have to wait for a machine of their own.
+    PoolLow,
 }
 
 impl AlertKind {
     /// Every kind once.
-    pub const EVERY: [Self; 4] = [Self::HostKeyChanged, Self::FlowFailed, Self::RemovalStuck, Self::MachineMismatch];
+    pub const EVERY: [Self; 6] = [
+        Self::HostKeyChanged,
+        Self::FlowFailed,
+        Self::RemovalStuck,
+        Self::MachineMismatch,
+        Self::FleetUnreachable,
+        Self::PoolLow,
+    ];
 
     /// The word in the database, and the runbook's file name.
     #[must_use]
@@ -28,6 +39,8 @@ impl AlertKind {
             Self::FlowFailed => "flow_failed",
             Self::RemovalStuck => "removal_stuck",
             Self::MachineMismatch => "machine_mismatch",
+            Self::FleetUnreachable => "fleet_unreachable",
+            Self::PoolLow => "pool_low",
         }
     }
 }

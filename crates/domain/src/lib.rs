@@ -14,12 +14,15 @@ pub mod alert;
 pub mod entropy;
 pub mod exchange;
 pub mod id;
+pub mod job;
 pub mod life;
 pub mod machine;
 pub mod names;
 pub mod openclaw;
 pub mod people;
 pub mod protocol;
+pub mod spare;
+pub mod sweep;
 pub mod timeline;
 
 pub use entropy::Entropy;

@@ -28,6 +28,30 @@ impl Isolation {
     }
 }
 
+/// How a machine was found by the last sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Its gateway is ready.
+    Ready,
+    /// It answers, its gateway is not ready.
+    NotReady,
+    /// It does not answer.
+    Silent,
+}
+
+impl Health {
+    /// The word in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not_ready",
+            Self::Silent => "silent",
+        }
+    }
+}
+
 /// A machine's name at its provider, made from its id before it exists there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MachineName(String);

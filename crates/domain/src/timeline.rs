@@ -62,6 +62,11 @@ pub enum Happening {
         /// The new state.
         seen: Seen,
     },
+    /// A machine was found for it: a spare that was warm already, or none was ready and one is made.
+    MachineTaken {
+        /// Whether it is a spare.
+        spare: bool,
+    },
     /// A proof ended.
     Proof {
         /// Its result.
@@ -87,6 +92,7 @@ impl Happening {
             Self::StepEnded { .. } => "step_ended",
             Self::StepRetried { .. } => "step_retried",
             Self::Seen { .. } => "seen",
+            Self::MachineTaken { .. } => "machine_taken",
             Self::Proof { .. } => "proof",
             Self::Exchanged { .. } => "exchanged",
         }

@@ -23,7 +23,7 @@ use crate::{
 
 /// Chooses a machine's id and makes its keys: identity before effect.
 #[must_use]
-pub fn reservation(world: &World, agent: AgentId) -> Reservation {
+pub fn reservation(world: &World, agent: Option<AgentId>) -> Reservation {
     let entropy = world.entropy.as_ref();
     let id: MachineId = mint(entropy);
     let host_key = HostKey::generate(entropy);

@@ -2,7 +2,8 @@
 //!
 //! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
 //! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
-//! module a kind: [`life`], [`exchange`], [`sweep`].
+//! module a kind: [`life`], [`spare`], [`exchange`], [`sweep`], [`refill`],
+//! [`retention`]. [`schedule`] starts the house's jobs.
 //!
 //! Invariants: a step runs with no transaction open and may run twice; what it
 //! leaves behind is written in one transaction, and only while the lease is held;
@@ -12,10 +13,16 @@
 pub mod deliver;
 pub mod exchange;
 pub mod life;
+mod machine;
 pub mod outcome;
+pub mod refill;
+pub mod retention;
 mod runner;
+pub mod schedule;
+mod seats;
+pub mod spare;
 pub mod sweep;
 mod world;
 
 pub use runner::{CrashAt, CrashPoint, Ran, RunnerOptions, run, run_due};
-pub use world::{Machines, World};
+pub use world::{Machines, Pool, World};

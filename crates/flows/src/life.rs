@@ -23,6 +23,7 @@ use store::{agents::Observation, flows::Claim, machines::Machine};
 
 use crate::{
     World,
+    machine::On,
     outcome::{HouseWrite, Next, Outcome, Step, StepError, TenantWrite},
 };
 
@@ -72,7 +73,8 @@ async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Opt
     let mut tx = world.db.system().await?;
     let machine = match step.machine() {
         Some(machine) => store::machines::by_id(&mut tx, machine).await?,
-        None => None,
+        // A spare may have been taken by a run of `reserve` that was never written down.
+        None => store::machines::of_agent(&mut tx, AgentId::from_uuid(claim.subject)).await?,
     };
     let mut tx = tx.into_tenant(tenant).await?;
     let agent = store::agents::by_id(&mut tx, AgentId::from_uuid(claim.subject)).await?;
@@ -82,7 +84,7 @@ async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Opt
 impl Here<'_> {
     async fn take(&self, step: Life) -> Result<Outcome, StepError> {
         match step {
-            Life::Reserve => Ok(self.reserve()),
+            Life::Reserve => self.reserve().await,
             Life::Create { machine } => self.create(machine).await,
             Life::Await { machine } => self.wait_for_guest(machine).await,
             Life::Hello { machine } => self.hello(machine).await,
@@ -209,6 +211,10 @@ impl Here<'_> {
                 AlertKind::MachineMismatch,
             )
         })
+    }
+
+    fn on(&self, machine: MachineId) -> Result<On<'_>, StepError> {
+        Ok(On { world: self.world, claim: self.claim, row: self.row(machine)? })
     }
 
     /// Whether the provider ever had the machine.

@@ -6,10 +6,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use domain::{
-    AgentId, ExchangeId, MachineId, TenantId,
+    AgentId, ExchangeId, FlowId, MachineId, TenantId,
     agent::ProofFacts,
     alert::AlertKind,
     exchange::ExchangeState,
+    machine::Health,
     protocol::{Hello, InForce},
     timeline::Happening,
 };
@@ -18,6 +19,7 @@ use store::{
     StoreError, SystemTx, TenantTx,
     agents::Observation,
     alerts::NewAlert,
+    flows::{ChildFlow, NewFlow},
     machines::{MachineKeys, NewMachine},
 };
 use uuid::Uuid;
@@ -58,13 +60,15 @@ pub struct Outcome {
     pub house: Vec<HouseWrite>,
     /// To be written on the tenant's tables.
     pub tenant: Vec<TenantWrite>,
+    /// What came of a flow that ends here, for its parent.
+    pub result: Option<Value>,
 }
 
 impl Outcome {
     /// Nothing to write but the next step.
     #[must_use]
     pub const fn next(next: Next) -> Self {
-        Self { next, heard: false, house: Vec::new(), tenant: Vec::new() }
+        Self { next, heard: false, house: Vec::new(), tenant: Vec::new(), result: None }
     }
 
     /// All signals of this claim were heard.
@@ -126,8 +130,8 @@ impl StepError {
 pub struct Reservation {
     /// Its id.
     pub id: MachineId,
-    /// Whose agent it is for.
-    pub agent: AgentId,
+    /// Whose agent it is for; none for a spare.
+    pub agent: Option<AgentId>,
     /// Public half, to be pinned.
     pub host_key: String,
     /// Sealed halves.
@@ -166,10 +170,35 @@ pub enum HouseWrite {
     CloseAlerts(Vec<String>),
     /// Every stranger at the provider but these was seen to be gone.
     CloseStrangersBut(Vec<String>),
-    /// Another flow should look.
-    Signal(&'static str, Uuid, &'static str),
-    /// A sweep ended.
-    SweepEnded(Uuid, Value),
+    /// Other flows of one kind hear this.
+    Signal(&'static str, Vec<Uuid>, &'static str),
+    /// A run of a job ended.
+    JobEnded(Uuid, Value),
+    /// This flow waits for a child.
+    Child(ChildFlow),
+    /// Another flow of the house begins.
+    Start(HouseFlow),
+    /// A spare may be claimed.
+    SpareReady(MachineId),
+    /// A retired spare is destroyed.
+    SpareForgotten(MachineId),
+    /// What a sweep saw of machines; only what changed is written.
+    Health(Vec<(MachineId, Health)>),
+}
+
+/// A flow of the house that another one starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HouseFlow {
+    /// Its id.
+    pub id: FlowId,
+    /// Which behaviour.
+    pub kind: &'static str,
+    /// What it is about; unique within a kind.
+    pub subject: Uuid,
+    /// Its first step.
+    pub step: Value,
+    /// How long it may stay in that step.
+    pub deadline: Option<Duration>,
 }
 
 /// A write on the tenant's tables.
@@ -203,16 +232,14 @@ pub(crate) const STRANGER: &str = "machine_mismatch:berth-";
 pub(crate) async fn write_house(
     tx: &mut SystemTx,
     world: &World,
-    tenant: Option<TenantId>,
+    (from, tenant): (FlowId, Option<TenantId>),
     write: &HouseWrite,
 ) -> Result<(), StoreError> {
     match write {
         HouseWrite::Reserve(reservation) => {
-            let Some(tenant) = tenant else { return Ok(()) };
             let machine = NewMachine {
                 id: reservation.id,
-                tenant,
-                agent: reservation.agent,
+                owner: tenant.zip(reservation.agent),
                 provider: world.machines.provider,
                 isolation: world.provider.isolation(),
                 image: &world.machines.image,
@@ -221,7 +248,10 @@ pub(crate) async fn write_house(
                 machine_token: reservation.machine_token,
                 model_key: reservation.model_key,
             };
-            store::machines::reserve(tx, &machine).await
+            match machine.owner {
+                Some(_) => store::machines::reserve(tx, &machine).await,
+                None => store::spares::make(tx, &machine).await,
+            }
         }
         HouseWrite::Made(machine, address) => store::machines::made(tx, *machine, *address).await,
         HouseWrite::Gone(machine) => store::machines::gone(tx, *machine).await,
@@ -233,8 +263,16 @@ pub(crate) async fn write_house(
         }
         HouseWrite::CloseAlerts(keys) => store::alerts::close(tx, keys).await,
         HouseWrite::CloseStrangersBut(keys) => store::alerts::close_others(tx, STRANGER, keys).await,
-        HouseWrite::Signal(kind, subject, signal) => store::flows::signal_house(tx, kind, *subject, signal).await,
-        HouseWrite::SweepEnded(sweep, counts) => store::sweeps::end(tx, *sweep, counts).await,
+        HouseWrite::Signal(kind, subjects, signal) => store::flows::signal_house(tx, kind, subjects, signal).await,
+        HouseWrite::JobEnded(run, counts) => store::jobs::end(tx, *run, counts).await,
+        HouseWrite::Child(child) => store::flows::start_child(tx, from, child).await,
+        HouseWrite::Start(HouseFlow { id, kind, subject, step, deadline }) => {
+            let flow = NewFlow { id: *id, kind, subject: *subject, step: step.clone(), deadline: *deadline };
+            store::flows::start_house(tx, &flow).await
+        }
+        HouseWrite::SpareReady(machine) => store::spares::ready(tx, *machine).await,
+        HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
+        HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
     }
 }
 

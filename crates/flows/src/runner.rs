@@ -7,21 +7,22 @@
 //! before their effect, by the step itself: a configuration's fence and a
 //! proof's nonce. Both carry an identity and may be written twice.)
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use domain::timeline::Happening;
 use store::{
     StoreError,
     flows::{Claim, Settle},
 };
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
     World, exchange, life,
     outcome::{Next, Outcome, Step, StepError, TenantWrite, write_house, write_tenant},
-    sweep,
+    refill, retention,
+    seats::{Seat, Seats},
+    spare, sweep,
 };
 
 /// No step runs longer; the longest is a turn, which the guest ends after 90 s.
@@ -77,7 +78,7 @@ pub struct RunnerOptions {
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(15), steps_max: 16, poll: Duration::from_secs(1), crash_at: None }
+        Self { lease: Duration::from_secs(15), steps_max: 32, poll: Duration::from_secs(1), crash_at: None }
     }
 }
 
@@ -94,28 +95,30 @@ pub enum Ran {
 
 /// Runs flows until `stop`; steps under way are given time to end.
 pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(options.steps_max));
+    let seats = Seats::new(options.steps_max);
     let tasks = TaskTracker::new();
     while !stop.is_cancelled() {
         // With every seat taken there is nothing to claim for: wait for one instead of asking the database.
         tokio::select! {
             () = stop.cancelled() => break,
-            seat = permits.acquire() => drop(seat),
+            () = seats.one_is_free() => {}
         }
-        let claimed = match claim(&world, &options, &permits).await {
+        let claimed = match claim(&world, &options, &seats).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "flows cannot be claimed");
                 Vec::new()
             }
         };
+        world.db.set_sated(seats.are_taken());
         let found = !claimed.is_empty();
-        for (claim, permit) in claimed {
+        for (claim, seat) in claimed {
             let (world, options) = (world.clone(), options.clone());
             let span = tracing::info_span!("flow", flow = %claim.flow, kind = %claim.kind);
             tasks.spawn(async move {
                 drive(&world, &options, claim).instrument(span).await;
-                drop(permit);
+                drop(seat);
+                world.db.set_sated(false);
             });
         }
         if !found {
@@ -126,6 +129,7 @@ pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) 
             }
         }
     }
+    world.db.set_sated(true);
     tasks.close();
     tasks.wait().await;
 }
@@ -135,29 +139,37 @@ pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) 
 /// # Errors
 /// The database, when claiming.
 pub async fn run_due(world: &World, options: &RunnerOptions) -> Result<Vec<Ran>, StoreError> {
-    let permits = Arc::new(Semaphore::new(options.steps_max));
+    let seats = Seats::new(options.steps_max);
     let mut ran = Vec::new();
-    for (claim, _permit) in claim(world, options, &permits).await? {
+    for (claim, _seat) in claim(world, options, &seats).await? {
         ran.push(drive(world, options, claim).await);
     }
     Ok(ran)
 }
 
-type Claimed = (Claim, tokio::sync::OwnedSemaphorePermit);
-
-async fn claim(world: &World, options: &RunnerOptions, permits: &Arc<Semaphore>) -> Result<Vec<Claimed>, StoreError> {
-    let mut free = Vec::new();
-    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        free.push(permit);
-    }
+async fn claim(world: &World, options: &RunnerOptions, seats: &Seats) -> Result<Vec<(Claim, Seat)>, StoreError> {
+    let free = seats.free();
     if free.is_empty() {
         return Ok(Vec::new());
     }
+    let asked = store::flows::Seats {
+        token: world.entropy.uuid(),
+        lease: options.lease,
+        free: i64::try_from(free.len()).unwrap_or(1),
+        held: &seats.held(),
+        share: seats.share,
+    };
     let mut tx = world.db.system().await?;
-    let limit = i64::try_from(free.len()).unwrap_or(1);
-    let claims = store::flows::claim(&mut tx, world.entropy.uuid(), options.lease, limit).await?;
+    let claims = store::flows::claim(&mut tx, &asked).await?;
     tx.commit().await?;
-    Ok(claims.into_iter().zip(free).collect())
+    Ok(claims
+        .into_iter()
+        .zip(free)
+        .map(|(claim, permit)| {
+            let seat = seats.take(claim.tenant, permit);
+            (claim, seat)
+        })
+        .collect())
 }
 
 async fn sleep(world: &World, longest: Duration) -> Duration {
@@ -205,7 +217,11 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     match claim.kind.as_str() {
         app::agents::LIFE => life::run(world, claim).await,
         app::exchanges::EXCHANGE => exchange::run(world, claim).await,
-        app::sweeps::SWEEP => sweep::run(world, claim).await,
+        app::jobs::SWEEP => sweep::run(world, claim).await,
+        sweep::SLICE => sweep::run_slice(world, claim).await,
+        app::jobs::REFILL => refill::run(world, claim).await,
+        app::jobs::RETENTION => retention::run(world, claim).await,
+        app::machines::SPARE => spare::run(world, claim).await,
         other => Err(StepError::retry(format!("this build knows no flow of kind {other}"))),
     }
 }
@@ -236,7 +252,7 @@ async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError
     };
     let mut tx = world.db.system().await?;
     let kept = match &outcome.next {
-        Next::Done => store::flows::finish(&mut tx, claim).await?,
+        Next::Done => store::flows::finish(&mut tx, claim, outcome.result.as_ref()).await?,
         Next::Go(step) => store::flows::settle(&mut tx, claim, &to(claim, step, Duration::ZERO, ran, &outcome)).await?,
         Next::Wait(step, pause) => {
             store::flows::settle(&mut tx, claim, &to(claim, step, *pause, ran, &outcome)).await?
@@ -250,10 +266,10 @@ async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError
         && next.name != "failed"
     {
         let took = (store::house::now(&mut tx).await? - claim.step_since).to_std().unwrap_or_default();
-        store::flows::record_run(&mut tx, &claim.kind, name(&claim.step), took).await?;
+        store::history::record_run(&mut tx, &claim.kind, name(&claim.step), took).await?;
     }
     for write in &outcome.house {
-        write_house(&mut tx, world, claim.tenant, write).await?;
+        write_house(&mut tx, world, (claim.flow, claim.tenant), write).await?;
     }
     match claim.tenant {
         Some(tenant) => {

@@ -1,44 +1,52 @@
 //! One look at every machine: who answers, who does not, who is a stranger.
 //!
-//! A sweep only looks. What it finds wrong it tells the agent's own flow, which
-//! looks again before it does anything; machines that no row knows are an alert,
-//! never a deletion.
+//! A sweep only looks. What it finds wrong it tells the machine's own flow,
+//! which looks again before it does anything; machines that no row knows are an
+//! alert, never a deletion. A large fleet is swept in slices, each a child flow
+//! that any process may take. When too many machines are silent at once, the
+//! fault is rather ours than theirs: nobody is told but the operator.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use app::agents::{LIFE, signal};
+use app::{
+    agents::{LIFE, signal},
+    machines::SPARE,
+};
 use domain::{
+    MachineId,
     alert::AlertKind,
-    machine::MachineName,
+    entropy::mint,
+    machine::{Health, MachineName},
     protocol::{Ask, Gateway, Reply},
+    sweep::{Found, Slice, Sweep},
 };
 use futures::{StreamExt as _, stream};
 use serde_json::json;
-use store::{flows::Claim, machines::Machine};
+use store::{
+    fleet::{self, Expected},
+    flows::{ChildFlow, Claim},
+    machines::Machine,
+};
 
 use crate::{
     World,
-    outcome::{HouseWrite, Next, Outcome, StepError},
-    runner::name,
+    outcome::{HouseWrite, Next, Outcome, Step, StepError},
 };
 
+/// Kind of the flow that looks at one slice.
+pub const SLICE: &str = "sweep_slice";
+/// Machines in a slice.
+const SLICE_SIZE: i64 = 500;
 /// Machines asked at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// A machine that can be reached answers within this.
 const LOOK_MAX: Duration = Duration::from_secs(5);
-
-/// What was found of one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// Its gateway is ready.
-    Ready,
-    /// It is being made, stopped, or on its way out: not looked at.
-    Resting,
-    /// It answers, its gateway is not ready.
-    NotReady,
-    /// It does not answer.
-    Silent,
-}
+/// Before each of the two looks that follow a bad one.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Over how long a scheduled sweep spreads its slices.
+const SPREAD: Duration = Duration::from_mins(3);
+/// How long one slice may take: three looks at machines that are all silent.
+const SLICE_MAX: Duration = Duration::from_mins(3);
 
 /// Runs the sweep.
 ///
@@ -47,45 +55,161 @@ enum Found {
 pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     if claim.overdue {
         let counts = json!({ "error": "the sweep did not end in time" });
-        return Ok(Outcome::next(Next::Done).house(HouseWrite::SweepEnded(claim.subject, counts)));
+        return Ok(Outcome::next(Next::Done).house(HouseWrite::JobEnded(claim.subject, counts)));
     }
-    let (machines, live) = known(world).await?;
-    let found: Vec<(Machine, Found)> = stream::iter(machines)
-        .map(|machine| {
-            let expected = machine.agent.is_some_and(|agent| live.contains(&agent.uuid()));
-            async move {
-                let found = if expected { look(world, claim, &machine).await } else { Found::Resting };
-                (machine, found)
-            }
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
+    let step: Sweep = serde_json::from_value(claim.step.clone())
+        .map_err(|_| StepError::retry("this build cannot read the flow's step"))?;
+    match step {
+        Sweep::Spread { calm } => spread(world, claim, calm).await,
+        Sweep::Gather if claim.children > 0 => Ok(Outcome::next(Next::Wait(gather(), Duration::from_mins(1))).heard()),
+        Sweep::Gather => {
+            let mut tx = world.db.system().await?;
+            let results = store::flows::results(&mut tx, claim.flow).await?;
+            drop(tx);
+            let found = results.into_iter().filter_map(|result| serde_json::from_value::<Found>(result).ok());
+            judge(world, claim, found.fold(Found::default(), Found::and)).await
+        }
+    }
+}
 
-    let count = |what: Found| found.iter().filter(|(_, f)| *f == what).count();
+/// Runs a slice.
+///
+/// # Errors
+/// [`StepError::Retry`] only.
+pub async fn run_slice(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
+    let Slice::Look { after, until } = serde_json::from_value(claim.step.clone())
+        .map_err(|_| StepError::retry("this build cannot read the flow's step"))?;
+    if claim.overdue {
+        return Ok(Outcome::next(Next::Done));
+    }
+    let (found, health) = look_at(world, claim, after, until).await?;
+    let mut outcome = Outcome::next(Next::Done).house(HouseWrite::Health(health));
+    outcome.result = serde_json::to_value(&found).ok();
+    Ok(outcome)
+}
+
+async fn spread(world: &World, claim: &Claim, calm: bool) -> Result<Outcome, StepError> {
+    let mut tx = world.db.system().await?;
+    let ends = fleet::slices(&mut tx, SLICE_SIZE).await?;
+    drop(tx);
+    if ends.is_empty() {
+        let (found, health) = look_at(world, claim, None, None).await?;
+        return Ok(judge(world, claim, found).await?.house(HouseWrite::Health(health)));
+    }
+    let starts = std::iter::once(None).chain(ends.iter().copied().map(Some));
+    let stops = ends.iter().copied().map(Some).chain(std::iter::once(None));
+    let every = if calm { SPREAD / u32::try_from(ends.len() + 1).unwrap_or(u32::MAX) } else { Duration::ZERO };
+    let mut outcome = Outcome::next(Next::Wait(gather(), Duration::from_mins(1)));
+    for (n, (after, until)) in (0_u32..).zip(starts.zip(stops)) {
+        let step = serde_json::to_value(Slice::Look { after, until }).unwrap_or_default();
+        let child = ChildFlow {
+            id: mint(world.entropy.as_ref()),
+            kind: SLICE,
+            subject: world.entropy.uuid(),
+            step,
+            after: every * n,
+            deadline: SLICE_MAX,
+        };
+        outcome = outcome.house(HouseWrite::Child(child));
+    }
+    Ok(outcome)
+}
+
+async fn look_at(
+    world: &World,
+    claim: &Claim,
+    after: Option<MachineId>,
+    until: Option<MachineId>,
+) -> Result<(Found, Vec<(MachineId, Health)>), StepError> {
+    let mut tx = world.db.system().await?;
+    let slice = fleet::slice(&mut tx, after, until).await?;
+    drop(tx);
+    let looks = stream::iter(slice.expected).map(|expected| async move {
+        let health = verdict(world, claim, &expected.machine).await;
+        (expected, health)
+    });
+    let seen: Vec<(Expected, Health)> = looks.buffer_unordered(AT_ONCE).collect().await;
+    let mut found = Found { machines: slice.machines.unsigned_abs(), ..Found::default() };
+    for (expected, health) in &seen {
+        found.looked_at += 1;
+        match health {
+            Health::Ready => found.ready += 1,
+            Health::NotReady => found.not_ready += 1,
+            Health::Silent => found.silent += 1,
+        }
+        match expected.machine.agent {
+            _ if *health == Health::Ready => {}
+            Some(agent) => found.agents.push(agent.uuid()),
+            None => found.spares.push(expected.machine.id.uuid()),
+        }
+    }
+    Ok((found, seen.iter().map(|(expected, health)| (expected.machine.id, *health)).collect()))
+}
+
+/// Bad news is looked at twice more before it counts.
+async fn verdict(world: &World, claim: &Claim, machine: &Machine) -> Health {
+    let mut health = look(world, claim, machine).await;
+    for _ in 0..2 {
+        if health == Health::Ready {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+        health = look(world, claim, machine).await;
+    }
+    health
+}
+
+async fn look(world: &World, claim: &Claim, machine: &Machine) -> Health {
+    match world.ask(machine, claim.now, Ask::Status, LOOK_MAX).await {
+        Ok(Reply::Status(status)) if status.gateway == Gateway::Ready => Health::Ready,
+        Ok(_) => Health::NotReady,
+        Err(_) => Health::Silent,
+    }
+}
+
+/// Tells the flows of machines that do not answer, unless they are too many; and finds strangers.
+async fn judge(world: &World, claim: &Claim, found: Found) -> Result<Outcome, StepError> {
+    // First the provider's listing, then the rows: a machine's row is older than the machine.
     let listed = world.provider.list().await;
+    let mut tx = world.db.system().await?;
+    let rightful = fleet::rightful(&mut tx).await?;
+    drop(tx);
     let strangers: Vec<MachineName> = match &listed {
         Ok(listed) => {
-            let ours: BTreeSet<MachineName> = found.iter().map(|(machine, _)| MachineName::of(machine.id)).collect();
+            let ours: BTreeSet<MachineName> = rightful.into_iter().map(MachineName::of).collect();
             listed.iter().map(|sighting| sighting.name.clone()).filter(|name| !ours.contains(name)).collect()
         }
         Err(_) => Vec::new(),
     };
+    let braked = found.is_too_much();
     let counts = json!({
-        "machines": found.len(),
-        "ready": count(Found::Ready),
-        "not_ready": count(Found::NotReady),
-        "silent": count(Found::Silent),
-        "resting": count(Found::Resting),
+        "machines": found.machines,
+        "ready": found.ready,
+        "not_ready": found.not_ready,
+        "silent": found.silent,
+        "resting": found.machines.saturating_sub(found.looked_at),
         "strangers": strangers.len(),
         "provider": if listed.is_ok() { "listed" } else { "unknown" },
+        "braked": braked,
     });
-    let mut outcome = Outcome::next(Next::Done).house(HouseWrite::SweepEnded(claim.subject, counts));
-    for (machine, found) in &found {
-        if let (Found::NotReady | Found::Silent, Some(agent)) = (found, machine.agent) {
-            outcome = outcome.house(HouseWrite::Signal(LIFE, agent.uuid(), signal::LOOK));
-        }
-    }
+    let mut outcome = Outcome::next(Next::Done).house(HouseWrite::JobEnded(claim.subject, counts));
+    outcome = if braked {
+        outcome.house(HouseWrite::Alert {
+            key: UNREACHABLE.to_owned(),
+            kind: AlertKind::FleetUnreachable,
+            subject: "fleet".to_owned(),
+            message: format!(
+                "{} of {} machines did not answer three times; nothing was done to them",
+                found.not_ready + found.silent,
+                found.looked_at
+            ),
+        })
+    } else {
+        outcome
+            .house(HouseWrite::Signal(LIFE, found.agents, signal::LOOK))
+            .house(HouseWrite::Signal(SPARE, found.spares, signal::LOOK))
+            .house(HouseWrite::CloseAlerts(vec![UNREACHABLE.to_owned()]))
+    };
     if listed.is_ok() {
         let keys = strangers.iter().map(|stranger| format!("{}:{stranger}", AlertKind::MachineMismatch.name()));
         outcome = outcome.house(HouseWrite::CloseStrangersBut(keys.collect()));
@@ -102,19 +226,8 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     Ok(outcome)
 }
 
-/// The machines that are not gone, and the agents whose flow rests in `live`.
-async fn known(world: &World) -> Result<(Vec<Machine>, BTreeSet<uuid::Uuid>), StepError> {
-    let mut tx = world.db.system().await?;
-    let machines = store::machines::living(&mut tx).await?;
-    let flows = store::flows::all(&mut tx).await?;
-    let live = flows.into_iter().filter(|flow| flow.kind == LIFE && name(&flow.step) == "live");
-    Ok((machines, live.map(|flow| flow.subject).collect()))
-}
+const UNREACHABLE: &str = "fleet_unreachable";
 
-async fn look(world: &World, claim: &Claim, machine: &Machine) -> Found {
-    match world.ask(machine, claim.now, Ask::Status, LOOK_MAX).await {
-        Ok(Reply::Status(status)) if status.gateway == Gateway::Ready => Found::Ready,
-        Ok(_) => Found::NotReady,
-        Err(_) => Found::Silent,
-    }
+fn gather() -> Step {
+    Step { name: "gather", value: json!({ "step": "gather" }), deadline: Some(Duration::from_mins(10)) }
 }

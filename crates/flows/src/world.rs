@@ -47,6 +47,25 @@ pub struct Machines {
     pub home: String,
     /// Port of a machine's sshd.
     pub ssh_port: u16,
+    /// How many spares are kept.
+    pub pool: Pool,
+}
+
+/// How many spare machines are kept ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// Always this many.
+    pub floor: u16,
+    /// At most this many while agents are created faster.
+    pub ceiling: u16,
+}
+
+impl Pool {
+    /// Whether there is a pool at all.
+    #[must_use]
+    pub const fn is_kept(self) -> bool {
+        self.floor > 0 || self.ceiling > 0
+    }
 }
 
 impl World {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clients::provider::Limits;
-use flows::{CrashAt, CrashPoint, RunnerOptions};
+use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
 use vault::{Keyring, MasterKey, Secret};
 use zeroize::Zeroizing;
@@ -36,6 +36,8 @@ pub struct MachineConfig {
     pub limits: Limits,
     /// How machines reach Berth.
     pub home: String,
+    /// How many spares are kept.
+    pub spares: Pool,
 }
 
 /// Everything.
@@ -88,6 +90,7 @@ impl Config {
                 image: values.need("BERTH_MACHINE_IMAGE")?.to_string(),
                 limits: limits(values)?,
                 home,
+                spares: spares(values)?,
             },
             runner: runner(values)?,
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
@@ -165,6 +168,16 @@ fn limits(values: &Values) -> Result<Limits, BadSetting> {
     })
 }
 
+fn spares(values: &Values) -> Result<Pool, BadSetting> {
+    let name = "BERTH_POOL_CEILING";
+    let floor: u16 = u16::try_from(values.number("BERTH_POOL_FLOOR", 0..=1000)?).unwrap_or(0);
+    let ceiling = values.parse(name, "a whole number from BERTH_POOL_FLOOR to 1000")?.unwrap_or(floor);
+    if ceiling < floor || ceiling > 1000 {
+        return Err(bad(name, "must be from BERTH_POOL_FLOOR to 1000"));
+    }
+    Ok(Pool { floor, ceiling })
+}
+
 fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {
     let crash_at = values.get("BERTH_CRASH_AT")?.map(|text| {
         let (step, point) = text.split_once(':').unwrap_or_default();
@@ -178,7 +191,7 @@ fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {
     };
     Ok(RunnerOptions {
         lease: Duration::from_secs(values.number("BERTH_LEASE_SECONDS", 3..=600)?),
-        steps_max: usize::try_from(values.number("BERTH_STEPS_MAX", 1..=1024)?).unwrap_or(16),
+        steps_max: usize::try_from(values.number("BERTH_STEPS_MAX", 1..=1024)?).unwrap_or(32),
         crash_at,
         ..RunnerOptions::default()
     })

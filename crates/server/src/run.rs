@@ -48,6 +48,10 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
+    tokio::spawn({
+        let (db, me) = (db.clone(), entropy.uuid());
+        async move { db.carry_signals(me).await }
+    });
     if working {
         let settings = Settings {
             socket: config.machines.socket,
@@ -77,8 +81,10 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 limits: config.machines.limits,
                 home: config.machines.home,
                 ssh_port: 22,
+                pool: config.machines.spares,
             }),
         };
+        tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
     if parts != Parts::Work {

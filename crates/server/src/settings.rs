@@ -98,7 +98,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "10240",
         "Disk of a machine, in MiB, where the storage pool can hold to it.",
     ),
-    plain("BERTH_STEPS_MAX", Some("16"), "16", "Flow steps that one process runs at once."),
+    plain(
+        "BERTH_POOL_FLOOR",
+        Some("0"),
+        "2",
+        "Spare machines that are always kept ready, so that a new agent is live in seconds. Each holds a machine's memory and disk.",
+    ),
+    plain(
+        "BERTH_POOL_CEILING",
+        None,
+        "6",
+        "Most spare machines while agents are created faster than usual. Default: BERTH_POOL_FLOOR.",
+    ),
+    plain(
+        "BERTH_STEPS_MAX",
+        Some("32"),
+        "32",
+        "Flow steps that one process runs at once; one tenant gets at most half of them.",
+    ),
     plain(
         "BERTH_LEASE_SECONDS",
         Some("15"),

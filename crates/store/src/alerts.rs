@@ -58,6 +58,16 @@ pub async fn close_others(tx: &mut SystemTx, begins: &str, keys: &[String]) -> R
     Ok(())
 }
 
+/// Whether an alert is open under this key.
+pub async fn is_open(tx: &mut SystemTx, key: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from alerts where key = $1 and closed_at is null) as "open!""#,
+        key,
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
 /// An open alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAlert {

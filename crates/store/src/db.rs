@@ -10,10 +10,12 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use sqlx_core::transaction::TransactionManager as _;
+use uuid::Uuid;
 
 use crate::{
+    carry,
     error::StoreError,
-    signals::{AgentWatch, Notes, Signals},
+    signals::{Notes, Signals, Watch},
 };
 
 type Manager = <Postgres as Database>::TransactionManager;
@@ -121,15 +123,28 @@ impl Db {
         Ok(SystemTx { tx })
     }
 
-    /// Returns when a commit of this process left work for a flow.
+    /// Returns when a commit left work for a flow: one of this process, or one carried here.
     pub async fn work(&self) {
         self.signals.work().await;
     }
 
-    /// Wakes after commits of this process that touched the agent.
+    /// Says whether this process takes more work now. While it does not, others are told of what it leaves.
+    pub fn set_sated(&self, sated: bool) {
+        self.signals.set_sated(sated);
+    }
+
+    /// Wakes after commits that touched this agent or this run of a job.
     #[must_use]
-    pub fn watch_agent(&self, agent: AgentId) -> AgentWatch {
-        self.signals.watch(agent)
+    pub fn watch(&self, subject: Uuid) -> Watch {
+        self.signals.watch(subject)
+    }
+
+    /// Carries wake-ups to other processes and back, by LISTEN and NOTIFY; never ends.
+    ///
+    /// Uses two connections beside the pool. `me` tells this process from others. Without it
+    /// everything still happens, only later: workers poll and watchers re-read.
+    pub async fn carry_signals(&self, me: Uuid) -> std::convert::Infallible {
+        carry::carry((*self.pool.connect_options()).clone(), &self.signals, me).await
     }
 
     /// Whether the database answers, for `/ready`.
@@ -207,9 +222,7 @@ impl TenantTx {
     }
 
     pub(crate) fn touch(&mut self, agent: AgentId) {
-        if !self.tx.notes.touched.contains(&agent) {
-            self.tx.notes.touched.push(agent);
-        }
+        self.tx.notes.touch(agent.uuid());
     }
 
     /// Steps over to the house tables within the same transaction; [`Self::leave_house`] steps back.
@@ -247,6 +260,11 @@ impl SystemTx {
 
     pub(crate) const fn note_work(&mut self) {
         self.tx.notes.work = true;
+    }
+
+    /// Who watches this subject looks again after the commit.
+    pub(crate) fn touch(&mut self, subject: Uuid) {
+        self.tx.notes.touch(subject);
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 pub struct NewFlow<'a> {
     /// Its id.
     pub id: FlowId,
-    /// `life`, `exchange`, `sweep`.
+    /// Which behaviour: a kind of crate flows' catalogue.
     pub kind: &'a str,
     /// What it is about; unique within a kind.
     pub subject: Uuid,
@@ -33,6 +33,26 @@ pub struct NewFlow<'a> {
     /// How long it may stay in that step.
     pub deadline: Option<Duration>,
 }
+
+/// A flow that another one waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildFlow {
+    /// Its id.
+    pub id: FlowId,
+    /// Which behaviour.
+    pub kind: &'static str,
+    /// What it is about; unique within a kind.
+    pub subject: Uuid,
+    /// Its first step.
+    pub step: Value,
+    /// When it begins, from now.
+    pub after: Duration,
+    /// How long it may stay in that step once it is due.
+    pub deadline: Duration,
+}
+
+/// The signal that a flow hears when one of its children ends.
+pub const CHILD_ENDED: &str = "child_ended";
 
 /// Starts a flow of this tenant; it is due at once. A second one for the same subject is not started.
 pub async fn start(tx: &mut TenantTx, flow: &NewFlow<'_>) -> Result<(), StoreError> {
@@ -49,6 +69,36 @@ pub async fn start_house(tx: &mut SystemTx, flow: &NewFlow<'_>) -> Result<(), St
     insert(tx.conn(), flow, None).await?;
     tx.note_work();
     Ok(())
+}
+
+/// Starts a child: the parent is woken by [`CHILD_ENDED`] and finds what came of it in [`results`].
+pub async fn start_child(tx: &mut SystemTx, parent: FlowId, child: &ChildFlow) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into flows (id, kind, tenant_id, subject, step, deadline_at, run_at, parent_id)
+         select $1, $2, parent.tenant_id, $3, $4, berth.now() + make_interval(secs => $5::float8 + $6::float8),
+                berth.now() + make_interval(secs => $6), parent.id
+         from flows parent where parent.id = $7
+         on conflict (kind, subject) do nothing",
+        child.id.uuid(),
+        child.kind,
+        child.subject,
+        child.step,
+        child.deadline.as_secs_f64(),
+        child.after.as_secs_f64(),
+        parent.uuid(),
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.note_work();
+    Ok(())
+}
+
+/// What a flow's children left behind.
+pub async fn results(tx: &mut SystemTx, parent: FlowId) -> Result<Vec<Value>, StoreError> {
+    let rows = sqlx::query_scalar!("select result from flow_results where parent_id = $1", parent.uuid())
+        .fetch_all(tx.conn())
+        .await?;
+    Ok(rows)
 }
 
 /// Asks something of a tenant's flow and wakes it. A flow that is gone hears nothing; that is no error.
@@ -77,20 +127,20 @@ pub async fn signal(tx: &mut TenantTx, kind: &str, subject: Uuid, signal: &str) 
     Ok(())
 }
 
-/// The same from the house: a machine called home, a sweep saw something.
-pub async fn signal_house(tx: &mut SystemTx, kind: &str, subject: Uuid, signal: &str) -> Result<(), StoreError> {
+/// The same from the house, to many at once: a machine called home, a sweep saw something.
+pub async fn signal_house(tx: &mut SystemTx, kind: &str, subjects: &[Uuid], signal: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "with woken as (
              update flows
              set wakes = wakes + 1, run_at = least(run_at, berth.now())
-             where kind = $1 and subject = $2
+             where kind = $1 and subject = any ($2)
              returning id
          )
          insert into flow_signals (flow_id, signal)
          select id, $3 from woken
          on conflict (flow_id, signal) do update set seq = excluded.seq, at = excluded.at",
         kind,
-        subject,
+        subjects,
         signal,
     )
     .execute(tx.conn())
@@ -141,9 +191,12 @@ pub struct Claim {
     pub removal_asked: bool,
     /// What was asked of it and not heard yet.
     pub signals: Vec<Signal>,
+    /// How many of its children have not ended.
+    pub children: i64,
     /// The database's time of the claim.
     pub now: DateTime<Utc>,
     wakes: i64,
+    parent: Option<FlowId>,
     token: Uuid,
 }
 
@@ -164,29 +217,71 @@ impl Claim {
     }
 }
 
-/// Takes up to `limit` due flows under a lease of this length. `token` must be fresh: it fences every later write.
-pub async fn claim(tx: &mut SystemTx, token: Uuid, lease: Duration, limit: i64) -> Result<Vec<Claim>, StoreError> {
+/// What a worker brings to a claim.
+#[derive(Debug)]
+pub struct Seats<'a> {
+    /// Must be fresh: it fences every later write.
+    pub token: Uuid,
+    /// Length of the lease.
+    pub lease: Duration,
+    /// How many flows to take at most.
+    pub free: i64,
+    /// How many seats each tenant holds with this worker now; the house, which is `None`, counts as one.
+    pub held: &'a [(Option<TenantId>, i32)],
+    /// How many seats one tenant may hold with this worker.
+    pub share: i32,
+}
+
+/// How many due flows are looked at for each free seat, so that one tenant's many do not hide another's one.
+const WINDOW: i64 = 16;
+
+/// Takes due flows under a lease: whoever holds fewest seats first, then whoever waited longest.
+///
+/// The house's own flows count as one more tenant's.
+pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, StoreError> {
+    let whose = |tenant: &Option<TenantId>| tenant.map_or(Uuid::nil(), TenantId::uuid);
+    let (tenants, held): (Vec<Uuid>, Vec<i32>) = seats.held.iter().map(|(tenant, n)| (whose(tenant), *n)).unzip();
+    let full: Vec<Uuid> =
+        seats.held.iter().filter(|(_, n)| *n >= seats.share).map(|(tenant, _)| whose(tenant)).collect();
     let rows = sqlx::query!(
-        r#"with due as (
-               select id
+        r#"with waiting as materialized (
+               select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as whose, run_at
                from flows
                where run_at <= berth.now() and (lease_until is null or lease_until < berth.now())
+                 and coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') <> all ($4)
                order by run_at
+               limit $3::bigint * $8::bigint
+           ), ranked as (
+               select waiting.id, waiting.run_at,
+                      coalesce(busy.held, 0) + row_number() over (partition by whose order by waiting.run_at) as seat
+               from waiting left join unnest($5::uuid[], $6::int[]) as busy (tenant, held) on busy.tenant = waiting.whose
+           ), due as (
+               select flows.id
+               from flows join ranked on ranked.id = flows.id
+               where flows.run_at <= berth.now() and (flows.lease_until is null or flows.lease_until < berth.now())
+                 and ranked.seat <= $7
+               order by ranked.seat, ranked.run_at
                limit $3
-               for update skip locked
+               for update of flows skip locked
            )
            update flows
            set lease_token = $1, lease_until = berth.now() + make_interval(secs => $2), attempt = attempt + 1
            from due
            where flows.id = due.id
-           returning flows.id, kind, tenant_id, subject, step, step_since, attempt, wakes, removal_asked,
+           returning flows.id, kind, tenant_id, subject, parent_id, step, step_since, attempt, wakes, removal_asked,
                      coalesce(deadline_at < berth.now(), false) as "overdue!",
                      berth.now() as "now!",
+                     (select count(*) from flows child where child.parent_id = flows.id) as "children!",
                      coalesce((select jsonb_agg(jsonb_build_object('name', s.signal, 'seq', s.seq) order by s.seq)
                                from flow_signals s where s.flow_id = flows.id), '[]') as "signals!""#,
-        token,
-        lease.as_secs_f64(),
-        limit,
+        seats.token,
+        seats.lease.as_secs_f64(),
+        seats.free,
+        &full,
+        &tenants,
+        &held,
+        i64::from(seats.share),
+        WINDOW,
     )
     .fetch_all(tx.conn())
     .await?;
@@ -201,11 +296,27 @@ pub async fn claim(tx: &mut SystemTx, token: Uuid, lease: Duration, limit: i64) 
         overdue: row.overdue,
         removal_asked: row.removal_asked,
         signals: signals(&row.signals),
+        children: row.children,
         now: row.now,
         wakes: row.wakes,
-        token,
+        parent: row.parent_id.map(FlowId::from_uuid),
+        token: seats.token,
     });
     Ok(claims.collect())
+}
+
+/// Whether the lease is held; if so, nobody else gets the flow before this transaction ends.
+///
+/// For a step that writes before it is settled: what it writes is then as fenced as the settling.
+pub async fn hold(tx: &mut SystemTx, claim: &Claim) -> Result<bool, StoreError> {
+    let held = sqlx::query_scalar!(
+        "select id from flows where id = $1 and lease_token = $2 for no key update",
+        claim.flow.uuid(),
+        claim.token,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(held.is_some())
 }
 
 /// Keeps the lease for another such length. `false`: it was lost, stop at once.
@@ -278,32 +389,45 @@ pub async fn settle(tx: &mut SystemTx, claim: &Claim, settle: &Settle) -> Result
     Ok(true)
 }
 
-/// Ends a flow. `false`: the lease was lost, write nothing and roll back.
-pub async fn finish(tx: &mut SystemTx, claim: &Claim) -> Result<bool, StoreError> {
+/// Ends a flow and tells its parent what came of it. `false`: the lease was lost, write nothing and roll back.
+pub async fn finish(tx: &mut SystemTx, claim: &Claim, result: Option<&Value>) -> Result<bool, StoreError> {
     let done = sqlx::query!("delete from flows where id = $1 and lease_token = $2", claim.flow.uuid(), claim.token)
         .execute(tx.conn())
         .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Remembers how long a step took.
-pub async fn record_run(tx: &mut SystemTx, kind: &str, step: &str, took: Duration) -> Result<(), StoreError> {
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    let Some(parent) = claim.parent else { return Ok(true) };
     sqlx::query!(
-        "insert into step_runs (kind, step, took_ms) values ($1, $2, $3)",
-        kind,
-        step,
-        i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+        "with woken as (
+             update flows set wakes = wakes + 1, run_at = least(run_at, berth.now()) where id = $1 returning id
+         ), kept as (
+             insert into flow_results (parent_id, child_id, result)
+             select id, $2, $3 from woken where $3::jsonb is not null
+             on conflict do nothing
+         )
+         insert into flow_signals (flow_id, signal)
+         select id, $4 from woken
+         on conflict (flow_id, signal) do update set seq = excluded.seq, at = excluded.at",
+        parent.uuid(),
+        claim.flow.uuid(),
+        result,
+        CHILD_ENDED,
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    tx.note_work();
+    Ok(true)
 }
 
 /// Seconds until the next flow is due, at most `longest`: how long a worker may sleep.
 pub async fn next_due(tx: &mut SystemTx, longest: Duration) -> Result<Duration, StoreError> {
+    // Two looks at the head of an index each, however many flows there are.
     let seconds = sqlx::query_scalar!(
-        r#"select extract(epoch from min(greatest(run_at, coalesce(lease_until, run_at))) - berth.now())::float8
-           from flows"#
+        r#"select extract(epoch from least(
+                      (select run_at from flows where lease_until is null order by run_at limit 1),
+                      (select lease_until from flows where lease_until is not null order by lease_until limit 1)
+                  ) - berth.now())::float8"#
     )
     .fetch_one(tx.conn())
     .await?;
@@ -316,7 +440,8 @@ pub async fn is_stalled(tx: &mut SystemTx, longer_than: Duration) -> Result<bool
     Ok(sqlx::query_scalar!(
         r#"select exists (
                select from flows
-               where greatest(run_at, coalesce(lease_until, run_at)) < berth.now() - make_interval(secs => $1)
+               where run_at < berth.now() - make_interval(secs => $1)
+                 and (lease_until is null or lease_until < berth.now() - make_interval(secs => $1))
            ) as "stalled!""#,
         longer_than.as_secs_f64(),
     )

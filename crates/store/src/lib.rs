@@ -12,20 +12,25 @@
 
 pub mod agents;
 pub mod alerts;
+mod carry;
 mod db;
 mod error;
 pub mod exchanges;
+pub mod fleet;
 pub mod flows;
+pub mod history;
 pub mod house;
+pub mod jobs;
 pub mod machines;
 mod migrate;
 pub mod people;
 pub mod proofs;
+pub mod schedules;
 mod signals;
-pub mod sweeps;
+pub mod spares;
 pub mod timeline;
 
 pub use db::{Db, DbOptions, StartError, SystemTx, TenantTx};
 pub use error::StoreError;
 pub use migrate::{MIGRATOR, MigrateError, migrate};
-pub use signals::AgentWatch;
+pub use signals::Watch;

@@ -35,10 +35,8 @@ pub struct MachineKeys {
 pub struct NewMachine<'a> {
     /// Its id, from which its name at the provider is made.
     pub id: MachineId,
-    /// Whose agent it is for.
-    pub tenant: TenantId,
-    /// Which agent it is for.
-    pub agent: AgentId,
+    /// Whose it is, and for which agent; none for a spare.
+    pub owner: Option<(TenantId, AgentId)>,
     /// `incus`.
     pub provider: &'a str,
     /// What keeps it from others.
@@ -82,6 +80,8 @@ pub struct Machine {
     pub digest: Option<String>,
     /// What the gateway reported last.
     pub in_force: Option<InForce>,
+    /// What the machine said of itself last.
+    pub guest: Option<Hello>,
     /// When its row was made.
     pub created_at: chrono::DateTime<chrono::Utc>,
 }
@@ -95,8 +95,8 @@ pub async fn reserve(tx: &mut SystemTx, machine: &NewMachine<'_>) -> Result<(), 
                                model_key_sealed, model_key_hash)
          values ($1, $2, $3, $4, $5, $6, 'reserved', $7, $8, $9, $10, $11, $12, $13, $14)",
         machine.id.uuid(),
-        machine.tenant.uuid(),
-        machine.agent.uuid(),
+        machine.owner.map(|(tenant, _)| tenant.uuid()),
+        machine.owner.map(|(_, agent)| agent.uuid()),
         machine.provider,
         isolation_word(machine.isolation),
         machine.image,
@@ -120,7 +120,7 @@ pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machi
         Row,
         "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, created_at
+                in_force, guest, created_at
          from machines where id = $1 and gone_at is null",
         machine.uuid(),
     )
@@ -135,27 +135,13 @@ pub async fn of_agent(tx: &mut SystemTx, agent: AgentId) -> Result<Option<Machin
         Row,
         "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, created_at
+                in_force, guest, created_at
          from machines where agent_id = $1 and gone_at is null",
         agent.uuid(),
     )
     .fetch_optional(tx.conn())
     .await?;
     row.map(read_row).transpose()
-}
-
-/// Every machine that is not gone.
-pub async fn living(tx: &mut SystemTx) -> Result<Vec<Machine>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
-                machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, created_at
-         from machines where gone_at is null order by id",
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    rows.into_iter().map(read_row).collect()
 }
 
 /// The machine was made and has this address.
@@ -256,27 +242,28 @@ pub async fn by_model_key(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<
     }))
 }
 
-struct Row {
-    id: Uuid,
-    tenant_id: Option<Uuid>,
-    agent_id: Option<Uuid>,
-    isolation: String,
-    image: String,
-    state: String,
-    address: Option<String>,
-    host_key: String,
-    host_key_sealed: Vec<u8>,
-    machine_key_sealed: Vec<u8>,
-    machine_token_sealed: Vec<u8>,
-    gateway_token_sealed: Vec<u8>,
-    model_key_sealed: Vec<u8>,
-    fence: i64,
-    digest: Option<String>,
-    in_force: Option<Value>,
-    created_at: chrono::DateTime<chrono::Utc>,
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
+    pub(crate) tenant_id: Option<Uuid>,
+    pub(crate) agent_id: Option<Uuid>,
+    pub(crate) isolation: String,
+    pub(crate) image: String,
+    pub(crate) state: String,
+    pub(crate) address: Option<String>,
+    pub(crate) host_key: String,
+    pub(crate) host_key_sealed: Vec<u8>,
+    pub(crate) machine_key_sealed: Vec<u8>,
+    pub(crate) machine_token_sealed: Vec<u8>,
+    pub(crate) gateway_token_sealed: Vec<u8>,
+    pub(crate) model_key_sealed: Vec<u8>,
+    pub(crate) fence: i64,
+    pub(crate) digest: Option<String>,
+    pub(crate) in_force: Option<Value>,
+    pub(crate) guest: Option<Value>,
+    pub(crate) created_at: chrono::DateTime<chrono::Utc>,
 }
 
-fn read_row(row: Row) -> Result<Machine, StoreError> {
+pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
     let open = |column, bytes: &[u8]| sealed("machines", column, bytes);
     let address = row.address.as_deref().map(str::parse).transpose();
     Ok(Machine {
@@ -299,6 +286,7 @@ fn read_row(row: Row) -> Result<Machine, StoreError> {
         fence: u64::try_from(row.fence).unwrap_or_default(),
         digest: row.digest,
         in_force: row.in_force.map(|value| read("machines", "in_force", value)).transpose()?,
+        guest: row.guest.map(|value| read("machines", "guest", value)).transpose()?,
         created_at: row.created_at,
     })
 }

@@ -2,11 +2,11 @@
 
 use domain::{
     AgentId,
-    timeline::{Entry, Happening, Usual},
+    timeline::{Entry, Happening},
 };
 
 use crate::{
-    db::{SystemTx, TenantTx},
+    db::TenantTx,
     error::{StoreError, json, read},
 };
 
@@ -64,23 +64,4 @@ pub async fn latest(tx: &mut TenantTx, agent: AgentId, limit: i64) -> Result<Vec
         .rev()
         .map(|row| Ok(Entry { seq: row.seq, at: row.at, what: read("timeline", "what", row.what)? }))
         .collect()
-}
-
-/// How long the steps of an agent's life usually take here: the last 200 runs of each.
-pub async fn usual(tx: &mut SystemTx) -> Result<Vec<Usual>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select step as "step!",
-                  percentile_disc(0.5) within group (order by took_ms) as "p50!",
-                  percentile_disc(0.95) within group (order by took_ms) as "p95!",
-                  count(*) as "runs!"
-           from (select step, took_ms, row_number() over (partition by step order by at desc) as age
-                 from step_runs
-                 where kind = 'life' and at > berth.now() - interval '30 days') as recent
-           where age <= 200
-           group by step
-           order by step"#
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(|row| Usual { step: row.step, p50_ms: row.p50, p95_ms: row.p95, runs: row.runs }).collect())
 }

@@ -52,6 +52,18 @@ impl Database {
         self.root.execute(AssertSqlSafe(statement.to_owned())).await.expect("the statement runs");
     }
 
+    /// Moves the database's clock this far from the true one: `28 days`, `-1 hour`, `0`.
+    ///
+    /// # Panics
+    /// When that is no interval.
+    pub async fn move_clock(&self, by: &str) {
+        let statement = format!(
+            "create or replace function berth.now() returns timestamptz language sql stable parallel safe \
+             set search_path = pg_catalog as $$ select statement_timestamp() + interval '{by}' $$"
+        );
+        self.sql(&statement).await;
+    }
+
     /// A number that a superuser counts.
     ///
     /// # Panics

@@ -71,6 +71,7 @@ impl World {
                 limits: Limits { cpus: 1, memory_bytes: 1 << 30, disk_bytes: 1 << 32 },
                 home: "http://10.0.0.1:8081".into(),
                 ssh_port: 22,
+                pool: flows::Pool::default(),
             }),
         };
         let alice = person(&database, entropy.as_ref(), "alice@example.org").await;

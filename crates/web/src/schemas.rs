@@ -74,9 +74,9 @@ pub(crate) fn all() -> Value {
             json!({ "lines": { "type": "array", "items": object(json!({ "at": time, "unit": text, "text": text }), &["at", "unit", "text"]) } }),
             &["lines"],
         ),
-        "Sweep": object(
-            json!({ "sweep": text, "state": { "enum": ["ended", "running"] }, "counts": { "type": "object" } }),
-            &["sweep", "state"],
+        "JobRun": object(
+            json!({ "job": text, "run": text, "state": { "enum": ["ended", "running"] }, "counts": { "type": "object" } }),
+            &["job", "run", "state"],
         ),
         "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
         "Problem": object(

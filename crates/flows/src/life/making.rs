@@ -2,27 +2,81 @@
 
 use std::time::Duration;
 
-use clients::provider::{Plan, ProviderError};
+use app::machines::SPARE;
 use domain::{
     MachineId,
     agent::Seen,
-    alert::AlertKind,
+    job::{AskedBy, Job},
     life::Life,
     machine::{MachineFacts, MachineName},
     protocol::Ask,
+    timeline::Happening,
 };
-use store::agents::Observation;
+use store::{agents::Observation, machines::Machine};
 
 use super::Here;
 use crate::{
     deliver,
+    machine::{absent, provider},
     outcome::{HouseWrite, Next, Outcome, StepError, TenantWrite},
+    spare::CLAIMED,
 };
 
 impl Here<'_> {
+    /// Takes a spare, or reserves a machine to be made.
+    pub(super) async fn reserve(&self) -> Result<Outcome, StepError> {
+        match self.take_spare().await? {
+            Some(spare) => Ok(self.taken(&spare)),
+            None => Ok(self.reserve_new()),
+        }
+    }
+
+    /// A spare that is this agent's from now on. Run twice, the second run finds what the first one took.
+    async fn take_spare(&self) -> Result<Option<Machine>, StepError> {
+        if self.machine.is_some() || !self.world.machines.pool.is_kept() {
+            return Ok(self.machine.clone());
+        }
+        let tenant = self.claim.tenant.ok_or_else(|| StepError::retry("an agent's flow has no tenant"))?;
+        let mut tx = self.world.db.system().await?;
+        if !store::flows::hold(&mut tx, self.claim).await? {
+            return Err(StepError::retry("another worker has this flow now"));
+        }
+        let image = &self.world.machines.image;
+        let taken = store::spares::claim(&mut tx, tenant, self.agent.id, image).await?;
+        // Refilled on the claim, not at the next tick.
+        app::jobs::ask(&mut tx, self.world.entropy.as_ref(), Job::Pool, AskedBy::Berth).await?;
+        let spare = match taken {
+            Some(machine) => {
+                store::flows::signal_house(&mut tx, SPARE, &[machine.uuid()], CLAIMED).await?;
+                store::machines::by_id(&mut tx, machine).await?
+            }
+            None => None,
+        };
+        tx.commit().await?;
+        Ok(spare)
+    }
+
+    /// It runs, its gateway is ready and warm: only the agent's own configuration is missing.
+    fn taken(&self, spare: &Machine) -> Outcome {
+        let machine = spare.id;
+        let facts = MachineFacts {
+            id: machine,
+            isolation: spare.isolation,
+            image: spare.image.clone(),
+            openclaw: spare.guest.as_ref().map(|hello| hello.openclaw.clone()),
+            created_at: spare.created_at,
+        };
+        let observation = Observation { machine: Some(facts), ..Observation::default() };
+        let outcome = self
+            .go(&Life::Reserve, Life::Apply { machine })
+            .tenant(TenantWrite::Say(self.agent.id, vec![Happening::MachineTaken { spare: true }]))
+            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)));
+        self.see(outcome, Seen::Configuring { since: self.now() })
+    }
+
     /// The id and the keys are committed with the next step, before anything exists outside.
-    pub(super) fn reserve(&self) -> Outcome {
-        let reservation = deliver::reservation(self.world, self.agent.id);
+    fn reserve_new(&self) -> Outcome {
+        let reservation = deliver::reservation(self.world, Some(self.agent.id));
         let machine = reservation.id;
         let facts = MachineFacts {
             id: machine,
@@ -32,22 +86,20 @@ impl Here<'_> {
             created_at: self.claim.now,
         };
         let observation = Observation { machine: Some(facts), ..Observation::default() };
-        self.go(&Life::Reserve, Life::Create { machine })
+        let outcome = self
+            .go(&Life::Reserve, Life::Create { machine })
             .house(HouseWrite::Reserve(Box::new(reservation)))
-            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)))
+            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)));
+        if self.world.machines.pool.is_kept() {
+            // The page says why this one takes longer.
+            return outcome.tenant(TenantWrite::Say(self.agent.id, vec![Happening::MachineTaken { spare: false }]));
+        }
+        outcome
     }
 
     /// Finds the machine by its name, or makes it with its files and starts it.
     pub(super) async fn create(&self, machine: MachineId) -> Result<Outcome, StepError> {
-        let row = self.row(machine)?;
-        let plan = Plan {
-            name: MachineName::of(machine),
-            machine,
-            image: row.image.clone(),
-            files: deliver::files(self.world, row)?,
-            limits: self.world.machines.limits,
-        };
-        let sighting = self.world.provider.ensure(&plan).await.map_err(provider)?;
+        let sighting = self.on(machine)?.make().await?;
         let outcome = self.go(&Life::Create { machine }, Life::Await { machine });
         Ok(self.preparing(outcome).house(HouseWrite::Made(machine, sighting.address)))
     }
@@ -81,13 +133,12 @@ impl Here<'_> {
             return Ok(self.see(Outcome::next(again).heard(), Seen::Deleting { since: self.now() }));
         }
         let mut outcome = Outcome::next(Next::Done).heard();
-        if let Some(machine) = machine {
-            if let Some(row) = &self.machine {
-                // A courtesy: the disk is destroyed next anyway, so no answer changes nothing.
-                self.world.ask(row, self.claim.now, Ask::Wipe, Duration::from_secs(5)).await.ok();
-            }
+        if let Some(row) = &self.machine {
+            // Also one that the step does not name: a spare taken in the moment before.
+            self.on(row.id)?.destroy().await?;
+            outcome = outcome.house(HouseWrite::Gone(row.id));
+        } else if let Some(machine) = machine {
             self.world.provider.remove(&MachineName::of(machine)).await.map_err(provider)?;
-            outcome = outcome.house(HouseWrite::Gone(machine));
         }
         Ok(outcome.house(self.close_alerts()).tenant(TenantWrite::ForgetAgent(self.agent.id)))
     }
@@ -95,28 +146,4 @@ impl Here<'_> {
     pub(super) fn preparing(&self, outcome: Outcome) -> Outcome {
         self.see(outcome, Seen::Preparing { since: self.now() })
     }
-}
-
-/// A provider's trouble as a step's: some pass by themselves, some need a person.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-pub(super) fn provider(error: ProviderError) -> StepError {
-    match &error {
-        // What exactly does not answer is the operator's to know.
-        ProviderError::Unavailable { .. } => {
-            tracing::warn!(error = %error, "the machine provider is not available");
-            StepError::retry("the machine provider is not available; Berth goes on trying")
-        }
-        ProviderError::Busy => StepError::retry(error.to_string()),
-        ProviderError::ImageMissing { .. } | ProviderError::Refused { .. } | ProviderError::Garbled { .. } => {
-            StepError::stuck(format!("{error}. Retry once that is mended."), AlertKind::FlowFailed)
-        }
-    }
-}
-
-/// The provider says surely that a machine with data on it is not there.
-pub(super) fn absent(machine: MachineId) -> StepError {
-    StepError::stuck(
-        format!("the machine {machine} is not at its provider any more. Delete the agent and create it anew."),
-        AlertKind::MachineMismatch,
-    )
 }

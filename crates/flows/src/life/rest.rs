@@ -11,14 +11,10 @@ use domain::{
     protocol::{Ask, Gateway, Reply},
 };
 
-use super::{
-    Here, REST,
-    answer::trouble,
-    making::{absent, provider},
-    stored, wait,
-};
+use super::{Here, REST, stored, wait};
 use crate::{
     deliver,
+    machine::{absent, provider, trouble},
     outcome::{Next, Outcome, StepError},
 };
 

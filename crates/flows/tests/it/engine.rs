@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use domain::TenantId;
 use flows::{Ran, RunnerOptions};
-use store::flows::{Settle, claim, settle, signal};
+use store::flows::{ChildFlow, Seats, Settle, claim, settle, signal};
 use testkit::World;
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(15);
+
+/// A worker with this many free seats of which one tenant may hold four.
+const fn seats(token: u128, free: i64, held: &[(Option<TenantId>, i32)]) -> Seats<'_> {
+    Seats { token: Uuid::from_u128(token), lease: LEASE, free, held, share: 4 }
+}
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_writes_nothing() {
@@ -15,16 +21,16 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     let agent = world.new_agent("scout").await;
     let db = &world.database.db;
     let mut tx = db.system().await.unwrap();
-    let first = claim(&mut tx, Uuid::from_u128(1), LEASE, 1).await.unwrap().remove(0);
+    let first = claim(&mut tx, &seats(1, 1, &[])).await.unwrap().remove(0);
     tx.commit().await.unwrap();
 
     let mut tx = db.system().await.unwrap();
-    assert_eq!(claim(&mut tx, Uuid::from_u128(2), LEASE, 1).await.unwrap().len(), 0, "a leased flow is nobody else's");
+    assert_eq!(claim(&mut tx, &seats(2, 1, &[])).await.unwrap().len(), 0, "a leased flow is nobody else's");
     drop(tx);
 
     world.database.sql("update flows set lease_until = now() - interval '1 second'").await;
     let mut tx = db.system().await.unwrap();
-    let second = claim(&mut tx, Uuid::from_u128(2), LEASE, 1).await.unwrap().remove(0);
+    let second = claim(&mut tx, &seats(2, 1, &[])).await.unwrap().remove(0);
     tx.commit().await.unwrap();
     assert_eq!(second.attempt, 2);
 
@@ -39,7 +45,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
     let mut tx = db.system().await.unwrap();
     assert!(!settle(&mut tx, &first, &to).await.unwrap(), "the first worker is fenced off");
     assert!(!store::flows::renew(&mut tx, &first, LEASE).await.unwrap());
-    assert!(!store::flows::finish(&mut tx, &first).await.unwrap());
+    assert!(!store::flows::finish(&mut tx, &first, None).await.unwrap());
     assert!(settle(&mut tx, &second, &to).await.unwrap());
     tx.commit().await.unwrap();
     world.remove(agent).await;
@@ -53,7 +59,7 @@ async fn a_wake_up_during_a_step_is_not_slept_over() {
     world.database.sql("update flows set run_at = now()").await;
     let db = &world.database.db;
     let mut tx = db.system().await.unwrap();
-    let claimed = claim(&mut tx, Uuid::from_u128(1), LEASE, 1).await.unwrap().remove(0);
+    let claimed = claim(&mut tx, &seats(1, 1, &[])).await.unwrap().remove(0);
     tx.commit().await.unwrap();
 
     let mut tx = db.tenant(world.alice.caller.tenant).await.unwrap();
@@ -92,8 +98,8 @@ async fn two_workers_never_hold_one_flow() {
             let mut all = Vec::new();
             for round in 0..20_u32 {
                 let mut tx = db.system().await.unwrap();
-                let token = Uuid::from_u128(u128::from(worker * 100 + round));
-                all.extend(claim(&mut tx, token, LEASE, 2).await.unwrap().into_iter().map(|c| c.flow));
+                let token = u128::from(worker * 100 + round) + 1;
+                all.extend(claim(&mut tx, &seats(token, 2, &[])).await.unwrap().into_iter().map(|c| c.flow));
                 tx.commit().await.unwrap();
             }
             all
@@ -126,4 +132,141 @@ async fn a_step_that_fails_is_tried_later_and_later() {
     world.provider.fail_no_more();
     world.remove(agent).await;
     world.assert_nothing_left().await;
+}
+
+/// A tenant that is not alice, with one due flow that waits less long than all of hers.
+async fn a_second_tenant(world: &World) -> TenantId {
+    let tenant = world.mallory.caller.tenant;
+    let statement = format!(
+        "insert into flows (id, kind, tenant_id, subject, step, run_at) \
+         values (gen_random_uuid(), 'exchange', '{}', gen_random_uuid(), '{{}}', now() - interval '1 second')",
+        tenant.uuid()
+    );
+    world.database.sql(&statement).await;
+    tenant
+}
+
+async fn crowd(world: &World, flows: u32) {
+    let statement = format!(
+        "insert into flows (id, kind, tenant_id, subject, step, run_at) \
+         select gen_random_uuid(), 'exchange', '{}', gen_random_uuid(), '{{}}', now() - interval '1 minute' \
+         from generate_series(1, {flows})",
+        world.alice.caller.tenant.uuid()
+    );
+    world.database.sql(&statement).await;
+}
+
+#[tokio::test]
+async fn one_tenants_thousand_flows_do_not_keep_another_ones_waiting() {
+    let world = World::new().await;
+    crowd(&world, 1000).await;
+    let other = a_second_tenant(&world).await;
+    let alice = world.alice.caller.tenant;
+    let db = &world.database.db;
+    // With free seats and nothing held, what is looked at is full of alice's: she gets her share and no more.
+    let mut tx = db.system().await.unwrap();
+    let first = claim(&mut tx, &seats(1, 8, &[])).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(first.len(), 4, "more than the share of a tenant");
+    assert!(first.iter().all(|claim| claim.tenant == Some(alice)));
+    // With her share held she is not looked at, and the other one is next.
+    let held = [(Some(alice), 4)];
+    let mut tx = db.system().await.unwrap();
+    let second = claim(&mut tx, &seats(2, 4, &held)).await.unwrap();
+    assert_eq!(second.iter().map(|claim| claim.tenant).collect::<Vec<_>>(), [Some(other)]);
+}
+
+#[tokio::test]
+async fn whoever_holds_fewest_seats_is_next() {
+    let world = World::new().await;
+    crowd(&world, 3).await;
+    let other = a_second_tenant(&world).await;
+    let mut tx = world.database.db.system().await.unwrap();
+    let held = [(Some(world.alice.caller.tenant), 2)];
+    let next = claim(&mut tx, &seats(1, 1, &held)).await.unwrap();
+    assert_eq!(next[0].tenant, Some(other), "alice waited longer but holds two seats");
+}
+
+#[tokio::test]
+async fn a_parent_hears_of_each_child_and_what_came_of_it() {
+    let world = World::new().await;
+    let db = &world.database.db;
+    let parent_id =
+        "insert into flows (id, kind, subject, step) values (gen_random_uuid(), 'x', gen_random_uuid(), '{}')";
+    world.database.sql(parent_id).await;
+    let mut tx = db.system().await.unwrap();
+    let parent = claim(&mut tx, &seats(1, 1, &[])).await.unwrap().remove(0);
+    for n in 0..2 {
+        let child = ChildFlow {
+            id: domain::FlowId::from_uuid(Uuid::from_u128(100 + n)),
+            kind: "y",
+            subject: Uuid::from_u128(200 + n),
+            step: serde_json::json!({ "step": "look" }),
+            after: Duration::ZERO,
+            deadline: Duration::from_mins(1),
+        };
+        store::flows::start_child(&mut tx, parent.flow, &child).await.unwrap();
+        store::flows::start_child(&mut tx, parent.flow, &child).await.unwrap();
+    }
+    let rest = Settle {
+        step: serde_json::json!({ "step": "gather" }),
+        pause: Duration::from_hours(1),
+        moved: true,
+        deadline: None,
+        failed: false,
+        heard: true,
+    };
+    assert!(settle(&mut tx, &parent, &rest).await.unwrap());
+    tx.commit().await.unwrap();
+
+    let mut tx = db.system().await.unwrap();
+    let children = claim(&mut tx, &seats(2, 3, &[])).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(children.iter().map(|child| child.kind.as_str()).collect::<Vec<_>>(), ["y", "y"]);
+    for (left, child) in [1, 0].into_iter().zip(children) {
+        let mut tx = db.system().await.unwrap();
+        let result = serde_json::json!({ "left": u64::try_from(left).unwrap() });
+        assert!(store::flows::finish(&mut tx, &child, Some(&result)).await.unwrap());
+        tx.commit().await.unwrap();
+        let mut tx = db.system().await.unwrap();
+        let parent = claim(&mut tx, &seats(9 + left, 1, &[])).await.unwrap().remove(0);
+        assert_eq!((parent.kind.as_str(), parent.children), ("x", i64::try_from(left).unwrap()));
+        assert!(parent.hears(store::flows::CHILD_ENDED));
+        assert!(settle(&mut tx, &parent, &rest).await.unwrap());
+        assert_eq!(
+            store::flows::results(&mut tx, parent.flow).await.unwrap().len(),
+            usize::try_from(2 - left).unwrap()
+        );
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn another_process_is_woken_after_the_commit() {
+    let world = World::new().await;
+    let options = store::DbOptions { url: world.database.url_as("berth_login"), connections_max: 2 };
+    let other = store::Db::connect(&options).await.unwrap();
+    let here = world.database.db.clone();
+    let carrying = [
+        tokio::spawn({
+            let here = here.clone();
+            async move { here.carry_signals(Uuid::from_u128(1)).await }
+        }),
+        tokio::spawn({
+            let other = other.clone();
+            async move { other.carry_signals(Uuid::from_u128(2)).await }
+        }),
+    ];
+    // Both look once when they begin to listen; wait until that is over.
+    tokio::time::timeout(Duration::from_secs(5), other.work()).await.expect("it looks once");
+    let agent = world.new_agent("scout").await;
+    tokio::time::timeout(Duration::from_secs(5), other.work()).await.expect("a flow of this process woke the other");
+    let mut watch = other.watch(agent.uuid());
+    let mut tx = here.tenant(world.alice.caller.tenant).await.unwrap();
+    app::agents::stop(&mut tx, agent, &world.alice.caller).await.unwrap();
+    tx.commit().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.expect("whoever watches there looks again");
+    for task in carrying {
+        task.abort();
+    }
 }

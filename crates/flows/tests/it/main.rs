@@ -5,5 +5,7 @@
 mod engine;
 mod exchange;
 mod generic;
+mod jobs;
 mod life;
+mod pool;
 mod sweep;

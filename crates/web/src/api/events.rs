@@ -9,7 +9,7 @@ use axum::{
 use domain::{AgentId, TenantId, id, timeline::Entry};
 use futures::{Stream, stream};
 use http::HeaderMap;
-use store::{AgentWatch, Db, StoreError};
+use store::{Db, StoreError, Watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::{
     problem::Problem,
 };
 
-/// How often a stream looks by itself: a commit in another process does not wake this one.
+/// How often a stream looks by itself: the net below wake-ups that got lost.
 const LOOK: Duration = Duration::from_secs(2);
 /// After this a stream ends; the client comes back with its Last-Event-ID and is looked up anew.
 const LONGEST: Duration = Duration::from_mins(20);
@@ -33,7 +33,7 @@ struct Follow {
     agent: AgentId,
     seq: i64,
     waiting: VecDeque<Entry>,
-    watch: AgentWatch,
+    watch: Watch,
     closing: CancellationToken,
     end: Instant,
     said_gone: bool,
@@ -57,7 +57,7 @@ pub(crate) async fn stream(
     let mut tx = db.tenant_read(tenant).await?;
     store::agents::by_id(&mut tx, agent).await?.ok_or_else(Problem::not_found)?;
     drop(tx);
-    let (watch, end) = (db.watch_agent(agent), Instant::now() + LONGEST);
+    let (watch, end) = (db.watch(agent.uuid()), Instant::now() + LONGEST);
     let follow = Follow { db, tenant, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
     let events =
         stream::unfold(follow, |mut follow| async move { follow.next().await.map(|event| (Ok(event), follow)) });

@@ -115,7 +115,7 @@ pub(crate) async fn wait(
     longest: Duration,
 ) -> Result<Option<Opened>, Problem> {
     let end = Instant::now() + longest;
-    let mut watch = web.db.watch_agent(agent);
+    let mut watch = web.db.watch(agent.uuid());
     loop {
         let mut tx = web.db.tenant_read(by.tenant).await?;
         let opened = app::exchanges::read(&mut tx, &web.ring, id).await?;

@@ -292,7 +292,7 @@ pub(crate) async fn show(
 pub(crate) async fn read(web: &Web, by: &Caller, id: AgentId, logs: Option<ExchangeId>) -> Result<AgentPage, Problem> {
     let now = web.dice.now();
     let mut house = web.db.system().await?;
-    let usual = store::timeline::usual(&mut house).await?;
+    let usual = app::agents::usual_steps(&mut house).await?;
     drop(house);
     let mut tx = web.db.tenant_read(by.tenant).await?;
     let agent = store::agents::by_id(&mut tx, id).await?.ok_or_else(Problem::not_found)?;

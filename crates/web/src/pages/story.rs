@@ -154,6 +154,15 @@ impl Teller<'_> {
                 }
             }
             Happening::Seen { seen } => self.see(seen, at),
+            Happening::MachineTaken { spare } => {
+                let text = if *spare {
+                    "Took a spare machine that was ready"
+                } else {
+                    "No spare machine was ready: a new one is made, which takes longer"
+                };
+                let row = self.row("note", text, at);
+                self.push(row, at);
+            }
             Happening::Proof { proof } => {
                 let latency = proof.latency_ms.map(|ms| format!(" in {}", took(i64::from(ms)))).unwrap_or_default();
                 let (mark, text) = if proof.ok {
