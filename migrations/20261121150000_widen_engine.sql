@@ -24,6 +24,10 @@ revoke execute on function berth.lift_row_security(text), berth.restore_row_secu
 alter table flows drop constraint if exists flows_kind_check;
 alter table flows add constraint flows_kind_check check (kind ~ '^[a-z_]{1,40}$');
 
+-- W3C trace context of the request that last asked something of a flow; forgotten when the flow rests.
+alter table flows add column trace text check (length(trace) <= 100);
+grant update (trace) on flows to berth_system;
+
 -- A child tells its parent when it ends, and what came of it. A parent that is gone hears nothing.
 alter table flows add column parent_id uuid references flows (id) on delete set null;
 create index flows_of_parent on flows (parent_id) where parent_id is not null;

@@ -14,6 +14,7 @@ use domain::{
     protocol::{Ask, Gateway, Hello, InForce, Refusal, Reply, SecretText},
 };
 use store::{flows::Claim, machines::Machine};
+use tracing::Instrument as _;
 
 use crate::{World, deliver, outcome::StepError, world::AskError};
 
@@ -37,7 +38,8 @@ impl On<'_> {
             files: deliver::files(self.world, self.row)?,
             limits: self.world.machines.limits,
         };
-        self.world.provider.ensure(&plan).await.map_err(provider)
+        let span = tracing::info_span!("provider", call = "ensure");
+        self.world.provider.ensure(&plan).instrument(span).await.map_err(provider)
     }
 
     /// Whether the guest answers by now.

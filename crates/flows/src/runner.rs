@@ -7,9 +7,10 @@
 //! before their effect, by the step itself: a configuration's fence and a
 //! proof's nonce. Both carry an identity and may be written twice.)
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::timeline::Happening;
+use metrics::{counter, histogram};
 use store::{
     StoreError,
     flows::{Claim, Settle},
@@ -93,6 +94,17 @@ pub enum Ran {
     LostLease,
 }
 
+impl Ran {
+    /// The word in metrics.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Step => "well",
+            Self::Failed => "again",
+            Self::LostLease => "lost",
+        }
+    }
+}
+
 /// Runs flows until `stop`; steps under way are given time to end.
 pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) {
     let seats = Seats::new(options.steps_max);
@@ -114,7 +126,10 @@ pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) 
         let found = !claimed.is_empty();
         for (claim, seat) in claimed {
             let (world, options) = (world.clone(), options.clone());
-            let span = tracing::info_span!("flow", flow = %claim.flow, kind = %claim.kind);
+            let span = tracing::info_span!("step", flow = %claim.flow, kind = %claim.kind, step = name(&claim.step));
+            if let Some(trace) = &claim.trace {
+                (world.adopt)(&span, trace);
+            }
             tasks.spawn(async move {
                 drive(&world, &options, claim).instrument(span).await;
                 drop(seat);
@@ -182,6 +197,16 @@ async fn sleep(world: &World, longest: Duration) -> Duration {
 }
 
 async fn drive(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
+    let began = Instant::now();
+    let (kind, step) = (claim.kind.clone(), name(&claim.step).to_owned());
+    let ran = drive_uncounted(world, options, claim).await;
+    let labels = [("kind", kind.clone()), ("step", step.clone()), ("ended", ran.word().to_owned())];
+    counter!("berth_steps_total", &labels).increment(1);
+    histogram!("berth_step_seconds", "kind" => kind, "step" => step).record(began.elapsed().as_secs_f64());
+    ran
+}
+
+async fn drive_uncounted(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
     die_at(options, &claim, CrashPoint::Claimed);
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(STEP_MAX, step(world, &claim)) => {

@@ -9,6 +9,7 @@ use domain::{
 };
 use ssh::{Authority, Pinned, Reach, SshError, Target};
 use store::{Db, machines::Machine};
+use tracing::Instrument as _;
 use vault::Keyring;
 
 use crate::outcome::StepError;
@@ -32,6 +33,8 @@ pub struct World {
     pub installation: InstallationId,
     /// How machines are made.
     pub machines: Arc<Machines>,
+    /// Makes a span part of a trace that began elsewhere, given as W3C trace context.
+    pub adopt: fn(&tracing::Span, &str),
 }
 
 /// How machines are made and what they are told.
@@ -89,7 +92,8 @@ impl World {
             authority: &self.authority,
             now,
         };
-        let Answer { outcome, .. } = self.reach.ask(&target, &Request::new(ask), limit).await?;
+        let span = tracing::info_span!("machine", verb = ask.verb());
+        let Answer { outcome, .. } = self.reach.ask(&target, &Request::new(ask), limit).instrument(span).await?;
         match outcome {
             Outcome::Done(reply) => Ok(reply),
             Outcome::Refused(refusal) => Err(AskError::Guest(refusal)),

@@ -54,6 +54,8 @@ pub struct Config {
     pub machine_listen: Option<SocketAddr>,
     /// Bearer of the cron routes.
     pub cron_secret: Option<Secret>,
+    /// Bearer of `/metrics`.
+    pub metrics_token: Option<Secret>,
     /// Machines.
     pub machines: MachineConfig,
     /// How flows are run.
@@ -82,7 +84,8 @@ impl Config {
                 .parse("BERTH_LISTEN", "an address and a port")?
                 .ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,
             machine_listen,
-            cron_secret: cron_secret(values)?,
+            cron_secret: shared_secret(values, "CRON_SECRET")?,
+            metrics_token: shared_secret(values, "BERTH_METRICS_TOKEN")?,
             machines: MachineConfig {
                 socket: PathBuf::from(values.need("BERTH_INCUS_SOCKET")?.as_str()),
                 network: values.need("BERTH_INCUS_NETWORK")?.to_string(),
@@ -151,10 +154,10 @@ fn home(values: &Values, listen: Option<SocketAddr>, public: &Url) -> Result<Str
     Ok(home.trim_end_matches('/').to_owned())
 }
 
-fn cron_secret(values: &Values) -> Result<Option<Secret>, BadSetting> {
-    let Some(secret) = values.get("CRON_SECRET")? else { return Ok(None) };
+fn shared_secret(values: &Values, name: &'static str) -> Result<Option<Secret>, BadSetting> {
+    let Some(secret) = values.get(name)? else { return Ok(None) };
     if secret.len() < 16 {
-        return Err(bad("CRON_SECRET", "must have at least 16 characters (`openssl rand -hex 24`)"));
+        return Err(bad(name, "must have at least 16 characters (`openssl rand -hex 24`)"));
     }
     Ok(Some(Secret::new(secret.as_bytes().to_vec())))
 }

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{Dice, Door, Limits, Site, Web};
 
-use crate::{config::Config, entropy::System, house};
+use crate::{config::Config, entropy::System, house, telemetry, traces};
 
 /// The parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +41,11 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     }
     let entropy: Arc<dyn Entropy> = Arc::new(System);
     let options = DbOptions { url: config.database.url.to_string(), connections_max: config.database.connections_max };
-    let db = Db::connect(&options).await?;
+    let db = Db::connect(&options).await?.with_traces(traces::current);
     let ring = Arc::new(config.ring);
     let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
 
+    let counted = telemetry::count()?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
@@ -83,13 +84,15 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 ssh_port: 22,
                 pool: config.machines.spares,
             }),
+            adopt: traces::adopt,
         };
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
-        let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready);
+        let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
+            .with_metrics(config.metrics_token, counted);
         let state =
             Web { db: db.clone(), ring, dice: Dice(Arc::clone(&entropy)), site: Arc::new(site), closing: stop.clone() };
         let people = TcpListener::bind(config.listen)
@@ -112,6 +115,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         tracing::warn!("some steps did not end in time; they run again after the next start");
     }
     db.close().await;
+    traces::end();
     Ok(())
 }
 

@@ -71,6 +71,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How machines reach Berth. Default: http:// and BERTH_MACHINE_LISTEN, or BERTH_PUBLIC_URL.",
     ),
     secret("CRON_SECRET", "Bearer of the cron routes. Not set: they answer 503. At least 16 characters."),
+    secret(
+        "BERTH_METRICS_TOKEN",
+        "Bearer of /metrics, for a Prometheus server. Not set: it answers 503. At least 16 characters.",
+    ),
     plain(
         "BERTH_INCUS_SOCKET",
         Some("/var/lib/incus/unix.socket"),
@@ -133,6 +137,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Some("info"),
         "info",
         "What is logged: error, warn, info, debug, or a filter such as info,flows=debug.",
+    ),
+    plain(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "http://127.0.0.1:4318",
+        "Where traces are sent, as OTLP over HTTP. Not set: nowhere.",
     ),
     plain("BERTH_LOG_FORMAT", Some("text"), "json", "text for people, json for machines."),
     plain(

@@ -1,10 +1,17 @@
-//! Structured logs on standard error; what may stand in them is in `docs/LOGGING.md`.
+//! Structured logs on standard error, and what is counted for `/metrics`; what may stand in either is in
+//! `docs/LOGGING.md`.
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::settings::{BadSetting, Values, bad};
+use crate::{
+    settings::{BadSetting, Values, bad},
+    traces,
+};
 
 /// Starts logging as configured.
 pub(crate) fn start() -> Result<(), BadSetting> {
@@ -12,11 +19,32 @@ pub(crate) fn start() -> Result<(), BadSetting> {
     let filter = EnvFilter::try_new(values.need("BERTH_LOG")?.as_str())
         .map_err(|_| bad("BERTH_LOG", "is no filter, such as info or info,flows=debug"))?;
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(filter);
+    let traces = values.get("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+    let traces = traces.map(|endpoint| traces::layer(&endpoint)).transpose()?;
+    let registry = tracing_subscriber::registry().with(filter).with(traces);
     match values.need("BERTH_LOG_FORMAT")?.as_str() {
         "json" => registry.with(lines.json()).init(),
         "text" => registry.with(lines.with_target(false).with_ansi(std::io::stderr().is_terminal())).init(),
         _ => return Err(bad("BERTH_LOG_FORMAT", "must be text or json")),
     }
     Ok(())
+}
+
+/// From a millisecond to two minutes: requests at one end, making a machine at the other.
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 45.0, 120.0];
+
+/// Starts counting; what is returned renders the counts. Once in a process.
+pub(crate) fn count() -> anyhow::Result<web::Render> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .context("counting cannot begin")?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(Arc::new(move || handle.render()))
 }

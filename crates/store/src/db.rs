@@ -56,7 +56,11 @@ pub enum StartError {
 pub struct Db {
     pool: PgPool,
     signals: Signals,
+    trace: TraceSource,
 }
+
+/// Says which trace the caller is part of, as W3C trace context (`traceparent`); a flow goes on in it.
+pub type TraceSource = fn() -> Option<String>;
 
 /// A transaction that sees and touches one tenant's rows.
 pub struct TenantTx {
@@ -74,6 +78,7 @@ struct Tx {
     stand: Stand,
     notes: Notes,
     signals: Signals,
+    trace: TraceSource,
 }
 
 /// What is known of a transaction on its connection.
@@ -100,9 +105,16 @@ impl Db {
             .connect_with(connect)
             .await
             .map_err(|error| StartError::Unreachable(error.into()))?;
-        let db = Self { pool, signals: Signals::new() };
+        let db = Self { pool, signals: Signals::new(), trace: || None };
         db.refuse_unbound_roles().await?;
         Ok(db)
+    }
+
+    /// Writes the caller's trace to the flows that it starts and signals.
+    #[must_use]
+    pub const fn with_traces(mut self, trace: TraceSource) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// Begins a transaction of one tenant, in one round trip.
@@ -153,6 +165,12 @@ impl Db {
         now(&mut tx).await.map(|_| ())
     }
 
+    /// Connections of this process's pool: how many there are, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
+    }
+
     /// Ends all connections, for a calm stop.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -160,7 +178,13 @@ impl Db {
 
     async fn begin(&self, statement: String) -> Result<Tx, StoreError> {
         let connection = self.pool.acquire().await?;
-        let mut tx = Tx { connection, stand: Stand::Doubtful, notes: Notes::default(), signals: self.signals.clone() };
+        let mut tx = Tx {
+            connection,
+            stand: Stand::Doubtful,
+            notes: Notes::default(),
+            signals: self.signals.clone(),
+            trace: self.trace,
+        };
         // The text is made of constants and a parsed uuid (see `enter_tenant`).
         let statement = sqlx::AssertSqlSafe(statement).into_sql_str();
         Manager::begin(&mut tx.connection, Some(statement)).await?;
@@ -225,6 +249,10 @@ impl TenantTx {
         self.tx.notes.touch(agent.uuid());
     }
 
+    pub(crate) fn trace(&self) -> Option<String> {
+        (self.tx.trace)()
+    }
+
     /// Steps over to the house tables within the same transaction; [`Self::leave_house`] steps back.
     pub(crate) async fn enter_house(&mut self) -> Result<&mut PgConnection, StoreError> {
         self.tx.connection.execute("set local role berth_system").await?;
@@ -260,6 +288,10 @@ impl SystemTx {
 
     pub(crate) const fn note_work(&mut self) {
         self.tx.notes.work = true;
+    }
+
+    pub(crate) fn trace(&self) -> Option<String> {
+        (self.tx.trace)()
     }
 
     /// Who watches this subject looks again after the commit.

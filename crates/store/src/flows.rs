@@ -56,9 +56,9 @@ pub const CHILD_ENDED: &str = "child_ended";
 
 /// Starts a flow of this tenant; it is due at once. A second one for the same subject is not started.
 pub async fn start(tx: &mut TenantTx, flow: &NewFlow<'_>) -> Result<(), StoreError> {
-    let tenant = tx.tenant();
+    let (tenant, trace) = (tx.tenant(), tx.trace());
     let conn = tx.enter_house().await?;
-    insert(conn, flow, Some(tenant)).await?;
+    insert(conn, flow, Some(tenant), trace).await?;
     tx.leave_house().await?;
     tx.note_work();
     Ok(())
@@ -66,7 +66,8 @@ pub async fn start(tx: &mut TenantTx, flow: &NewFlow<'_>) -> Result<(), StoreErr
 
 /// Starts a flow of the house.
 pub async fn start_house(tx: &mut SystemTx, flow: &NewFlow<'_>) -> Result<(), StoreError> {
-    insert(tx.conn(), flow, None).await?;
+    let trace = tx.trace();
+    insert(tx.conn(), flow, None, trace).await?;
     tx.note_work();
     Ok(())
 }
@@ -103,12 +104,12 @@ pub async fn results(tx: &mut SystemTx, parent: FlowId) -> Result<Vec<Value>, St
 
 /// Asks something of a tenant's flow and wakes it. A flow that is gone hears nothing; that is no error.
 pub async fn signal(tx: &mut TenantTx, kind: &str, subject: Uuid, signal: &str) -> Result<(), StoreError> {
-    let tenant = tx.tenant();
+    let (tenant, trace) = (tx.tenant(), tx.trace());
     let conn = tx.enter_house().await?;
     sqlx::query!(
         "with woken as (
              update flows
-             set wakes = wakes + 1, run_at = least(run_at, berth.now())
+             set wakes = wakes + 1, run_at = least(run_at, berth.now()), trace = coalesce($5, trace)
              where kind = $1 and subject = $2 and tenant_id = $3
              returning id
          )
@@ -119,6 +120,7 @@ pub async fn signal(tx: &mut TenantTx, kind: &str, subject: Uuid, signal: &str) 
         subject,
         tenant.uuid(),
         signal,
+        trace,
     )
     .execute(conn)
     .await?;
@@ -151,15 +153,16 @@ pub async fn signal_house(tx: &mut SystemTx, kind: &str, subjects: &[Uuid], sign
 
 /// Asks for removal: it pre-empts whatever the flow is doing next.
 pub async fn ask_removal(tx: &mut TenantTx, kind: &str, subject: Uuid) -> Result<(), StoreError> {
-    let tenant = tx.tenant();
+    let (tenant, trace) = (tx.tenant(), tx.trace());
     let conn = tx.enter_house().await?;
     sqlx::query!(
         "update flows
-         set removal_asked = true, wakes = wakes + 1, run_at = least(run_at, berth.now())
+         set removal_asked = true, wakes = wakes + 1, run_at = least(run_at, berth.now()), trace = coalesce($4, trace)
          where kind = $1 and subject = $2 and tenant_id = $3",
         kind,
         subject,
         tenant.uuid(),
+        trace,
     )
     .execute(conn)
     .await?;
@@ -193,6 +196,8 @@ pub struct Claim {
     pub signals: Vec<Signal>,
     /// How many of its children have not ended.
     pub children: i64,
+    /// The trace that the request which asked last is part of (W3C trace context).
+    pub trace: Option<String>,
     /// The database's time of the claim.
     pub now: DateTime<Utc>,
     wakes: i64,
@@ -268,7 +273,7 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
            set lease_token = $1, lease_until = berth.now() + make_interval(secs => $2), attempt = attempt + 1
            from due
            where flows.id = due.id
-           returning flows.id, kind, tenant_id, subject, parent_id, step, step_since, attempt, wakes, removal_asked,
+           returning flows.id, kind, tenant_id, subject, parent_id, trace, step, step_since, attempt, wakes, removal_asked,
                      coalesce(deadline_at < berth.now(), false) as "overdue!",
                      berth.now() as "now!",
                      (select count(*) from flows child where child.parent_id = flows.id) as "children!",
@@ -299,6 +304,7 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
         children: row.children,
         now: row.now,
         wakes: row.wakes,
+        trace: row.trace,
         parent: row.parent_id.map(FlowId::from_uuid),
         token: seats.token,
     });
@@ -361,7 +367,8 @@ pub async fn settle(tx: &mut SystemTx, claim: &Claim, settle: &Settle) -> Result
              lease_until = null,
              attempt = case when $6 then attempt else 0 end,
              step_since = case when $7 then berth.now() else step_since end,
-             deadline_at = case when $7 then berth.now() + make_interval(secs => $8) else deadline_at end
+             deadline_at = case when $7 then berth.now() + make_interval(secs => $8) else deadline_at end,
+             trace = case when $7 and $8 is null then null else trace end
          where id = $1 and lease_token = $2",
         claim.flow.uuid(),
         claim.token,
@@ -479,10 +486,15 @@ pub async fn all(tx: &mut SystemTx) -> Result<Vec<FlowRow>, StoreError> {
     Ok(flows.collect())
 }
 
-async fn insert(conn: &mut sqlx::PgConnection, flow: &NewFlow<'_>, tenant: Option<TenantId>) -> Result<(), StoreError> {
+async fn insert(
+    conn: &mut sqlx::PgConnection,
+    flow: &NewFlow<'_>,
+    tenant: Option<TenantId>,
+    trace: Option<String>,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into flows (id, kind, tenant_id, subject, step, deadline_at)
-         values ($1, $2, $3, $4, $5, berth.now() + make_interval(secs => $6))
+        "insert into flows (id, kind, tenant_id, subject, step, deadline_at, trace)
+         values ($1, $2, $3, $4, $5, berth.now() + make_interval(secs => $6), $7)
          on conflict (kind, subject) do nothing",
         flow.id.uuid(),
         flow.kind,
@@ -490,6 +502,7 @@ async fn insert(conn: &mut sqlx::PgConnection, flow: &NewFlow<'_>, tenant: Optio
         flow.subject,
         flow.step,
         flow.deadline.map(|deadline| deadline.as_secs_f64()),
+        trace,
     )
     .execute(conn)
     .await?;

@@ -16,6 +16,7 @@ mod carry;
 mod db;
 mod error;
 pub mod exchanges;
+pub mod figures;
 pub mod fleet;
 pub mod flows;
 pub mod history;
@@ -30,7 +31,7 @@ mod signals;
 pub mod spares;
 pub mod timeline;
 
-pub use db::{Db, DbOptions, StartError, SystemTx, TenantTx};
+pub use db::{Db, DbOptions, StartError, SystemTx, TenantTx, TraceSource};
 pub use error::StoreError;
 pub use migrate::{MIGRATOR, MigrateError, migrate};
 pub use signals::Watch;

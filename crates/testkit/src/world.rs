@@ -73,6 +73,7 @@ impl World {
                 ssh_port: 22,
                 pool: flows::Pool::default(),
             }),
+            adopt: |_, _| {},
         };
         let alice = person(&database, entropy.as_ref(), "alice@example.org").await;
         let mallory = person(&database, entropy.as_ref(), "mallory@example.org").await;

@@ -10,7 +10,7 @@ use axum::extract::{FromRequestParts, Request};
 use domain::people::{Caller, Role};
 use http::{HeaderMap, Method, header, request::Parts};
 use store::machines::MachineCaller as Machine;
-use vault::{Token, TokenKind};
+use vault::{Secret, Token, TokenKind};
 
 use crate::{errors::Fault as _, problem::Problem, state::Web};
 
@@ -25,6 +25,8 @@ pub enum Needs {
     Operator,
     /// The bearer `CRON_SECRET`.
     Cron,
+    /// The bearer `BERTH_METRICS_TOKEN`.
+    Metrics,
     /// The bearer token of a machine.
     Machine,
     /// A machine's virtual model key, as `x-api-key` or bearer.
@@ -42,6 +44,10 @@ pub struct Operator(Caller);
 /// Whoever holds the cron secret.
 #[derive(Debug, Clone, Copy)]
 pub struct CronCaller(());
+
+/// Whoever holds the metrics token.
+#[derive(Debug, Clone, Copy)]
+pub struct MetricsCaller(());
 
 /// A machine that showed its token.
 #[derive(Debug, Clone, Copy)]
@@ -112,8 +118,13 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
             request.extensions_mut().insert(Operator(caller));
         }
         Needs::Cron => {
-            cron(web, headers)?;
+            shared_secret(headers, web.site.cron_secret(), "CRON_SECRET", ["cron-off", "wrong-cron-secret"])?;
             request.extensions_mut().insert(CronCaller(()));
+        }
+        Needs::Metrics => {
+            let slugs = ["metrics-off", "wrong-metrics-token"];
+            shared_secret(headers, web.site.metrics_token(), "BERTH_METRICS_TOKEN", slugs)?;
+            request.extensions_mut().insert(MetricsCaller(()));
         }
         Needs::Machine => {
             let machine = machine(web, headers).await?;
@@ -144,15 +155,21 @@ async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Caller>, Proble
     app::people::caller_by_session(&mut tx, &token).await.or_problem()
 }
 
-fn cron(web: &Web, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(secret) = web.site.cron_secret() else {
-        let detail = "CRON_SECRET is not set, so nobody can call this address. Set it and start Berth again.";
-        return Err(Problem::unavailable("cron-off", detail));
+/// A secret of the configuration as bearer. Without one in the configuration nobody gets in.
+fn shared_secret(
+    headers: &HeaderMap,
+    secret: Option<&Secret>,
+    setting: &str,
+    [off, wrong]: [&'static str; 2],
+) -> Result<(), Problem> {
+    let Some(secret) = secret else {
+        let detail = format!("{setting} is not set, so nobody can call this address. Set it and start Berth again.");
+        return Err(Problem::unavailable(off, detail));
     };
     let given = bearer(headers).unwrap_or_default();
     if given.is_empty() || !vault::same(given.as_bytes(), secret.expose()) {
-        let detail = "Send the value of CRON_SECRET as `Authorization: Bearer …`.";
-        return Err(Problem { slug: "wrong-cron-secret", detail: detail.into(), ..Problem::signed_out() });
+        let detail = format!("Send the value of {setting} as `Authorization: Bearer …`.");
+        return Err(Problem { slug: wrong, detail: detail.into(), ..Problem::signed_out() });
     }
     Ok(())
 }
@@ -201,7 +218,7 @@ macro_rules! proofs {
     )*};
 }
 
-proofs!(Member, Operator, CronCaller, MachineCaller, ModelCaller);
+proofs!(Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
 
 impl FromRequestParts<Web> for Visitor {
     type Rejection = Problem;

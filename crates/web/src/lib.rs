@@ -16,6 +16,7 @@ pub mod assets;
 mod body;
 mod edge;
 mod errors;
+mod figures;
 pub mod guard;
 pub mod listener;
 mod llm;
@@ -28,6 +29,7 @@ pub mod routes;
 mod schemas;
 pub mod state;
 
+pub use figures::Render;
 pub use listener::{Limits, serve};
 pub use routes::{Door, ROUTES, router};
 pub use state::{Dice, Ready, Site, Web};

@@ -62,7 +62,7 @@ fn tag(path: &str) -> &'static str {
         _ if path.starts_with("/api/v1") => "api",
         _ if path.starts_with("/api/cron") => "cron",
         _ if path.starts_with("/api/internal") || path.starts_with("/llm") => "machines",
-        "/health" | "/ready" | "/openapi.json" | "/.well-known/security.txt" => "operations",
+        "/health" | "/ready" | "/metrics" | "/openapi.json" | "/.well-known/security.txt" => "operations",
         _ => "pages",
     }
 }
@@ -72,6 +72,7 @@ fn security(needs: Needs) -> Value {
         Needs::Open => json!([]),
         Needs::Member(_) | Needs::Operator => json!([{ "token": [] }, { "session": [] }]),
         Needs::Cron => json!([{ "cron": [] }]),
+        Needs::Metrics => json!([{ "metrics": [] }]),
         Needs::Machine => json!([{ "machine": [] }]),
         Needs::ModelKey => json!([{ "model": [] }]),
     }
@@ -82,6 +83,7 @@ fn security_schemes() -> Value {
         "token": { "type": "http", "scheme": "bearer", "description": "A personal token, berth_pat_…" },
         "session": { "type": "apiKey", "in": "cookie", "name": "__Host-berth", "description": "A browser's session" },
         "cron": { "type": "http", "scheme": "bearer", "description": "CRON_SECRET" },
+        "metrics": { "type": "http", "scheme": "bearer", "description": "BERTH_METRICS_TOKEN" },
         "machine": { "type": "http", "scheme": "bearer", "description": "A machine's own token" },
         "model": { "type": "apiKey", "in": "header", "name": "x-api-key", "description": "A machine's virtual model key" },
     })
@@ -169,6 +171,10 @@ fn responses(route: &Route) -> Value {
         Needs::Cron => {
             refuse(401, "Wrong secret");
             refuse(503, "CRON_SECRET is not set");
+        }
+        Needs::Metrics => {
+            refuse(401, "Wrong token");
+            refuse(503, "BERTH_METRICS_TOKEN is not set");
         }
     }
     if route.path.contains('{') {

@@ -24,7 +24,7 @@ use tower_http::compression::{
 use crate::{
     api, assets,
     body::BytesMax,
-    edge,
+    edge, figures,
     guard::{self, Needs},
     llm, ops, pages,
     problem::Problem,
@@ -197,6 +197,7 @@ pub static ROUTES: &[Route] = &[
     // Open.
     Route::get("/", OPEN, Gives::Redirect, "The way in: the dashboard, or the sign-in page", |m| on(m, pages::entry::home)),
     Route::get("/health", OPEN, Gives::Json(200, "Health"), "Whether the process is up", |m| on(m, ops::health)).for_machines(),
+    Route::get("/metrics", Needs::Metrics, Gives::Text, "What was counted, in the Prometheus text format", |m| on(m, figures::metrics)),
     Route::get("/ready", OPEN, Gives::Json(200, "Health"), "Whether the database answers and work is done", |m| on(m, ops::ready)),
     Route::get("/openapi.json", OPEN, Gives::Json(200, "Anything"), "This document", |m| on(m, ops::openapi)),
     Route::get("/.well-known/security.txt", OPEN, Gives::Text, "Where to report a vulnerability (RFC 9116)", |m| on(m, ops::security_txt)),

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
+use crate::figures::Render;
+
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
 pub struct Web {
@@ -47,6 +49,10 @@ pub struct Site {
     pub public_url: Url,
     /// Bearer of the cron routes; without one they answer 503.
     cron_secret: Option<Secret>,
+    /// Bearer of `/metrics`; without one it answers 503.
+    metrics_token: Option<Secret>,
+    /// Renders what this process counted.
+    pub(crate) metrics: Option<Render>,
     /// Where to report a vulnerability, for `security.txt`: a `mailto:` or `https:` address.
     pub security_contact: Option<String>,
     /// Whether Berth's built-in proof model answers, because no vendor's key is set.
@@ -60,7 +66,23 @@ impl Site {
     #[must_use]
     pub fn new(public_url: Url, cron_secret: Option<Secret>, security_contact: Option<String>, ready: Ready) -> Self {
         let cron_secret = cron_secret.filter(|secret| !secret.expose().is_empty());
-        Self { public_url, cron_secret, security_contact, is_proof_model: true, ready }
+        Self {
+            public_url,
+            cron_secret,
+            metrics_token: None,
+            metrics: None,
+            security_contact,
+            is_proof_model: true,
+            ready,
+        }
+    }
+
+    /// Lets whoever holds this token read what was counted.
+    #[must_use]
+    pub fn with_metrics(mut self, token: Option<Secret>, render: Render) -> Self {
+        self.metrics_token = token.filter(|secret| !secret.expose().is_empty());
+        self.metrics = Some(render);
+        self
     }
 
     /// Whether people reach Berth over TLS.
@@ -79,6 +101,10 @@ impl Site {
     #[must_use]
     pub fn address(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    pub(crate) const fn metrics_token(&self) -> Option<&Secret> {
+        self.metrics_token.as_ref()
     }
 
     pub(crate) const fn cron_secret(&self) -> Option<&Secret> {

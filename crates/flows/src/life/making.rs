@@ -56,6 +56,15 @@ impl Here<'_> {
         Ok(spare)
     }
 
+    /// Where there is a pool, the page says whether it had a machine: without one it takes longer.
+    fn found(&self, spare: bool, mut outcome: Outcome) -> Outcome {
+        if self.world.machines.pool.is_kept() {
+            let said = TenantWrite::Say(self.agent.id, vec![Happening::MachineTaken { spare }]);
+            outcome.tenant.insert(0, said);
+        }
+        outcome
+    }
+
     /// It runs, its gateway is ready and warm: only the agent's own configuration is missing.
     fn taken(&self, spare: &Machine) -> Outcome {
         let machine = spare.id;
@@ -68,8 +77,7 @@ impl Here<'_> {
         };
         let observation = Observation { machine: Some(facts), ..Observation::default() };
         let outcome = self
-            .go(&Life::Reserve, Life::Apply { machine })
-            .tenant(TenantWrite::Say(self.agent.id, vec![Happening::MachineTaken { spare: true }]))
+            .found(true, self.go(&Life::Reserve, Life::Apply { machine }))
             .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)));
         self.see(outcome, Seen::Configuring { since: self.now() })
     }
@@ -86,15 +94,9 @@ impl Here<'_> {
             created_at: self.claim.now,
         };
         let observation = Observation { machine: Some(facts), ..Observation::default() };
-        let outcome = self
-            .go(&Life::Reserve, Life::Create { machine })
+        self.found(false, self.go(&Life::Reserve, Life::Create { machine }))
             .house(HouseWrite::Reserve(Box::new(reservation)))
-            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)));
-        if self.world.machines.pool.is_kept() {
-            // The page says why this one takes longer.
-            return outcome.tenant(TenantWrite::Say(self.agent.id, vec![Happening::MachineTaken { spare: false }]));
-        }
-        outcome
+            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)))
     }
 
     /// Finds the machine by its name, or makes it with its files and starts it.

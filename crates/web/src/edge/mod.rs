@@ -11,7 +11,7 @@ pub(crate) mod origin;
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -34,9 +34,10 @@ pub(crate) async fn attend(State(web): State<Web>, request: Request, next: Next)
     let asked = dress::Asked::of(&request);
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(200).collect();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
 
-    let span = tracing::info_span!("request", id = %id);
+    let span = tracing::info_span!("request", %id, %method, route, otel.kind = "server");
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     let response = answered.unwrap_or_else(|panic| Problem::broken(panic_words(panic.as_ref())).into_response());
 
@@ -48,6 +49,7 @@ pub(crate) async fn attend(State(web): State<Web>, request: Request, next: Next)
     }
     let status = response.status().as_u16();
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    crate::figures::answered(&method, &route, status, began.elapsed());
     let peer = peer.map(tracing::field::display);
     if status >= 500 {
         tracing::error!(%id, %method, path, status, took_ms, peer, cause, "answered");

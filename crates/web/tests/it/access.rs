@@ -43,7 +43,10 @@ async fn nobody_gets_past_a_guard() {
 #[tokio::test]
 async fn a_token_of_one_kind_opens_no_door_of_another() {
     let house = House::new().await;
-    for route in ROUTES.iter().filter(|route| matches!(route.needs, Needs::Cron | Needs::Machine | Needs::ModelKey)) {
+    for route in ROUTES
+        .iter()
+        .filter(|route| matches!(route.needs, Needs::Cron | Needs::Metrics | Needs::Machine | Needs::ModelKey))
+    {
         let answer = house.send(request(route, route.path, &house.alice)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", route.path);
     }

@@ -4,6 +4,7 @@
 
 mod access;
 mod agents;
+mod figures;
 mod listener;
 mod llm;
 mod logs;

@@ -14,6 +14,7 @@ use url::Url;
 use vault::Secret;
 use web::{Dice, Door, Ready, Site, Web};
 
+pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
 
 /// A world, its router, and what its callers hold.
@@ -51,11 +52,13 @@ impl House {
         let world = World::new().await;
         let contact = Some("mailto:security@berth.example".to_owned());
         let secret = cron_secret.map(|text| Secret::from(text.to_owned()));
+        let site = Site::new(Url::parse(public_url).unwrap(), secret, contact, ready);
+        let site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
         let web = Web {
             db: world.flows.db.clone(),
             ring: Arc::clone(&world.flows.ring),
             dice: Dice(Arc::clone(&world.flows.entropy)),
-            site: Arc::new(Site::new(Url::parse(public_url).unwrap(), secret, contact, ready)),
+            site: Arc::new(site),
             closing: CancellationToken::new(),
         };
         let alice = token(&web, &world.alice.caller).await;
