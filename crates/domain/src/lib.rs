@@ -21,9 +21,10 @@ pub mod openclaw;
 pub mod people;
 pub mod protocol;
 pub mod timeline;
+pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId, TenantId,
-    TokenId, UserId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId,
+    TenantId, TokenId, UserId,
 };

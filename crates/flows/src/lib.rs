@@ -2,7 +2,7 @@
 //!
 //! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
 //! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
-//! module a kind: [`life`], [`exchange`], [`sweep`].
+//! module a kind: [`life`], [`exchange`], [`sweep`], [`notice`].
 //!
 //! Invariants: a step runs with no transaction open and may run twice; what it
 //! leaves behind is written in one transaction, and only while the lease is held;
@@ -12,10 +12,12 @@
 pub mod deliver;
 pub mod exchange;
 pub mod life;
+pub mod notice;
 pub mod outcome;
 mod runner;
 pub mod sweep;
 mod world;
 
+pub use notice::Carriers;
 pub use runner::{CrashAt, CrashPoint, Ran, RunnerOptions, run, run_due};
 pub use world::{Machines, World};

@@ -170,6 +170,8 @@ pub enum HouseWrite {
     Signal(&'static str, Uuid, &'static str),
     /// A sweep ended.
     SweepEnded(Uuid, Value),
+    /// An alert fired, or was told.
+    Notice(store::notices::Write),
 }
 
 /// A write on the tenant's tables.
@@ -235,6 +237,7 @@ pub(crate) async fn write_house(
         HouseWrite::CloseStrangersBut(keys) => store::alerts::close_others(tx, STRANGER, keys).await,
         HouseWrite::Signal(kind, subject, signal) => store::flows::signal_house(tx, kind, *subject, signal).await,
         HouseWrite::SweepEnded(sweep, counts) => store::sweeps::end(tx, *sweep, counts).await,
+        HouseWrite::Notice(write) => store::notices::write(tx, write).await,
     }
 }
 

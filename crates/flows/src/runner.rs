@@ -206,6 +206,7 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         app::agents::LIFE => life::run(world, claim).await,
         app::exchanges::EXCHANGE => exchange::run(world, claim).await,
         app::sweeps::SWEEP => sweep::run(world, claim).await,
+        app::alerts::NOTICE => crate::notice::run(world, claim).await,
         other => Err(StepError::retry(format!("this build knows no flow of kind {other}"))),
     }
 }

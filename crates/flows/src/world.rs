@@ -11,7 +11,7 @@ use ssh::{Authority, Pinned, Reach, SshError, Target};
 use store::{Db, machines::Machine};
 use vault::Keyring;
 
-use crate::outcome::StepError;
+use crate::{notice::Carriers, outcome::StepError};
 
 /// Everything outside that flows know of.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct World {
     pub installation: InstallationId,
     /// How machines are made.
     pub machines: Arc<Machines>,
+    /// How alerts reach a person.
+    pub carriers: Arc<Carriers>,
 }
 
 /// How machines are made and what they are told.

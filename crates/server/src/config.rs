@@ -8,7 +8,10 @@ use url::{Host, Url};
 use vault::{Keyring, MasterKey, Secret};
 use zeroize::Zeroizing;
 
-use crate::settings::{Values, bad};
+use crate::{
+    carriers::CarriersConfig,
+    settings::{Values, bad},
+};
 
 pub use crate::settings::BadSetting;
 
@@ -58,6 +61,8 @@ pub struct Config {
     pub runner: RunnerOptions,
     /// For security.txt.
     pub security_contact: Option<String>,
+    /// How mails leave, and who hears of alerts.
+    pub carriers: CarriersConfig,
 }
 
 impl Config {
@@ -90,6 +95,7 @@ impl Config {
                 home,
             },
             runner: runner(values)?,
+            carriers: CarriersConfig::parse(values)?,
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
             public_url,
         })

@@ -45,6 +45,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let ring = Arc::new(config.ring);
     let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
 
+    let told = config.carriers.shown();
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
@@ -78,12 +79,14 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 home: config.machines.home,
                 ssh_port: 22,
             }),
+            carriers: Arc::new(config.carriers.build(&config.public_url)?),
         };
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
-        let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready);
+        let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready);
+        site.carriers = told;
         let state =
             Web { db: db.clone(), ring, dice: Dice(Arc::clone(&entropy)), site: Arc::new(site), closing: stop.clone() };
         let people = TcpListener::bind(config.listen)

@@ -11,14 +11,18 @@
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
 pub mod agents;
+pub mod alert_views;
 pub mod alerts;
 mod db;
 mod error;
 pub mod exchanges;
+pub mod flow_views;
 pub mod flows;
 pub mod house;
+pub mod machine_views;
 pub mod machines;
 mod migrate;
+pub mod notices;
 pub mod people;
 pub mod proofs;
 mod signals;

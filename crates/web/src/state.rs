@@ -51,6 +51,8 @@ pub struct Site {
     pub security_contact: Option<String>,
     /// Whether Berth's built-in proof model answers, because no vendor's key is set.
     pub is_proof_model: bool,
+    /// Who hears of alerts, in words: `mail to …`, `webhook at …`. Empty: they stand on the page only.
+    pub carriers: Vec<String>,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
 }
@@ -60,7 +62,7 @@ impl Site {
     #[must_use]
     pub fn new(public_url: Url, cron_secret: Option<Secret>, security_contact: Option<String>, ready: Ready) -> Self {
         let cron_secret = cron_secret.filter(|secret| !secret.expose().is_empty());
-        Self { public_url, cron_secret, security_contact, is_proof_model: true, ready }
+        Self { public_url, cron_secret, security_contact, is_proof_model: true, carriers: Vec::new(), ready }
     }
 
     /// Whether people reach Berth over TLS.
