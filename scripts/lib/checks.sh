@@ -71,7 +71,7 @@ check_queries() {
 
 # The vendors' own clients, pinned by their lock file; a mail server and a receiver of webhooks.
 install_peers() {
-    local peers=${CARGO_TARGET_DIR:-$CHECKOUT/target}/peers list=$CHECKOUT/crates/clients/tests/peers/requirements.txt
+    local peers=$CHECKOUT/target/peers list=$CHECKOUT/crates/clients/tests/peers/requirements.txt
     if ! cmp -s "$list" "$peers/installed"; then
         step "making room for Python's packages" caller python3 -m venv --clear "$peers" || die "python3 -m venv does not work."
         step "installing the mail server and the webhooks' library" caller "$peers/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" ||
