@@ -100,7 +100,6 @@ fn mail(values: &Values) -> Result<Option<MailConfig>, BadSetting> {
     Ok(Some(MailConfig { from, to }))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn bad_server(error: BadServer) -> BadSetting {
     bad("BERTH_SMTP_URL", error.to_string())
 }

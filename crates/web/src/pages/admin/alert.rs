@@ -104,14 +104,14 @@ impl AlertPage {
             // A notice carries its alert's uuid, and is gone with its closing.
             flow: row.closed_at.is_none().then(|| FlowId::from_uuid(row.id.uuid()).to_string()),
             told: who_hears(told),
-            deliveries: row.deliveries.into_iter().map(|delivery| DeliveryLine::new(delivery, look)).collect(),
+            deliveries: row.deliveries.iter().map(|delivery| DeliveryLine::new(delivery, look)).collect(),
             fault: None,
         }
     }
 }
 
 impl DeliveryLine {
-    fn new(delivery: Delivery, look: Look<'_>) -> Self {
+    fn new(delivery: &Delivery, look: Look<'_>) -> Self {
         let (tone, state) = match (delivery.state, delivery.tries) {
             (DeliveryState::Pending, 0) => ("working", "on its way"),
             (DeliveryState::Pending, _) => ("attention", "not taken yet"),

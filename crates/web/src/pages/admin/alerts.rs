@@ -55,14 +55,14 @@ pub(crate) struct AlertLine {
 impl AlertsPage {
     /// `told` says who hears of alerts; `open` is the filter that was asked for.
     pub(crate) fn new(
-        rows: Vec<AlertRow>,
+        rows: &[AlertRow],
         next: Option<String>,
         open: Option<bool>,
         told: &[String],
         look: Look<'_>,
     ) -> Self {
         let choice = |words, to, is| Choice { words, to, is_here: open == is };
-        let tone = if open == Some(true) { tone(&rows) } else { "berth" };
+        let tone = if open == Some(true) { tone(rows) } else { "berth" };
         Self {
             frame: frame(look.by, "Alerts", "/admin/alerts".to_owned(), tone),
             tab: "alerts",
@@ -73,7 +73,7 @@ impl AlertsPage {
                 choice("All", "/admin/alerts?open=", None),
             ],
             is_open: open == Some(true),
-            list: AlertList::of(&rows, look),
+            list: AlertList::of(rows, look),
             next,
         }
     }
@@ -167,5 +167,5 @@ pub(crate) async fn show(State(web): State<Web>, operator: Operator, query: Quer
     drop(tx);
     let (rows, next) = admin::page(rows, PAGE, ("/admin/alerts", &query), |alert| alert.id);
     let look = Look { by: operator.caller(), now: web.dice.now() };
-    pages::page(StatusCode::OK, &AlertsPage::new(rows, next, open, &web.site.carriers, look))
+    pages::page(StatusCode::OK, &AlertsPage::new(&rows, next, open, &web.site.carriers, look))
 }

@@ -69,7 +69,8 @@ impl Link {
             Related::Flow(id) => Some(format!("/admin/flows/{id}")),
             Related::Other(_) => None,
         };
-        Self { what: related.kind(), id: ShortId::of(related.id()), to }
+        let what = if to.is_some() { related.kind() } else { "" }; // a name speaks for itself
+        Self { what, id: ShortId::of(related.id()), to }
     }
 
     /// What a flow is about: a notice has its alert's page, an agent its machine.

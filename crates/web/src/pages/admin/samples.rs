@@ -44,9 +44,9 @@ pub(in crate::pages) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static st
     vec![
         ("admin", OverviewPage::new(&open(), stats(2, 1), &told, look).render()),
         ("admin-calm", OverviewPage::new(&[], stats(0, 0), &nobody, look).render()),
-        ("admin-alerts", AlertsPage::new(open(), None, Some(true), &told, look).render()),
-        ("admin-alerts-none", AlertsPage::new(Vec::new(), None, Some(true), &nobody, look).render()),
-        ("admin-alerts-closed", AlertsPage::new(vec![closed(now)], next(), Some(false), &told, look).render()),
+        ("admin-alerts", AlertsPage::new(&open(), None, Some(true), &told, look).render()),
+        ("admin-alerts-none", AlertsPage::new(&[], None, Some(true), &nobody, look).render()),
+        ("admin-alerts-closed", AlertsPage::new(&[closed(now)], next(), Some(false), &told, look).render()),
         ("admin-alert", AlertPage::new(failing(now), &told, look).render()),
         ("admin-alert-known", AlertPage::new(known(now), &told, look).render()),
         ("admin-alert-untold", AlertPage::new(fresh(now), &nobody, look).render()),
