@@ -1,7 +1,7 @@
 -- Why: alerts reach a person, fire again until somebody says that they know, and say how urgent they are.
 -- Lock: a short exclusive one on alerts and on flows (both small; the check reads every flow once).
--- Running versions go on: they open alerts without a notice, which the next start of this one does not
--- make up for, and count no sightings.
+-- Running versions go on: they open alerts without a notice and count no sightings. The next sighting by
+-- this version starts the notice.
 
 -- Each kind of flow comes with the code that runs it; the database holds to the form of the word only.
 alter table flows drop constraint if exists flows_kind_check;
