@@ -5,6 +5,7 @@
 //! out, and nothing writes what was *seen*: that is a flow's.
 
 pub mod agents;
+pub mod alerts;
 pub mod exchanges;
 pub mod jobs;
 pub mod machines;

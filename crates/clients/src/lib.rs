@@ -1,22 +1,28 @@
-//! Other people's HTTP: where machines come from.
+//! Other people's systems: where machines come from, and how a person is told something.
 //!
 //! Read [`provider`] first: [`provider::Provider`] is everything that flows
 //! know of a place that hosts machines. [`incus`] is the real one, for the REST
 //! API that Incus 6 and LXD 5 share; [`fake`] (feature `fake`) keeps its
-//! machines in memory and a ledger of every call.
+//! machines in memory and a ledger of every call. [`webhook`] and [`mail`] carry
+//! words out of the house; [`fake_messages`] keeps theirs in memory.
 //!
 //! Invariants:
 //! - A machine without this installation's label is never stopped, started,
 //!   changed or removed, whatever its name.
 //! - "Not there" is said only when the provider said so. A doubt is an error.
 //! - Every call has a limit in time, every answer one in size.
-//! - The contents of the files put into a machine appear in no log and no error.
+//! - The contents of the files put into a machine appear in no log and no error;
+//!   nor do the words of a mail, a webhook's address, or a mail server's password.
 //!
 //! The crate knows no database and no SSH, and decides nothing: which machine
 //! should exist is for flows to know.
 
 pub mod incus;
+pub mod mail;
 pub mod provider;
+pub mod webhook;
 
 #[cfg(feature = "fake")]
 pub mod fake;
+#[cfg(feature = "fake")]
+pub mod fake_messages;

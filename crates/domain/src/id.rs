@@ -36,6 +36,8 @@ kinds! {
     Agent => AgentId, "agt";
     /// A person is needed.
     Alert => AlertId, "alr";
+    /// One firing of an alert on its way to a person.
+    Delivery => DeliveryId, "dlv";
     /// One question to an agent's machine and its answer, kept ten minutes.
     Exchange => ExchangeId, "exc";
     /// A running state machine.

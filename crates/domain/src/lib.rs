@@ -24,9 +24,10 @@ pub mod protocol;
 pub mod spare;
 pub mod sweep;
 pub mod timeline;
+pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId, TenantId,
-    TokenId, UserId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId,
+    TenantId, TokenId, UserId,
 };

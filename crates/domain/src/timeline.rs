@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::{ProofFacts, Seen, Wanted},
+    exchange::ExchangeKind,
     id::ExchangeId,
 };
 
@@ -78,6 +79,9 @@ pub enum Happening {
         exchange: ExchangeId,
         /// Whether there is an answer.
         ok: bool,
+        /// What kind of question it was. Rows of older builds do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<ExchangeKind>,
     },
 }
 
@@ -110,4 +114,18 @@ pub struct Usual {
     pub p95_ms: i64,
     /// How many runs this is drawn from.
     pub runs: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_of_an_older_build_still_reads() {
+        let old =
+            serde_json::json!({ "event": "exchanged", "exchange": "exc_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a", "ok": true });
+        let read: Happening = serde_json::from_value(old.clone()).unwrap();
+        assert!(matches!(read, Happening::Exchanged { ok: true, kind: None, .. }));
+        assert_eq!(serde_json::to_value(read).unwrap(), old);
+    }
 }

@@ -40,7 +40,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         return Ok(Outcome::next(Next::Done).tenant(TenantWrite::ForgetExchange(id)));
     }
     let Some((row, seen, machine)) = look(world, claim, id, agent).await? else { return Ok(Outcome::next(Next::Done)) };
-    let here = Here { world, claim, id, agent, asked_at: row.exchange.asked_at };
+    let here = Here { world, claim, id, agent, kind: row.exchange.kind, asked_at: row.exchange.asked_at };
     if claim.overdue {
         return Ok(here.failed("It took too long. Ask again."));
     }
@@ -64,6 +64,7 @@ struct Here<'a> {
     claim: &'a Claim,
     id: ExchangeId,
     agent: AgentId,
+    kind: ExchangeKind,
     asked_at: chrono::DateTime<chrono::Utc>,
 }
 
@@ -143,7 +144,10 @@ impl Here<'_> {
         let kept = KEPT.saturating_sub(self.waited());
         Outcome::next(Next::Wait(stored(&ExchangeStep::Forget { agent: self.agent }), kept))
             .tenant(TenantWrite::EndExchange(self.id, self.agent, state, answer))
-            .tenant(TenantWrite::Say(self.agent, vec![Happening::Exchanged { exchange: self.id, ok }]))
+            .tenant(TenantWrite::Say(
+                self.agent,
+                vec![Happening::Exchanged { exchange: self.id, ok, kind: Some(self.kind) }],
+            ))
     }
 
     /// Since the person asked.

@@ -3,7 +3,7 @@
 //! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
 //! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
 //! module a kind: [`life`], [`spare`], [`exchange`], [`sweep`], [`refill`],
-//! [`retention`]. [`schedule`] starts the house's jobs.
+//! [`retention`], [`notice`]. [`schedule`] starts the house's jobs.
 //!
 //! Invariants: a step runs with no transaction open and may run twice; what it
 //! leaves behind is written in one transaction, and only while the lease is held;
@@ -14,6 +14,7 @@ pub mod deliver;
 pub mod exchange;
 pub mod life;
 mod machine;
+pub mod notice;
 pub mod outcome;
 pub mod refill;
 pub mod retention;
@@ -24,5 +25,6 @@ pub mod spare;
 pub mod sweep;
 mod world;
 
+pub use notice::Carriers;
 pub use runner::{CrashAt, CrashPoint, Ran, RunnerOptions, run, run_due};
 pub use world::{Machines, Pool, World};

@@ -184,6 +184,8 @@ pub enum HouseWrite {
     SpareForgotten(MachineId),
     /// What a sweep saw of machines; only what changed is written.
     Health(Vec<(MachineId, Health)>),
+    /// An alert fired, or was told.
+    Notice(store::notices::Write),
 }
 
 /// A flow of the house that another one starts.
@@ -273,6 +275,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareReady(machine) => store::spares::ready(tx, *machine).await,
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
+        HouseWrite::Notice(write) => store::notices::write(tx, write).await,
     }
 }
 

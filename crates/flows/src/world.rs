@@ -12,7 +12,7 @@ use store::{Db, machines::Machine};
 use tracing::Instrument as _;
 use vault::Keyring;
 
-use crate::outcome::StepError;
+use crate::{notice::Carriers, outcome::StepError};
 
 /// Everything outside that flows know of.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub struct World {
     pub machines: Arc<Machines>,
     /// Makes a span part of a trace that began elsewhere, given as W3C trace context.
     pub adopt: fn(&tracing::Span, &str),
+    /// How alerts reach a person.
+    pub carriers: Arc<Carriers>,
 }
 
 /// How machines are made and what they are told.

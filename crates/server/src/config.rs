@@ -8,7 +8,10 @@ use url::{Host, Url};
 use vault::{Keyring, MasterKey, Secret};
 use zeroize::Zeroizing;
 
-use crate::settings::{Values, bad};
+use crate::{
+    carriers::CarriersConfig,
+    settings::{Values, bad},
+};
 
 pub use crate::settings::BadSetting;
 
@@ -62,6 +65,8 @@ pub struct Config {
     pub runner: RunnerOptions,
     /// For security.txt.
     pub security_contact: Option<String>,
+    /// How mails leave, and who hears of alerts.
+    pub carriers: CarriersConfig,
 }
 
 impl Config {
@@ -96,6 +101,7 @@ impl Config {
                 spares: spares(values)?,
             },
             runner: runner(values)?,
+            carriers: CarriersConfig::parse(values)?,
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
             public_url,
         })

@@ -46,6 +46,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
 
     let counted = telemetry::count()?;
+    let told = config.carriers.shown();
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
@@ -85,14 +86,16 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 pool: config.machines.spares,
             }),
             adopt: traces::adopt,
+            carriers: Arc::new(config.carriers.build(&config.public_url)?),
         };
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
-        let site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
+        let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
             .with_metrics(config.metrics_token, counted);
+        site.carriers = told;
         let state =
             Web { db: db.clone(), ring, dice: Dice(Arc::clone(&entropy)), site: Arc::new(site), closing: stop.clone() };
         let people = TcpListener::bind(config.listen)

@@ -126,6 +126,36 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "15",
         "After this many seconds another process takes over the work of one that died.",
     ),
+    secret(
+        "BERTH_SMTP_URL",
+        "The mail server: smtps://user:password@host, or smtp://user:password@host:587?tls=required. Plain smtp:// is accepted for this host only.",
+    ),
+    plain(
+        "BERTH_MAIL_DIR",
+        None,
+        ".berth/mail",
+        "For development, instead of BERTH_SMTP_URL: a folder into which each mail is put as an .eml file.",
+    ),
+    plain(
+        "BERTH_MAIL_FROM",
+        None,
+        "berth@example.org",
+        "The address that mails come from. Needed with either of the two.",
+    ),
+    plain(
+        "BERTH_ALERT_MAIL_TO",
+        None,
+        "operator@example.org",
+        "Who gets alerts by mail. With neither this nor a webhook, alerts stand on the operator's pages only.",
+    ),
+    secret(
+        "BERTH_ALERT_WEBHOOK_URL",
+        "Where alerts are posted, as JSON and signed as Standard Webhooks. https, or http on this host. Redirects and proxies are not followed.",
+    ),
+    secret(
+        "BERTH_ALERT_WEBHOOK_SECRET",
+        "What they are signed with: whsec_ and 24 to 64 random bytes in base64 (`echo whsec_$(openssl rand -base64 32)`). The other side needs the same.",
+    ),
     plain(
         "BERTH_SECURITY_CONTACT",
         None,

@@ -11,6 +11,7 @@
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
 pub mod agents;
+pub mod alert_views;
 pub mod alerts;
 mod carry;
 mod db;
@@ -18,12 +19,15 @@ mod error;
 pub mod exchanges;
 pub mod figures;
 pub mod fleet;
+pub mod flow_views;
 pub mod flows;
 pub mod history;
 pub mod house;
 pub mod jobs;
+pub mod machine_views;
 pub mod machines;
 mod migrate;
+pub mod notices;
 pub mod people;
 pub mod proofs;
 pub mod schedules;

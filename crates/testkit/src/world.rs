@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clients::{
     fake::FakeProvider,
+    fake_messages::{FakeMailer, FakeWebhook},
     provider::{Limits, Provider as _},
 };
 use domain::{
@@ -14,7 +15,7 @@ use domain::{
     names::{AgentName, Email},
     people::Caller,
 };
-use flows::{Machines, Ran, RunnerOptions};
+use flows::{Carriers, Machines, Ran, RunnerOptions};
 use ssh::{Authority, fake::FakeReach};
 use vault::{Keyring, MasterKey};
 
@@ -39,6 +40,10 @@ pub struct World {
     pub reach: FakeReach,
     /// What answers there.
     pub guests: SimGuests,
+    /// Where alerts are posted to, with a ledger.
+    pub webhook: FakeWebhook,
+    /// Where mails are sent by, with a ledger.
+    pub mailer: FakeMailer,
     /// A customer.
     pub alice: Person,
     /// Another customer, who means harm.
@@ -55,6 +60,7 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(Seeded::new(7));
         let (provider, guests) = (FakeProvider::default(), SimGuests::default());
         let reach = guests.reach();
+        let (webhook, mailer) = (FakeWebhook::default(), FakeMailer::default());
         let mut key = [7; 32];
         key[0] = 8;
         let flows = flows::World {
@@ -74,10 +80,15 @@ impl World {
                 pool: flows::Pool::default(),
             }),
             adopt: |_, _| {},
+            carriers: Arc::new(Carriers {
+                mail: Some((Arc::new(mailer.clone()), Email::parse("night-watch@example.org").expect("an address"))),
+                webhook: Some(Arc::new(webhook.clone())),
+                base: "http://127.0.0.1:8080".into(),
+            }),
         };
         let alice = person(&database, entropy.as_ref(), "alice@example.org").await;
         let mallory = person(&database, entropy.as_ref(), "mallory@example.org").await;
-        Self { database, flows, provider, reach, guests, alice, mallory }
+        Self { database, flows, provider, reach, guests, webhook, mailer, alice, mallory }
     }
 
     /// Runs what is due until nothing is, without waiting: pauses are skipped. At most `steps_max` steps.

@@ -14,9 +14,11 @@ mod envelope;
 mod keyring;
 mod secret;
 mod token;
+mod webhook;
 
 pub use digest::{Digest, digest, same};
 pub use envelope::{KeyId, NotAnEnvelope, Sealed};
 pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
 pub use secret::Secret;
 pub use token::{Token, TokenHash, TokenKind};
+pub use webhook::{BadWebhookSecret, WebhookSecret};

@@ -3,6 +3,7 @@
   const $ = (q, root = document) => [...root.querySelectorAll(q)];
   const one = (q) => document.querySelector(q);
   const page = one("[data-page]")?.dataset.page;
+  const list = page?.startsWith("/admin") ? "/admin" : "/dashboard";
   let busy, again, source, poll, soon, skew = 0;
 
   // Puts the parts marked data-live of a freshly rendered page in place of ours.
@@ -35,7 +36,7 @@
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
       const date = Date.parse(answer.headers.get("date"));
       if (date) skew = Math.round((date + 500 - Date.now()) / 1000) * 1000;
-      if (answer.status === 404 || answer.redirected) return void location.assign("/dashboard");
+      if (answer.status === 404 || answer.redirected) return void location.assign(list);
       if (answer.ok) swap(await answer.text());
     } catch {
       // Berth is away for a moment; the next try will tell.

@@ -110,6 +110,12 @@ impl Query {
         find(&self.0, name)
     }
 
+    /// What was asked but for these, to be asked again.
+    pub fn except(&self, names: &[&str]) -> String {
+        let kept = self.0.iter().filter(|(name, value)| !names.contains(&name.as_str()) && !value.is_empty());
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
+    }
+
     /// A parsed value, if it is there.
     pub fn read<T: FromStr>(&self, name: &'static str, must_be: &'static str) -> Result<Option<T>, Problem> {
         let refuse = |_| Problem {

@@ -60,6 +60,7 @@ fn operation_id(route: &Route) -> String {
 fn tag(path: &str) -> &'static str {
     match path {
         _ if path.starts_with("/api/v1") => "api",
+        _ if path.starts_with("/api/admin") => "operator",
         _ if path.starts_with("/api/cron") => "cron",
         _ if path.starts_with("/api/internal") || path.starts_with("/llm") => "machines",
         "/health" | "/ready" | "/metrics" | "/openapi.json" | "/.well-known/security.txt" => "operations",
@@ -116,6 +117,22 @@ fn parameters(route: &Route) -> Value {
             all.push(text("Last-Event-ID", "header", false, json!({ "type": "string" })));
             all.push(text("after", "query", false, json!({ "type": "integer" })));
         }
+        (Verb::Get, "/api/admin/v1/alerts" | "/api/admin/v1/machines" | "/api/admin/v1/flows") => {
+            let words: &[&str] = match route.path {
+                "/api/admin/v1/machines" => &["state", "tenant", "agent", "id"],
+                "/api/admin/v1/flows" => &["kind", "step", "tenant", "subject"],
+                _ => &[],
+            };
+            let choice = match route.path {
+                "/api/admin/v1/machines" => "gone",
+                "/api/admin/v1/flows" => "stuck",
+                _ => "open",
+            };
+            all.extend(words.iter().map(|name| text(name, "query", false, json!({ "type": "string" }))));
+            all.push(text(choice, "query", false, json!({ "type": "boolean" })));
+            all.push(text("after", "query", false, json!({ "type": "string" })));
+            all.push(text("limit", "query", false, whole(1, 100)));
+        }
         (Verb::Get, "/setup" | "/login") => all.push(text("link", "query", false, json!({ "type": "string" }))),
         _ => {}
     }
@@ -167,7 +184,14 @@ fn responses(route: &Route) -> Value {
             refuse(401, "Not signed in");
             refuse(403, "The role does not suffice, or another site asks");
         }
-        Needs::Operator => refuse(404, "Not an operator"),
+        Needs::Operator => {
+            refuse(401, "Not signed in");
+            refuse(404, "Not an operator, or unknown");
+            if route.verb != Verb::Get {
+                refuse(403, "Another site asks");
+                refuse(409, "It does not fit what is there");
+            }
+        }
         Needs::Cron => {
             refuse(401, "Wrong secret");
             refuse(503, "CRON_SECRET is not set");

@@ -189,6 +189,7 @@ const OPEN: Needs = Needs::Open;
 const READS: Needs = Needs::Member(Viewer);
 const RUNS: Needs = Needs::Member(Member);
 const MANAGES: Needs = Needs::Member(Admin);
+const OPERATES: Needs = Needs::Operator;
 const AGENT: Gives = Gives::Json(202, "Agent");
 
 /// The table.
@@ -222,6 +223,15 @@ pub static ROUTES: &[Route] = &[
     Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])),
     Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])),
     Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])),
+    // The operator's pages.
+    Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)),
+    Route::get("/admin/alerts", OPERATES, Gives::Page, "Alerts, newest first", |m| on(m, pages::admin::alerts::show)),
+    Route::get("/admin/alerts/{id}", OPERATES, Gives::Page, "One alert with its deliveries", |m| on(m, pages::admin::alert::show)),
+    Route::post("/admin/alerts/{id}/acknowledge", OPERATES, Gives::Redirect, "Says that you know: it does not fire again", |m| on(m, pages::admin::alert::acknowledge)).takes(Takes::Form(&[])),
+    Route::post("/admin/alerts/{id}/take-back", OPERATES, Gives::Redirect, "Takes that back: it fires again when it is due", |m| on(m, pages::admin::alert::take_back)).takes(Takes::Form(&[])),
+    Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)),
+    Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)),
+    Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)),
     // The API.
     Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
     Route::get("/api/v1/agents", READS, Gives::Json(200, "Agents"), "The tenant's agents, oldest first; `after` and `limit` page through them", |m| on(m, api::agents::list)),
@@ -237,6 +247,15 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/agents/{id}/turns/{turn}", READS, Gives::Json(200, "Turn"), "One turn, kept ten minutes", |m| on(m, api::turns::show)),
     Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45),
     Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
+    // The operator's API.
+    Route::get("/api/admin/v1/stats", OPERATES, Gives::Json(200, "Stats"), "How much there is of everything", |m| on(m, api::admin::stats::show)),
+    Route::get("/api/admin/v1/alerts", OPERATES, Gives::Json(200, "Alerts"), "Alerts, newest first; `open` chooses open or closed ones", |m| on(m, api::admin::alerts::list)),
+    Route::get("/api/admin/v1/alerts/{id}", OPERATES, Gives::Json(200, "Alert"), "One alert with its deliveries", |m| on(m, api::admin::alerts::show)),
+    Route::post("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Says that you know: it does not fire again", |m| on(m, api::admin::alerts::acknowledge)),
+    Route::delete("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Takes that back: it fires again when it is due", |m| on(m, api::admin::alerts::take_back)),
+    Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)),
+    Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)),
+    Route::get("/api/admin/v1/flows/{id}", OPERATES, Gives::Json(200, "Flow"), "One flow; 404 once it has ended", |m| on(m, api::admin::flows::show)),
     // Cron, machines, the model.
     Route::get("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
     Route::post("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),

@@ -1,5 +1,7 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
+mod admin;
+
 use serde_json::{Value, json};
 
 /// A reference to one of [`all`].
@@ -79,6 +81,14 @@ pub(crate) fn all() -> Value {
             &["job", "run", "state"],
         ),
         "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
+        "Alert": admin::alert(),
+        "Delivery": admin::delivery(),
+        "Alerts": admin::listed("alerts", "Alert"),
+        "OperatedMachine": admin::machine(),
+        "Machines": admin::listed("machines", "OperatedMachine"),
+        "Flow": admin::flow(),
+        "Flows": admin::listed("flows", "Flow"),
+        "Stats": admin::stats(),
         "Problem": object(
             json!({
                 "type": text, "title": text, "status": { "type": "integer" }, "detail": text, "instance": text,

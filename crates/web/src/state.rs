@@ -57,6 +57,8 @@ pub struct Site {
     pub security_contact: Option<String>,
     /// Whether Berth's built-in proof model answers, because no vendor's key is set.
     pub is_proof_model: bool,
+    /// Who hears of alerts, in words: `mail to …`, `webhook at …`. Empty: they stand on the page only.
+    pub carriers: Vec<String>,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
 }
@@ -73,6 +75,7 @@ impl Site {
             metrics: None,
             security_contact,
             is_proof_model: true,
+            carriers: Vec::new(),
             ready,
         }
     }

@@ -7,7 +7,11 @@
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod promises;
+#[cfg(test)]
+mod webhook;
 
 use clients::provider::{Limits, PlacedFile, Plan};
 use domain::{Id, MachineId, machine::MachineName};

@@ -7,5 +7,6 @@ mod exchange;
 mod generic;
 mod jobs;
 mod life;
+mod notice;
 mod pool;
 mod sweep;

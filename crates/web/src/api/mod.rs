@@ -1,5 +1,6 @@
 //! The JSON API. A handler reads: who, what, transaction, one call, commit, answer.
 
+pub(crate) mod admin;
 pub(crate) mod agents;
 pub(crate) mod cron;
 pub(crate) mod events;

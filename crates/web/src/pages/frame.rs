@@ -32,6 +32,8 @@ pub struct Who {
     pub email: String,
     /// Name of the tenant.
     pub tenant: String,
+    /// Whether they also run the service.
+    pub is_operator: bool,
 }
 
 impl Frame {
@@ -53,7 +55,11 @@ impl Frame {
     /// A page for somebody.
     #[must_use]
     pub fn of(caller: &Caller, here: &'static str, title: &str) -> Self {
-        let who = Who { email: caller.email.as_str().to_owned(), tenant: caller.tenant_name.clone() };
+        let who = Who {
+            email: caller.email.as_str().to_owned(),
+            tenant: caller.tenant_name.clone(),
+            is_operator: caller.is_operator,
+        };
         Self { who: Some(who), here, ..Self::alone(title) }
     }
 

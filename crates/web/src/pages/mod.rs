@@ -4,6 +4,7 @@
 //! with every sample, and `examples/gallery.rs` shows them in a browser.
 
 pub(crate) mod acts;
+pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod dashboard;
 pub(crate) mod entry;

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use domain::{
     AgentId, ExchangeId, MachineId, ProofId, TenantId, UserId,
     agent::{Agent, ProofFacts, Seen, Wanted},
+    exchange::ExchangeKind,
     id::Id,
     life::Life,
     machine::{Isolation, MachineFacts},
@@ -48,7 +49,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
     HOSTILE.clone_into(&mut refused.delete_typed);
     refused.talk_fault = Some("Say something first.".to_owned());
     refused.fault = Some("This agent is stopped; start it first.".to_owned());
-    vec![
+    let mut all = vec![
         ("agent-live", page(live(), &by).render()),
         ("agent-preparing", page(preparing(), &by).render()),
         ("agent-failed", page(failed(), &by).render()),
@@ -78,7 +79,9 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("settings", SettingsPage::new(&by, BASE).render()),
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
-    ]
+    ];
+    all.extend(super::admin::samples::all(&by, now()));
+    all
 }
 
 fn page((agent, entries, usual, now): Case, by: &Caller) -> AgentPage {
@@ -86,6 +89,7 @@ fn page((agent, entries, usual, now): Case, by: &Caller) -> AgentPage {
         Seen::Live { .. } => (talk(), Logs::Lines(lines())),
         Seen::Failed { .. } => (Vec::new(), Logs::Failed("The machine did not answer within 30 seconds.".to_owned())),
         Seen::Degraded { .. } => (talk(), Logs::Waiting),
+        Seen::Stopped { .. } => (talk(), Logs::None),
         _ => (Vec::new(), Logs::None),
     };
     AgentPage::new(Sources { agent, entries, usual, talk, logs, is_proof_model: true }, by, now)
@@ -210,15 +214,20 @@ fn usual() -> Vec<Usual> {
     steps.map(|(step, p50_ms, p95_ms)| Usual { step: step.to_owned(), p50_ms, p95_ms, runs: 42 }).into()
 }
 
+fn exchanged(kind: Option<ExchangeKind>) -> Happening {
+    Happening::Exchanged { exchange: id::<domain::id::Exchange>(6) as ExchangeId, ok: true, kind }
+}
+
 /// An agent that answers.
 #[must_use]
 pub fn live() -> Case {
     let agent = agent("scout", Wanted::Running, Seen::Live { since: before(158_600) });
     let entries = born()
-        .say(60_000, Happening::Exchanged { exchange: id::<domain::id::Exchange>(6) as ExchangeId, ok: true })
+        .say(60_000, exchanged(Some(ExchangeKind::Turn)))
         .asked(40_000, "proof")
         .whole(39_900, "prove", 412)
-        .say(39_400, Happening::Proof { proof: proof(true) });
+        .say(39_400, Happening::Proof { proof: proof(true) })
+        .say(20_000, exchanged(Some(ExchangeKind::Logs)));
     (agent, entries.0, usual(), now())
 }
 

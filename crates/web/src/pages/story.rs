@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     agent::{Agent, Seen},
+    exchange::ExchangeKind,
     life::Life,
     timeline::{Entry, Happening, Usual},
 };
@@ -22,6 +23,34 @@ pub struct Run {
     pub is_open: bool,
     /// From the first step to the last.
     pub total: Option<String>,
+    /// When it began, for the order of runs.
+    began: DateTime<Utc>,
+    /// Set for a line of its own: questions that were asked, which belong to no run.
+    asked: Option<Asked>,
+}
+
+/// Questions of one kind and with one end, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    kind: Option<ExchangeKind>,
+    ok: bool,
+    times: u32,
+    /// How many runs had begun: another run in between begins another line.
+    after: usize,
+}
+
+impl Run {
+    /// Whether it is a line without steps.
+    #[must_use]
+    pub const fn is_line(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether a line tells of something that did not work.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        self.asked.is_some_and(|asked| !asked.ok)
+    }
 }
 
 /// One line of a run.
@@ -46,8 +75,6 @@ pub struct Row {
     /// Milliseconds so far, for the bar of a running step.
     pub so_far_ms: i64,
     step: Option<String>,
-    /// How many questions this line stands for.
-    times: u32,
 }
 
 /// What is usual for a step here.
@@ -83,11 +110,11 @@ const WAY: [&str; 6] = ["reserve", "create", "await", "hello", "apply", "prove"]
 /// Tells the entries, oldest first, as runs.
 #[must_use]
 pub fn tell(entries: &[Entry], usual: &[Usual], agent: &Agent, now: DateTime<Utc>) -> Story {
-    let mut teller = Teller { usual, now, runs: Vec::new(), began: Vec::new() };
+    let mut teller = Teller { usual, now, runs: Vec::new(), began: Vec::new(), lines: Vec::new() };
     for entry in entries {
         teller.hear(entry);
     }
-    let Teller { mut runs, .. } = teller;
+    let Teller { mut runs, lines, .. } = teller;
     let mut story = Story { seq: entries.last().map_or(0, |entry| entry.seq), ..Story::default() };
     if let Some(run) = runs.last_mut() {
         run.is_open = true;
@@ -99,7 +126,8 @@ pub fn tell(entries: &[Entry], usual: &[Usual], agent: &Agent, now: DateTime<Utc
             .collect();
         look_ahead(run, usual, agent, &mut story);
     }
-    runs.reverse();
+    runs.extend(lines);
+    runs.sort_by_key(|run| std::cmp::Reverse(run.began));
     story.runs = runs;
     story
 }
@@ -109,6 +137,8 @@ struct Teller<'a> {
     now: DateTime<Utc>,
     runs: Vec<Run>,
     began: Vec<DateTime<Utc>>,
+    /// Questions, which happen beside the runs.
+    lines: Vec<Run>,
 }
 
 impl Teller<'_> {
@@ -174,22 +204,30 @@ impl Teller<'_> {
                 let row = Row { notes, ..self.row(mark, text, at) };
                 self.push(row, at);
             }
-            Happening::Exchanged { ok, .. } => {
-                let (mark, one, many) = if *ok {
-                    ("note", "A question was answered", "questions were answered")
-                } else {
-                    ("attention", "A question was not answered", "questions were not answered")
-                };
-                let last = self.runs.last_mut().and_then(|run| run.rows.last_mut());
-                if let Some(row) = last.filter(|row| row.mark == mark && row.times > 0) {
-                    row.times += 1;
-                    (row.text, row.ended) = (format!("{} {many}", row.times), Some(Moment::new(at, now)));
-                } else {
-                    let row = Row { times: 1, ..self.row(mark, one, at) };
-                    self.push(row, at);
-                }
-            }
+            Happening::Exchanged { ok, kind, .. } => self.exchanged(*kind, *ok, at),
         }
+    }
+
+    /// A line beside the runs; several of a kind become one.
+    fn exchanged(&mut self, kind: Option<ExchangeKind>, ok: bool, at: DateTime<Utc>) {
+        let after = self.runs.len();
+        let same =
+            |run: &&mut Run| run.asked.is_some_and(|asked| (asked.kind, asked.ok, asked.after) == (kind, ok, after));
+        if let Some(run) = self.lines.last_mut().filter(same) {
+            let times = run.asked.map_or(1, |asked| asked.times) + 1;
+            run.asked = Some(Asked { kind, ok, times, after });
+            (run.title, run.at) = (questions(kind, ok, times), Moment::new(at, self.now));
+            return;
+        }
+        self.lines.push(Run {
+            title: questions(kind, ok, 1),
+            at: Moment::new(at, self.now),
+            rows: Vec::new(),
+            is_open: false,
+            total: None,
+            began: at,
+            asked: Some(Asked { kind, ok, times: 1, after }),
+        });
     }
 
     fn see(&mut self, seen: &Seen, at: DateTime<Utc>) {
@@ -236,12 +274,12 @@ impl Teller<'_> {
             usual: None,
             so_far_ms: 0,
             step: None,
-            times: 0,
         }
     }
 
     fn begin(&mut self, title: String, at: DateTime<Utc>) {
-        self.runs.push(Run { title, at: Moment::new(at, self.now), rows: Vec::new(), is_open: false, total: None });
+        let (rows, is_open, total, asked) = (Vec::new(), false, None, None);
+        self.runs.push(Run { title, at: Moment::new(at, self.now), rows, is_open, total, began: at, asked });
         self.began.push(at);
     }
 
@@ -291,7 +329,6 @@ fn look_ahead(run: &mut Run, usual: &[Usual], agent: &Agent, story: &mut Story) 
             usual,
             so_far_ms: 0,
             step: None,
-            times: 0,
         });
     }
     story.forecast = left.map(|left| match left {
@@ -308,6 +345,21 @@ fn ordinary(usual: &[Usual], step: &str) -> Option<Ordinary> {
         p95_ms: usual.p95_ms.max(1),
         p50_ms: usual.p50_ms,
     })
+}
+
+/// `The log was read 3 times`, `A question was not answered`.
+fn questions(kind: Option<ExchangeKind>, ok: bool, times: u32) -> String {
+    let is_log = kind == Some(ExchangeKind::Logs);
+    match (is_log, ok, times) {
+        (true, true, 1) => "The log was read".to_owned(),
+        (true, true, _) => format!("The log was read {times} times"),
+        (true, false, 1) => "The log could not be read".to_owned(),
+        (true, false, _) => format!("The log could not be read, {times} times"),
+        (false, true, 1) => "A question was answered".to_owned(),
+        (false, true, _) => format!("{times} questions were answered"),
+        (false, false, 1) => "A question was not answered".to_owned(),
+        (false, false, _) => format!("{times} questions were not answered"),
+    }
 }
 
 fn is_rest(step: &str) -> bool {
@@ -340,6 +392,35 @@ mod tests {
         assert_eq!(marks, ["done", "running", "next", "next", "next", "next"]);
         assert_eq!(story.now.as_deref(), Some("Making the machine: 7.6 s so far, usually 6.1 s."));
         assert!(story.forecast.unwrap().starts_with("Usually live in about"));
+    }
+
+    /// A log that was asked for while or after a proof is no part of that proof.
+    #[test]
+    fn questions_have_lines_of_their_own() {
+        let (agent, mut entries, usual, now) = samples::live();
+        let exchange = domain::ExchangeId::from_uuid(uuid::Uuid::nil());
+        let mut ask = |kind, ok, seconds| {
+            let what = Happening::Exchanged { exchange, ok, kind: Some(kind) };
+            entries.push(Entry { seq: 100, at: now - chrono::TimeDelta::seconds(seconds), what });
+        };
+        ask(ExchangeKind::Logs, true, 5);
+        ask(ExchangeKind::Logs, true, 4);
+        ask(ExchangeKind::Turn, false, 3);
+        let story = tell(&entries, &usual, &agent, now);
+        let told: Vec<_> = story.runs.iter().map(|run| (run.title.as_str(), run.is_line(), run.is_fault())).collect();
+        assert_eq!(
+            told,
+            [
+                ("A question was not answered", true, true),
+                ("The log was read 3 times", true, false),
+                ("ada@harbour.example asked to prove it", false, false),
+                ("A question was answered", true, false),
+                ("ada@harbour.example asked to create it", false, false),
+            ]
+        );
+        let steps = story.runs.iter().flat_map(|run| &run.rows).map(|row| row.text.as_str());
+        assert!(!steps.into_iter().any(|text| text.contains("uestion") || text.contains("log")), "inside a run");
+        assert!(story.runs[2].is_open, "the newest run is told in full, whatever was asked since");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics says what is wrong")]
 
 mod access;
+mod admin;
 mod agents;
 mod figures;
 mod listener;
