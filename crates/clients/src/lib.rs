@@ -1,9 +1,10 @@
-//! Other people's HTTP: where machines come from.
+//! Other people's HTTP: where machines come from, and where models answer.
 //!
 //! Read [`provider`] first: [`provider::Provider`] is everything that flows
 //! know of a place that hosts machines. [`incus`] is the real one, for the REST
 //! API that Incus 6 and LXD 5 share; [`fake`] (feature `fake`) keeps its
-//! machines in memory and a ledger of every call.
+//! machines in memory and a ledger of every call. [`model`] is the vendor of
+//! models, which `web` may call; it may call nothing else here.
 //!
 //! Invariants:
 //! - A machine without this installation's label is never stopped, started,
@@ -16,6 +17,7 @@
 //! should exist is for flows to know.
 
 pub mod incus;
+pub mod model;
 pub mod provider;
 
 #[cfg(feature = "fake")]

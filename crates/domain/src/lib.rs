@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod id;
 pub mod life;
 pub mod machine;
+pub mod model;
 pub mod names;
 pub mod openclaw;
 pub mod people;
@@ -24,6 +25,6 @@ pub mod timeline;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId, TenantId,
-    TokenId, UserId,
+    AgentId, AlertId, ExchangeId, FlowId, HoldId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId,
+    TenantId, TokenId, UserId,
 };
