@@ -7,5 +7,6 @@
 pub mod agents;
 pub mod exchanges;
 pub mod machines;
+pub mod model_budget;
 pub mod people;
 pub mod sweeps;
