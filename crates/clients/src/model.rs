@@ -24,8 +24,37 @@ pub struct ModelCall {
     pub body: Bytes,
     /// Whether it asks for events, which begin sooner than a whole answer.
     pub is_stream: bool,
+    /// Which form of the API it is written for, and its answer comes in.
+    pub version: ApiVersion,
     /// Beta features to ask for; empty for none.
     pub beta: &'static [&'static str],
+}
+
+/// The forms of the Messages API that are known here: the counts of an answer read the same in both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ApiVersion {
+    /// What OpenClaw 2026.9 speaks.
+    #[default]
+    V2023June,
+    /// What the vendor's own clients speak since November 2026.
+    V2026October,
+}
+
+impl ApiVersion {
+    /// As in the header `anthropic-version`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V2023June => "2023-06-01",
+            Self::V2026October => "2026-10-21",
+        }
+    }
+
+    /// The version of this name, if it is known.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::V2023June, Self::V2026October].into_iter().find(|version| version.name() == name)
+    }
 }
 
 /// The beginning of an answer, and the rest of it as it comes.

@@ -9,13 +9,10 @@ use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, Response, redirect::Policy};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{ModelAnswer, ModelCall, ModelError, ModelVendor};
+use super::{ApiVersion, ModelAnswer, ModelCall, ModelError, ModelVendor};
 
 /// Where the vendor is.
 pub const ADDRESS: &str = "https://api.anthropic.com";
-
-/// The API's version, which the vendor keeps stable.
-const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// How long each part of a call may take, and how large an answer may be.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +49,7 @@ pub struct Anthropic {
     http: Client,
     address: String,
     key: HeaderValue,
+    bearer: HeaderValue,
     limits: Limits,
 }
 
@@ -74,8 +72,13 @@ impl Anthropic {
     /// # Errors
     /// [`BadVendor`]
     pub fn new(address: &str, key: &[u8], limits: Limits) -> Result<Self, BadVendor> {
-        let mut key = HeaderValue::from_bytes(key).map_err(|_| BadVendor::Key)?;
-        key.set_sensitive(true);
+        let sensitive = |text: &[u8]| {
+            let mut value = HeaderValue::from_bytes(text).map_err(|_| BadVendor::Key)?;
+            value.set_sensitive(true);
+            Ok::<_, BadVendor>(value)
+        };
+        let bearer = sensitive(&[b"Bearer ", key].concat())?;
+        let key = sensitive(key)?;
         let http = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -85,13 +88,17 @@ impl Anthropic {
             .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(BadVendor::Client)?;
-        Ok(Self { http, address: address.trim_end_matches('/').to_owned(), key, limits })
+        Ok(Self { http, address: address.trim_end_matches('/').to_owned(), key, bearer, limits })
     }
 
     fn headers(&self, call: &ModelCall) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert("x-api-key", self.key.clone());
-        headers.insert("anthropic-version", VERSION);
+        // As the vendor's own clients do it for each version.
+        match call.version {
+            ApiVersion::V2023June => headers.insert("x-api-key", self.key.clone()),
+            ApiVersion::V2026October => headers.insert(header::AUTHORIZATION, self.bearer.clone()),
+        };
+        headers.insert("anthropic-version", HeaderValue::from_static(call.version.name()));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(beta) = HeaderValue::from_str(&call.beta.join(","))
             && !beta.is_empty()
