@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
+use crate::llm::Models;
+
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
 pub struct Web {
@@ -21,6 +23,8 @@ pub struct Web {
     pub dice: Dice,
     /// What this installation is called and may do.
     pub site: Arc<Site>,
+    /// Who answers at `/llm/`.
+    pub models: Models,
     /// Cancelled when the process stops: streams end on it.
     pub closing: CancellationToken,
 }
@@ -49,8 +53,6 @@ pub struct Site {
     cron_secret: Option<Secret>,
     /// Where to report a vulnerability, for `security.txt`: a `mailto:` or `https:` address.
     pub security_contact: Option<String>,
-    /// Whether Berth's built-in proof model answers, because no vendor's key is set.
-    pub is_proof_model: bool,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
 }
@@ -60,7 +62,7 @@ impl Site {
     #[must_use]
     pub fn new(public_url: Url, cron_secret: Option<Secret>, security_contact: Option<String>, ready: Ready) -> Self {
         let cron_secret = cron_secret.filter(|secret| !secret.expose().is_empty());
-        Self { public_url, cron_secret, security_contact, is_proof_model: true, ready }
+        Self { public_url, cron_secret, security_contact, ready }
     }
 
     /// Whether people reach Berth over TLS.
@@ -107,6 +109,12 @@ impl FromRef<Web> for Dice {
 impl FromRef<Web> for Arc<Site> {
     fn from_ref(web: &Web) -> Self {
         Self::clone(&web.site)
+    }
+}
+
+impl FromRef<Web> for Models {
+    fn from_ref(web: &Web) -> Self {
+        web.models.clone()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod agents;
+mod forward;
 mod listener;
 mod llm;
 mod logs;
@@ -11,3 +12,4 @@ mod openapi;
 mod ops;
 mod pages;
 mod support;
+mod trips;
