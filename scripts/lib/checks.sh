@@ -4,10 +4,11 @@
 # What looks at the scripts themselves.
 lint_packages() { printf '%s\n' shellcheck; }
 
-# The other sides that tests speak with: a real sshd, npm for the vendors' own client libraries.
+# The other sides that tests speak with: a real sshd, npm and Python for the vendors' own client libraries.
 peer_packages() {
     printf '%s\n' openssh-server openssh-client curl
     if ! have npm; then printf '%s\n' npm; fi
+    python3 -c 'import ensurepip' 2>/dev/null || printf '%s\n' python3-venv
 }
 
 browser_packages() { printf '%s\n' chromium chromium-driver; }
@@ -73,4 +74,7 @@ check_queries() {
 install_peers() {
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the vendors' clients could not be installed."
+    (cd "$CHECKOUT/crates/web/tests/peers" && { [ -x .venv/bin/pip ] || caller python3 -m venv .venv; } &&
+        step "installing the vendors' Python clients" caller .venv/bin/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt) ||
+        die "the vendors' Python clients could not be installed."
 }
