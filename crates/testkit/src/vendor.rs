@@ -171,7 +171,8 @@ impl FakeVendor {
             return Ok(refusal(400, "invalid_request_error", "anthropic-version: header is required"));
         }
         let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-        if !asked["max_tokens"].is_u64() || !asked["messages"].is_array() || !asked["model"].is_string() {
+        let has = |name: &str, fits: fn(&Value) -> bool| asked.get(name).is_some_and(fits);
+        if !has("max_tokens", Value::is_u64) || !has("messages", Value::is_array) || !has("model", Value::is_string) {
             return Ok(refusal(400, "invalid_request_error", "messages, model and max_tokens: Field required"));
         }
         Ok(match mood {
@@ -191,12 +192,15 @@ impl FakeVendor {
             }
             VendorMood::Garbled => whole(200, "<html>not what was asked for</html>".to_owned()),
             VendorMood::Mute => std::future::pending().await,
-            _ if asked["stream"] == true => self.events(mood, &asked),
+            _ if has("stream", |value| *value == true) => self.events(mood, &asked),
             VendorMood::Huge => {
                 let pieces = stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b' '; 64 * 1024]))));
                 respond(200, "application/json", pieces.boxed())
             }
-            _ => whole(200, message(&asked).to_string()),
+            _ => {
+                let content = json!([{ "type": "text", "text": VENDOR_WORDS }]);
+                whole(200, message(&asked, &content, Some("end_turn"), 34).to_string())
+            }
         })
     }
 
@@ -273,19 +277,15 @@ fn usage(output_tokens: u64) -> Value {
     })
 }
 
-fn message(asked: &Value) -> Value {
+fn message(asked: &Value, content: &Value, stop_reason: Option<&str>, output_tokens: u64) -> Value {
     json!({
-        "id": "msg_vendor", "type": "message", "role": "assistant", "model": asked["model"],
-        "content": [{ "type": "text", "text": VENDOR_WORDS }], "stop_reason": "end_turn", "stop_sequence": null,
-        "usage": usage(34),
+        "id": "msg_vendor", "type": "message", "role": "assistant", "model": asked.get("model"),
+        "content": content, "stop_reason": stop_reason, "stop_sequence": null, "usage": usage(output_tokens),
     })
 }
 
 fn events(asked: &Value) -> Vec<Bytes> {
-    let mut start = message(asked);
-    start["content"] = json!([]);
-    start["stop_reason"] = Value::Null;
-    start["usage"] = usage(1);
+    let start = message(asked, &json!([]), None, 1);
     let mut all = vec![
         event("message_start", &json!({ "type": "message_start", "message": start })),
         event(

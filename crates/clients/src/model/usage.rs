@@ -15,10 +15,21 @@ const LINE_MAX: usize = 64 * 1024;
 pub struct Meter {
     line: Vec<u8>,
     is_skipping: bool,
-    began: bool,
-    counted: bool,
-    ended: bool,
+    stage: Stage,
     usage: Usage,
+}
+
+/// How far the counting got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Before,
+    /// The tokens in are known.
+    Begun,
+    /// The tokens out are known, if this was the last count.
+    Counted,
+    /// It was.
+    Ended,
 }
 
 /// What a meter knows.
@@ -53,10 +64,10 @@ impl Meter {
     /// What is known so far.
     #[must_use]
     pub const fn reading(&self) -> Reading {
-        match (self.began, self.ended) {
-            (true, true) => Reading::Final(self.usage),
-            (true, false) => Reading::Cut(self.usage),
-            (false, _) => Reading::Unknown,
+        match self.stage {
+            Stage::Before => Reading::Unknown,
+            Stage::Begun | Stage::Counted => Reading::Cut(self.usage),
+            Stage::Ended => Reading::Final(self.usage),
         }
     }
 
@@ -66,21 +77,14 @@ impl Meter {
             && let Ok(event) = serde_json::from_slice::<Event>(data)
         {
             let counts = event.usage.or(event.message.and_then(|message| message.usage));
-            match event.kind.as_str() {
-                "message_start" => {
-                    if let Some(counts) = counts {
-                        self.began = true;
-                        counts.raise(&mut self.usage);
-                    }
-                }
-                "message_delta" => {
-                    if let Some(counts) = counts {
-                        self.counted = true;
-                        counts.raise(&mut self.usage);
-                    }
-                }
-                "message_stop" => self.ended = self.counted,
-                _ => {}
+            self.stage = match (event.kind.as_str(), self.stage, &counts) {
+                ("message_start", Stage::Before, Some(_)) => Stage::Begun,
+                ("message_delta", Stage::Begun, Some(_)) => Stage::Counted,
+                ("message_stop", Stage::Counted, _) => Stage::Ended,
+                (_, stage, _) => stage,
+            };
+            if let Some(counts) = counts {
+                counts.raise(&mut self.usage);
             }
         }
         self.line.clear();

@@ -21,11 +21,11 @@ pub const PRICES: &[(&str, &str, Price)] = &[
 
 /// Thousandths of a dollar for a million tokens: in, written for 5 minutes, written for an hour, read, out.
 const fn price(milli_dollars: [u64; 5], context_tokens: u64, answer_tokens: u64) -> Price {
-    let [input, cache_write_5m, cache_write_1h, cache_read, output] = milli_dollars;
+    let [input, minutes, hour, cache_read, output] = milli_dollars;
     Price {
         input: input * 1_000,
-        cache_write_5m: cache_write_5m * 1_000,
-        cache_write_1h: cache_write_1h * 1_000,
+        cache_write_5m: minutes * 1_000,
+        cache_write_1h: hour * 1_000,
         cache_read: cache_read * 1_000,
         output: output * 1_000,
         context_tokens,

@@ -72,8 +72,8 @@ impl<'a> Ask<'a> {
 
 /// Those features of the header's list that may be asked for.
 pub(super) fn betas(asked: &str) -> &'static [&'static str] {
-    let wants = |name: &&str| asked.split(',').any(|one| one.trim() == *name);
-    if BETAS.iter().all(|name| wants(name)) { &BETAS } else { &[] }
+    let is_wanted = |name: &&str| asked.split(',').any(|one| one.trim() == *name);
+    if BETAS.iter().all(is_wanted) { &BETAS } else { &[] }
 }
 
 /// The fields of a request whose price is known. Any other one is refused by name.

@@ -7,6 +7,7 @@
 
 mod ask;
 mod call;
+mod told;
 
 use std::{convert::Infallible, sync::Arc};
 

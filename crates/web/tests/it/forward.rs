@@ -149,6 +149,9 @@ async fn events_are_passed_on_as_they_come() {
     let first = soon(body.frame()).await.unwrap().unwrap().into_data().unwrap();
     assert!(first.starts_with(b"event: message_start"), "the first event is here while the second is not made yet");
     assert!(line.held().await > 0 && line.spent().await == 0, "held while it is under way");
+    let open = "select count(*) from pg_stat_activity
+                where datname = current_database() and state like 'idle in transaction%'";
+    assert_eq!(line.house.world.database.count(open).await, 0, "no transaction waits for the vendor");
     line.vendor.set_gate(true);
     let rest = soon(body.collect()).await.unwrap().to_bytes();
     let rest = String::from_utf8(rest.to_vec()).unwrap();
