@@ -5,6 +5,7 @@
 mod access;
 mod agents;
 mod forward;
+mod forward_broken;
 mod listener;
 mod llm;
 mod logs;
