@@ -80,4 +80,7 @@ install_peers() {
     fi
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the vendors' clients could not be installed."
+    (cd "$CHECKOUT/crates/web/tests/peers" && { [ -x .venv/bin/pip ] || caller python3 -m venv .venv; } &&
+        step "installing the vendors' Python clients" caller .venv/bin/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt) ||
+        die "the vendors' Python clients could not be installed."
 }

@@ -9,4 +9,5 @@ pub mod alerts;
 pub mod exchanges;
 pub mod jobs;
 pub mod machines;
+pub mod model_budget;
 pub mod people;

@@ -4,7 +4,8 @@
 //! know of a place that hosts machines. [`incus`] is the real one, for the REST
 //! API that Incus 6 and LXD 5 share; [`fake`] (feature `fake`) keeps its
 //! machines in memory and a ledger of every call. [`webhook`] and [`mail`] carry
-//! words out of the house; [`fake_messages`] keeps theirs in memory.
+//! words out of the house; [`fake_messages`] keeps theirs in memory. [`model`] is
+//! the vendor of models, which `web` may call; it may call nothing else here.
 //!
 //! Invariants:
 //! - A machine without this installation's label is never stopped, started,
@@ -19,6 +20,7 @@
 
 pub mod incus;
 pub mod mail;
+pub mod model;
 pub mod provider;
 pub mod webhook;
 

@@ -42,6 +42,8 @@ kinds! {
     Exchange => ExchangeId, "exc";
     /// A running state machine.
     Flow => FlowId, "flw";
+    /// What is set aside for one model call until its cost is known.
+    Hold => HoldId, "hld";
     /// One database of Berth; written on everything it makes elsewhere.
     Installation => InstallationId, "ins";
     /// A machine, spare or given to one agent.

@@ -17,6 +17,7 @@ pub mod id;
 pub mod job;
 pub mod life;
 pub mod machine;
+pub mod model;
 pub mod names;
 pub mod openclaw;
 pub mod people;
@@ -28,6 +29,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, Id, InstallationId, MachineId, MemberId, ProofId, SessionId,
-    TenantId, TokenId, UserId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, MachineId, MemberId, ProofId,
+    SessionId, TenantId, TokenId, UserId,
 };

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::model::{Offer, PROOF_MODEL, PROOF_MODEL_TITLE};
+
 /// Top-level keys that OpenClaw itself may write: `meta` (who last touched the file) and `wizard` (onboarding).
 pub const THEIRS: [&str; 2] = ["meta", "wizard"];
 
@@ -20,10 +22,44 @@ pub const SECRETS_DIR: &str = "/run/openclaw/secrets";
 pub struct Settings {
     /// Where the gateway finds its model, without `/v1`: the control plane's `/llm`, as reached from the machine.
     pub model_base_url: String,
-    /// Model id as the vendor names it.
-    pub model: String,
-    /// What the model is called where a person reads it.
-    pub model_title: String,
+    /// Which model the agent asks for.
+    pub model: AgentModel,
+}
+
+/// The model that an agent asks for by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentModel {
+    /// As its vendor names it.
+    pub name: String,
+    /// What it is called where a person reads it.
+    pub title: String,
+    /// Most tokens that a conversation may have.
+    pub context_tokens: u64,
+    /// Most tokens of one answer. What is set aside for a call grows with it.
+    pub answer_tokens: u64,
+}
+
+/// Most tokens of one answer that an agent asks for, whatever its model could give.
+const ANSWER_TOKENS_MAX: u64 = 8192;
+
+impl AgentModel {
+    /// Berth's built-in proof model.
+    #[must_use]
+    pub fn proof() -> Self {
+        let (name, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
+        Self { name, title, context_tokens: 200_000, answer_tokens: ANSWER_TOKENS_MAX }
+    }
+
+    /// A vendor's model.
+    #[must_use]
+    pub fn of(offer: &Offer) -> Self {
+        Self {
+            name: offer.name.clone(),
+            title: offer.title.clone(),
+            context_tokens: offer.price.context_tokens,
+            answer_tokens: offer.price.answer_tokens.min(ANSWER_TOKENS_MAX),
+        }
+    }
 }
 
 /// The configuration that Berth wants in force: terminal off, mDNS off, heartbeat off, pairing before anyone is heard.
@@ -49,14 +85,14 @@ pub fn document(settings: &Settings) -> Value {
             "api": "anthropic-messages",
             "apiKey": secret("model_key"),
             "models": [ {
-                "id": settings.model, "name": settings.model_title,
-                "input": ["text"], "contextWindow": 200_000, "maxTokens": 8192
+                "id": settings.model.name, "name": settings.model.title, "input": ["text"],
+                "contextWindow": settings.model.context_tokens, "maxTokens": settings.model.answer_tokens
             } ]
         } } },
         "agents": {
             "defaults": {
                 "workspace": "/home/openclaw/.openclaw/workspace",
-                "model": { "primary": format!("berth/{}", settings.model) },
+                "model": { "primary": format!("berth/{}", settings.model.name) },
                 "heartbeat": { "every": "0m" }
             },
             "entries": { "main": {} }
@@ -105,10 +141,27 @@ pub fn canonical(document: &Value) -> String {
 mod tests {
     use super::*;
 
+    fn settings() -> Settings {
+        Settings { model_base_url: "http://b/llm".into(), model: AgentModel::proof() }
+    }
+
+    #[test]
+    fn the_document_names_the_model_and_its_sizes() {
+        let menu = crate::model::Menu::parse("claude-sonnet-5-5", "").unwrap();
+        let mut settings = settings();
+        let of_proof = document(&settings);
+        settings.model = AgentModel::of(&menu.offers()[0]);
+        let document = document(&settings);
+        assert_eq!(document["agents"]["defaults"]["model"]["primary"], "berth/claude-sonnet-5-5");
+        let model = &document["models"]["providers"]["berth"]["models"][0];
+        let sizes = (&model["contextWindow"], &model["maxTokens"]);
+        assert_eq!(sizes, (&json!(1_000_000), &json!(8192)));
+        assert_eq!(of_proof["agents"]["defaults"]["model"]["primary"], "berth/berth-proof");
+    }
+
     #[test]
     fn what_openclaw_writes_for_itself_is_left_out() {
-        let sent =
-            document(&Settings { model_base_url: "http://b/llm".into(), model: "m".into(), model_title: "M".into() });
+        let sent = document(&settings());
         let mut reported = sent.clone();
         reported["meta"] = json!({ "lastTouchedVersion": "x" });
         assert_eq!(canonical(&ours(&reported)), canonical(&sent));
@@ -118,8 +171,7 @@ mod tests {
 
     #[test]
     fn the_document_names_secrets_and_leaves_no_door_open() {
-        let text =
-            canonical(&document(&Settings { model_base_url: "u".into(), model: "m".into(), model_title: "M".into() }));
+        let text = canonical(&document(&settings()));
         for shut in
             [r#""bind":"loopback""#, r#""terminal":{"enabled":false}"#, r#""mdns":{"mode":"off"}"#, r#""every":"0m""#]
         {

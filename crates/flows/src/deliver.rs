@@ -85,8 +85,7 @@ pub fn files(world: &World, machine: &Machine) -> Result<Vec<PlacedFile>, StepEr
 pub fn document(world: &World) -> Value {
     openclaw::document(&Settings {
         model_base_url: format!("{}/llm", world.machines.home),
-        model: "berth-proof".to_owned(),
-        model_title: "Berth's built-in proof model".to_owned(),
+        model: world.machines.model.clone(),
     })
 }
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use clients::provider::{Limits, Provider};
 use domain::{
     Entropy, InstallationId,
+    openclaw::AgentModel,
     protocol::{Answer, Ask, Outcome, Reply, Request},
 };
 use ssh::{Authority, Pinned, Reach, SshError, Target};
@@ -50,6 +51,8 @@ pub struct Machines {
     pub limits: Limits,
     /// Base URL of the machine routes as a machine reaches them, without a slash at the end.
     pub home: String,
+    /// The model that agents ask for.
+    pub model: AgentModel,
     /// Port of a machine's sshd.
     pub ssh_port: u16,
     /// How many spares are kept.

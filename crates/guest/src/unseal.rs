@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use domain::{
-    openclaw::{Settings, document},
+    openclaw::{AgentModel, Settings, document},
     protocol::{GuestConfig, SecretFile, SecretText},
 };
 use vault::{Token, TokenKind};
@@ -47,11 +47,7 @@ pub fn unseal(paths: &Paths) -> Result<()> {
 
 /// What a machine runs until it is given to somebody: our document with keys that open nothing.
 fn placeholder(config: &GuestConfig) -> Bundle {
-    let settings = Settings {
-        model_base_url: format!("{}/llm", config.home),
-        model: "placeholder".to_owned(),
-        model_title: "Placeholder".to_owned(),
-    };
+    let settings = Settings { model_base_url: format!("{}/llm", config.home), model: AgentModel::proof() };
     let mint = |name: &str, kind| SecretFile {
         name: name.to_owned(),
         value: SecretText::new(Token::mint(&SystemEntropy, kind).expose().to_owned()),

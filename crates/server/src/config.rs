@@ -3,6 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clients::provider::Limits;
+use domain::{
+    model::{BadMenu, Menu, Micros},
+    openclaw::AgentModel,
+};
 use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
 use vault::{Keyring, MasterKey, Secret};
@@ -43,6 +47,26 @@ pub struct MachineConfig {
     pub spares: Pool,
 }
 
+/// Who answers the agents.
+pub struct ModelConfig {
+    /// A vendor, if calls are passed on.
+    pub vendor: Option<VendorConfig>,
+    /// A key is there, but nothing is passed on: worth a line at start.
+    pub is_key_idle: bool,
+}
+
+/// A vendor of models.
+pub struct VendorConfig {
+    /// Where its API is, without a slash at the end.
+    pub address: String,
+    /// Berth's key there.
+    pub key: Secret,
+    /// What is offered, with prices.
+    pub menu: Menu,
+    /// What a tenant may spend in a day.
+    pub daily_budget: Micros,
+}
+
 /// Everything.
 pub struct Config {
     /// The database.
@@ -61,6 +85,8 @@ pub struct Config {
     pub metrics_token: Option<Secret>,
     /// Machines.
     pub machines: MachineConfig,
+    /// Who answers the agents.
+    pub models: ModelConfig,
     /// How flows are run.
     pub runner: RunnerOptions,
     /// For security.txt.
@@ -100,6 +126,7 @@ impl Config {
                 home,
                 spares: spares(values)?,
             },
+            models: ModelConfig::parse(values)?,
             runner: runner(values)?,
             carriers: CarriersConfig::parse(values)?,
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
@@ -126,6 +153,74 @@ impl DatabaseConfig {
     }
 }
 
+impl ModelConfig {
+    fn parse(values: &Values) -> Result<Self, BadSetting> {
+        let key = values.get("ANTHROPIC_API_KEY")?;
+        let is_on = match values.need("BERTH_MODEL_FORWARD")?.as_str() {
+            "on" => true,
+            "off" => false,
+            _ => return Err(bad("BERTH_MODEL_FORWARD", "must be on or off")),
+        };
+        // Read in any case, so that a mistake is told before the switch is turned.
+        let vendor = VendorConfig {
+            address: vendor_address(values)?,
+            key: Secret::new(key.as_deref().map(|key| key.trim().as_bytes().to_vec()).unwrap_or_default()),
+            menu: menu(values)?,
+            daily_budget: daily_budget(values)?,
+        };
+        match (is_on, key.is_some()) {
+            (true, false) => Err(bad("ANTHROPIC_API_KEY", "is not set, and BERTH_MODEL_FORWARD is on")),
+            (true, true) => Ok(Self { vendor: Some(vendor), is_key_idle: false }),
+            (false, is_key_idle) => Ok(Self { vendor: None, is_key_idle }),
+        }
+    }
+
+    /// The model that agents are set to.
+    #[must_use]
+    pub fn agents_model(&self) -> AgentModel {
+        let first = self.vendor.as_ref().and_then(|vendor| vendor.menu.offers().first());
+        first.map_or_else(AgentModel::proof, AgentModel::of)
+    }
+}
+
+fn vendor_address(values: &Values) -> Result<String, BadSetting> {
+    let name = "BERTH_MODEL_VENDOR_URL";
+    let url: Url = values.parse(name, "an https address")?.ok_or_else(|| bad(name, "is not set"))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err(bad(name, "is plain http on another host; the key and every word would be readable")),
+        _ => return Err(bad(name, "must begin with https://")),
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(bad(name, "must be a host and a path only"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn menu(values: &Values) -> Result<Menu, BadSetting> {
+    let prices = values.get("BERTH_MODEL_PRICES")?.unwrap_or_default();
+    Menu::parse(&values.need("BERTH_MODELS")?, &prices).map_err(|error| {
+        let name = if error == BadMenu::Price { "BERTH_MODEL_PRICES" } else { "BERTH_MODELS" };
+        bad(name, error.to_string())
+    })
+}
+
+fn daily_budget(values: &Values) -> Result<Micros, BadSetting> {
+    let name = "BERTH_MODEL_DAILY_BUDGET";
+    let budget = Micros::parse(values.need(name)?.trim());
+    budget.ok_or_else(|| bad(name, "must be US dollars with at most six decimals, such as 2.50"))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(domain)) => domain == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn ring(text: &str) -> Result<Keyring, BadSetting> {
     let name = "CREDENTIAL_ENCRYPTION_KEY";
     let keys = text.split(',').map(MasterKey::parse).collect::<Result<Vec<_>, _>>();
@@ -137,15 +232,12 @@ fn ring(text: &str) -> Result<Keyring, BadSetting> {
 fn public_url(values: &Values) -> Result<Url, BadSetting> {
     let name = "BERTH_PUBLIC_URL";
     let url: Url = values.parse(name, "an http or https address")?.ok_or_else(|| bad(name, "is not set"))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(bad(name, "must name a host")),
-    };
+    if url.host().is_none() {
+        return Err(bad(name, "must name a host"));
+    }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         "http" => Err(bad(name, "is plain http on an address that others reach; sessions need https")),
         _ => Err(bad(name, "must begin with https://")),
     }
@@ -249,6 +341,12 @@ mod tests {
             ("BERTH_LEASE_SECONDS", "0"),
             ("BERTH_CRASH_AT", "hunter2"),
             ("DATABASE_URL_FILE", "/nonexistent/hunter2"),
+            ("BERTH_MODEL_FORWARD", "hunter2"),
+            ("BERTH_MODEL_DAILY_BUDGET", "hunter2"),
+            ("BERTH_MODELS", "hunter2 hunter2"),
+            ("BERTH_MODEL_PRICES", "hunter2"),
+            ("BERTH_MODEL_VENDOR_URL", "http://hunter2.example.org"),
+            ("BERTH_MODEL_VENDOR_URL", "https://key:hunter2@example.org"),
         ];
         for (name, value) in cases {
             let error = with(&[(name, value)]).err().map(|e| e.to_string()).unwrap_or_default();
@@ -262,6 +360,29 @@ mod tests {
         assert_eq!(with(&[]).unwrap().machines.home, "http://127.0.0.1:8080");
         let config = with(&[("BERTH_MACHINE_LISTEN", "10.1.2.3:8081")]).unwrap();
         assert_eq!(config.machines.home, "http://10.1.2.3:8081");
+    }
+
+    #[test]
+    fn a_key_alone_passes_nothing_on_and_the_switch_alone_is_refused() {
+        let key = ("ANTHROPIC_API_KEY", "sk-ant-marker");
+        let on = ("BERTH_MODEL_FORWARD", "on");
+        let models = |extra: &[(&str, &str)]| with(extra).map(|config| config.models);
+        let idle = models(&[key]).unwrap();
+        assert!(idle.vendor.is_none() && idle.is_key_idle && idle.agents_model() == AgentModel::proof());
+        assert!(!models(&[]).unwrap().is_key_idle);
+        assert_eq!(models(&[on]).err().unwrap().name, "ANTHROPIC_API_KEY");
+        let on_and_key = models(&[on, key]).unwrap();
+        assert_eq!(on_and_key.agents_model().name, "claude-haiku-4-5");
+        let vendor = on_and_key.vendor.unwrap();
+        assert_eq!(vendor.address, clients::model::anthropic::ADDRESS);
+        assert_eq!((vendor.daily_budget, vendor.menu.offers().len()), (Micros::new(5_000_000), 3));
+    }
+
+    #[test]
+    fn a_model_without_a_price_is_refused_at_start() {
+        let error = with(&[("BERTH_MODELS", "claude-new")]).err().unwrap().to_string();
+        assert!(error.contains("claude-new") && error.contains("BERTH_MODEL_PRICES"), "{error}");
+        assert!(with(&[("BERTH_MODELS", "claude-new"), ("BERTH_MODEL_PRICES", "claude-new=1/5")]).is_ok());
     }
 
     #[test]

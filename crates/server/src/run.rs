@@ -5,9 +5,10 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use clients::{
     incus::{Incus, Settings},
+    model::anthropic::Anthropic,
     provider::Provider as _,
 };
-use domain::Entropy;
+use domain::{Entropy, model::PRICES_SEEN};
 use flows::{Machines, World};
 use ssh::Russh;
 use store::{Db, DbOptions};
@@ -16,9 +17,16 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use web::{Dice, Door, Limits, Site, Web};
+use web::{
+    Dice, Door, Limits, Site, Web,
+    llm::{Forwarding, Models},
+};
 
-use crate::{config::Config, entropy::System, house, telemetry, traces};
+use crate::{
+    config::{Config, ModelConfig, VendorConfig},
+    entropy::System,
+    house, telemetry, traces,
+};
 
 /// The parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +90,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 image: config.machines.image,
                 limits: config.machines.limits,
                 home: config.machines.home,
+                model: config.models.agents_model(),
                 ssh_port: 22,
                 pool: config.machines.spares,
             }),
@@ -91,13 +100,21 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
+    let mut models = Models::Proof;
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
             .with_metrics(config.metrics_token, counted);
         site.carriers = told;
-        let state =
-            Web { db: db.clone(), ring, dice: Dice(Arc::clone(&entropy)), site: Arc::new(site), closing: stop.clone() };
+        models = answering(config.models)?;
+        let state = Web {
+            db: db.clone(),
+            ring,
+            dice: Dice(Arc::clone(&entropy)),
+            site: Arc::new(site),
+            models: models.clone(),
+            closing: stop.clone(),
+        };
         let people = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}: is another Berth running?", config.listen))?;
@@ -114,12 +131,34 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     until_signal().await?;
     tracing::info!("stopping: what is under way ends first");
     stop.cancel();
-    if tokio::time::timeout(Duration::from_secs(20), tasks.wait()).await.is_err() {
+    let ended = async {
+        tasks.wait().await;
+        models.wait().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(20), ended).await.is_err() {
         tracing::warn!("some steps did not end in time; they run again after the next start");
     }
     db.close().await;
     traces::end();
     Ok(())
+}
+
+/// Who answers at `/llm/`, and a line that says so.
+fn answering(config: ModelConfig) -> anyhow::Result<Models> {
+    let Some(vendor) = config.vendor else {
+        if config.is_key_idle {
+            tracing::warn!("ANTHROPIC_API_KEY is set and not used: BERTH_MODEL_FORWARD is off");
+        }
+        tracing::info!("agents are answered by Berth's built-in proof model");
+        return Ok(Models::Proof);
+    };
+    let VendorConfig { address, key, menu, daily_budget } = vendor;
+    let models: Vec<&str> = menu.offers().iter().map(|offer| offer.name.as_str()).collect();
+    let (models, budget, prices) = (models.join(","), daily_budget.to_string(), PRICES_SEEN);
+    tracing::info!(address, models, budget, prices, "agents are answered by a model vendor");
+    let vendor = Anthropic::new(&address, key.expose(), clients::model::anthropic::Limits::default())?;
+    let calls = TaskTracker::new();
+    Ok(Models::Vendor(Arc::new(Forwarding { vendor: Arc::new(vendor), menu, daily_budget, calls })))
 }
 
 /// Not ready while due work is left lying: then no worker of any process is at it.

@@ -157,6 +157,40 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "What they are signed with: whsec_ and 24 to 64 random bytes in base64 (`echo whsec_$(openssl rand -base64 32)`). The other side needs the same.",
     ),
     plain(
+        "BERTH_MODEL_FORWARD",
+        Some("off"),
+        "on",
+        "Whether agents are answered by a model vendor: on or off. Off: Berth's built-in proof model answers, which is no real model and costs nothing. On: every word that agents read goes to the vendor, and you pay for it; ANTHROPIC_API_KEY is needed.",
+    ),
+    secret(
+        "ANTHROPIC_API_KEY",
+        "Your key at Anthropic. Without BERTH_MODEL_FORWARD=on it does nothing. It never reaches a machine.",
+    ),
+    plain(
+        "BERTH_MODEL_DAILY_BUDGET",
+        Some("5"),
+        "2.50",
+        "What one tenant may spend on models in a day (UTC), in US dollars. Hard: the most that a call can cost is set aside before it is made.",
+    ),
+    plain(
+        "BERTH_MODELS",
+        Some("claude-haiku-4-5,claude-sonnet-5-5,claude-opus-5-5"),
+        "claude-haiku-4-5",
+        "The models that may be asked for, separated by commas. Agents are set to the first one.",
+    ),
+    plain(
+        "BERTH_MODEL_PRICES",
+        None,
+        "claude-haiku-4-5=1/5/200000",
+        "Prices that go before the built-in list, separated by commas: NAME=IN/OUT or NAME=IN/OUT/CONTEXT, in US dollars for a million tokens, and the tokens that fit in one call (200000). A model without a price cannot be offered.",
+    ),
+    plain(
+        "BERTH_MODEL_VENDOR_URL",
+        Some("https://api.anthropic.com"),
+        "https://api.anthropic.com",
+        "Where the vendor's API is. Plain http is accepted on a loopback address only: for tests.",
+    ),
+    plain(
         "BERTH_SECURITY_CONTACT",
         None,
         "mailto:security@example.org",

@@ -28,17 +28,24 @@ const LAYERS: [(&str, &[&str]); 10] = [
 const KEEPERS: [(&str, &[&str]); 9] = [
     ("sqlx", &["store", "testkit"]),
     ("sqlx-core", &["store"]),
+    ("reqwest", &["clients"]),
     ("russh", &["ssh"]),
     ("axum", &["web"]),
     ("askama", &["web"]),
     ("aws-lc-rs", &["server", "vault"]), // server draws random bytes with it
     ("clap", &["server"]),
     ("lettre", &["clients"]),
-    ("reqwest", &["clients"]),
 ];
 
 /// Not in any program of ours; tests may.
 const TESTS_ONLY: [&str; 2] = ["tempfile", "thirtyfour"];
+
+/// Where `web` names a client, and which: a person or a stream waits on it. Flows make all other calls.
+const CALLS_OUT: [(&str, &str); 3] = [
+    ("crates/web/src/llm/call.rs", "clients::model"),
+    ("crates/web/src/llm/mod.rs", "clients::model"),
+    ("crates/web/src/llm/told.rs", "clients::model"),
+];
 
 const FOLDERS: [&str; 5] = ["crates/", "migrations/", "scripts/", "deploy/", "docs/"];
 
@@ -265,6 +272,31 @@ fn every_dependency_has_its_reason() {
         .collect();
     assert_eq!(absent, Vec::<&str>::new());
     assert!(named.len() > 20, "{named:?}");
+}
+
+#[test]
+fn a_request_calls_out_in_the_listed_places_only() {
+    let mut found = BTreeSet::new();
+    for file in sources("crates/web/src") {
+        let text = read(&file);
+        let named = text.match_indices("clients::").map(|(at, _)| {
+            let path = text.get(at..).unwrap_or_default();
+            let end = path.match_indices(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').next();
+            let path = end.map_or(path, |(end, _)| path.get(..end).unwrap_or_default());
+            path.split("::").take(2).collect::<Vec<_>>().join("::")
+        });
+        found.extend(named.map(|path| (file.clone(), path)));
+    }
+    let listed = CALLS_OUT.map(|(file, path)| (file.to_owned(), path.to_owned()));
+    assert_eq!(found, BTreeSet::from(listed));
+}
+
+/// Every Rust file below a folder.
+fn sources(folder: &str) -> Vec<String> {
+    let (folders, files): (Vec<_>, Vec<_>) =
+        listing(folder).into_iter().map(|name| format!("{folder}/{name}")).partition(|path| root().join(path).is_dir());
+    let files = files.into_iter().filter(|path| Path::new(path).extension().is_some_and(|e| e == "rs"));
+    files.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
 }
 
 /// The checks themselves can fail.

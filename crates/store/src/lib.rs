@@ -27,6 +27,7 @@ pub mod jobs;
 pub mod machine_views;
 pub mod machines;
 mod migrate;
+pub mod model_usage;
 pub mod notices;
 pub mod people;
 pub mod proofs;

@@ -41,3 +41,17 @@ pub async fn end(
     .await?;
     Ok(ended.map(|at| ProofFacts { id, at, ok: why.is_none(), latency_ms, why: why.map(str::to_owned) }))
 }
+
+/// Whether this is the nonce of a proof of this agent that began within the last ten minutes.
+pub async fn is_fresh_nonce(tx: &mut TenantTx, agent: AgentId, nonce: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from proofs
+               where agent_id = $1 and asked_at > berth.now() - interval '10 minutes' and nonce = $2
+           ) as "fresh!""#,
+        agent.uuid(),
+        nonce,
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}

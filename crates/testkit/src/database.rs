@@ -52,6 +52,17 @@ impl Database {
         self.root.execute(AssertSqlSafe(statement.to_owned())).await.expect("the statement runs");
     }
 
+    /// The names of all tables.
+    ///
+    /// # Panics
+    /// When the catalogue cannot be read.
+    pub async fn tables(&self) -> Vec<String> {
+        sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public' order by 1")
+            .fetch_all(&self.root)
+            .await
+            .expect("the catalogue answers")
+    }
+
     /// Moves the database's clock this far from the true one: `28 days`, `-1 hour`, `0`.
     ///
     /// # Panics

@@ -3,11 +3,12 @@
 //! [`Database`] is a real Postgres database of one test, with the real roles and
 //! migrations. [`World`] stands on one: two tenants, alice and mallory, the real
 //! runner, and in place of machines a provider and a guest in memory, each with a
-//! ledger.
+//! ledger. [`vendor::FakeVendor`] stands in a model vendor's place, over HTTP.
 
 mod database;
 mod entropy;
 mod guest;
+pub mod vendor;
 mod world;
 
 pub use database::Database;

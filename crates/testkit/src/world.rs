@@ -13,6 +13,7 @@ use domain::{
     entropy::mint,
     life::Life,
     names::{AgentName, Email},
+    openclaw::AgentModel,
     people::Caller,
 };
 use flows::{Carriers, Machines, Ran, RunnerOptions};
@@ -76,6 +77,7 @@ impl World {
                 image: "berth-machine-test".into(),
                 limits: Limits { cpus: 1, memory_bytes: 1 << 30, disk_bytes: 1 << 32 },
                 home: "http://10.0.0.1:8081".into(),
+                model: AgentModel::proof(),
                 ssh_port: 22,
                 pool: flows::Pool::default(),
             }),

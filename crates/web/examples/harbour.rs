@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::Secret;
-use web::{Dice, Door, Limits, Ready, Site, Web};
+use web::{Dice, Door, Limits, Ready, Site, Web, llm::Models};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ring: Arc::clone(&world.flows.ring),
         dice: Dice(Arc::new(Now)),
         site: Arc::new(site),
+        models: Models::Proof,
         closing: closing.clone(),
     };
     let mut tx = state.db.system().await?;

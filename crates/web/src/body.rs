@@ -1,6 +1,6 @@
 //! What a handler reads from a request: bounded, and refused with a sentence that names the field.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use axum::{
     RequestPartsExt as _,
@@ -10,7 +10,8 @@ use axum::{
 use domain::id::{Id, Kind};
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 
@@ -22,9 +23,16 @@ pub(crate) struct BytesMax(pub usize);
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub T);
 
-/// A JSON body with its size in bytes; anything unfit is a 400, as clients of the model API expect.
-#[derive(Debug)]
-pub(crate) struct Weighed<T>(pub T, pub usize);
+/// How long the body of a model call may take to arrive: its answer may take far longer.
+const WEIGHED_WITHIN: Duration = Duration::from_secs(30);
+
+/// A JSON body as read and as it came; anything unfit is a 400, as clients of the model API expect.
+pub(crate) struct Weighed<T> {
+    /// As read.
+    pub value: T,
+    /// As it came.
+    pub bytes: Bytes,
+}
 
 /// The fields of a form that a page posted.
 #[derive(Debug)]
@@ -57,14 +65,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Weighed<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = whole(request).await?;
+        let late = |_| Problem {
+            status: StatusCode::REQUEST_TIMEOUT,
+            ..Problem::unreadable("The request's body arrived too slowly.")
+        };
+        let bytes = timeout(WEIGHED_WITHIN, whole(request)).await.map_err(late)??;
         let value = parse(&bytes).map_err(|problem| Problem { status: StatusCode::BAD_REQUEST, ..problem })?;
-        Ok(Self(value, bytes.len()))
+        Ok(Self { value, bytes })
     }
 }
 
 /// Reads JSON; the sentence names the field and says what was expected.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

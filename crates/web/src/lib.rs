@@ -9,7 +9,8 @@
 //! wrapper enforces what is declared. Every error is a [`problem::Problem`], whose
 //! cause has no way into a body. Nothing is logged but method, path, status and
 //! times: no query, no header, no body. This crate cannot reach a machine: what a
-//! request needs from one, it asks of a worker and waits for a bounded time.
+//! request needs from one, it asks of a worker and waits for a bounded time. It calls
+//! out in one file, `llm/call.rs`, to the model vendor, and holds no transaction then.
 
 mod api;
 pub mod assets;
@@ -19,7 +20,7 @@ mod errors;
 mod figures;
 pub mod guard;
 pub mod listener;
-mod llm;
+pub mod llm;
 pub mod openapi;
 mod ops;
 pub mod pages;

@@ -123,6 +123,7 @@ impl Problem {
             StatusCode::UNPROCESSABLE_ENTITY => "A value cannot be used",
             StatusCode::TOO_MANY_REQUESTS => "Too many requests",
             StatusCode::SERVICE_UNAVAILABLE => "Not available right now",
+            StatusCode::BAD_GATEWAY => "The answer cannot be used",
             StatusCode::GATEWAY_TIMEOUT => "The answer took too long",
             _ => "A fault in Berth",
         }
@@ -154,7 +155,7 @@ impl Problem {
             404 => "not_found_error",
             413 => "request_too_large",
             429 => "rate_limit_error",
-            503 => "overloaded_error",
+            503 | 529 => "overloaded_error",
             400..500 => "invalid_request_error",
             _ => "api_error",
         };

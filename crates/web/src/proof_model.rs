@@ -1,4 +1,4 @@
-//! Berth's built-in proof model: the other end of the line when no vendor key is set.
+//! Berth's built-in proof model: the other end of the line for proofs, and for everything while no vendor is.
 //!
 //! It speaks the shape of Anthropic's Messages API (the one that OpenClaw's
 //! `anthropic-messages` provider calls) and is no AI: it repeats a proof's nonce,
@@ -75,6 +75,12 @@ pub fn answer(request: &Request, id: String, request_bytes: usize) -> Answer {
     let said = last_user_text(&request.messages);
     let text = nonce(&said).map_or_else(|| plain(&said), str::to_owned);
     Answer { id, model: request.model.clone(), text, input_tokens: tokens(request_bytes) }
+}
+
+/// The nonce in the words of the last turn, if there is one: it may be a proof's.
+#[must_use]
+pub fn nonce_in(request: &Request) -> Option<String> {
+    nonce(&last_user_text(&request.messages)).map(str::to_owned)
 }
 
 /// An estimate of what a request costs, for `count_tokens`.

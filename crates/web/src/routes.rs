@@ -234,6 +234,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)),
     // The API.
     Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
+    Route::get("/api/v1/model", READS, Gives::Json(200, "Model"), "Which model answers the tenant's agents, and what of today's budget is used", |m| on(m, api::model::show)),
     Route::get("/api/v1/agents", READS, Gives::Json(200, "Agents"), "The tenant's agents, oldest first; `after` and `limit` page through them", |m| on(m, api::agents::list)),
     Route::post("/api/v1/agents", RUNS, Gives::Json(201, "Agent"), "Creates an agent; an Idempotency-Key makes repeating safe", |m| on(m, api::agents::create)).takes(Takes::Json("NewAgent")),
     Route::get("/api/v1/agents/{id}", READS, Gives::Json(200, "Agent"), "One agent", |m| on(m, api::agents::show)),
@@ -264,7 +265,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/cron/retention", Needs::Cron, Gives::Json(200, "JobRun"), "Forgets what is kept for a while only and answers with counts", |m| on(m, api::cron::retention)).within(75),
     Route::post("/api/cron/retention", Needs::Cron, Gives::Json(200, "JobRun"), "Forgets what is kept for a while only and answers with counts", |m| on(m, api::cron::retention)).within(75),
     Route::post("/api/internal/machine/events", Needs::Machine, Gives::Status(204), "A machine tells what happened to it", |m| on(m, api::machine::event)).takes(Takes::Json("MachineEvent")).for_machines(),
-    Route::post("/llm/v1/messages", Needs::ModelKey, Gives::Json(200, "Anything"), "Berth's built-in proof model, in the shape of Anthropic's Messages API", |m| on(m, llm::messages)).takes(Takes::Messages).for_machines(),
+    Route::post("/llm/v1/messages", Needs::ModelKey, Gives::Json(200, "Anything"), "The agent's model in the shape of Anthropic's Messages API: Berth's built-in proof model, or a vendor's within the tenant's daily budget", |m| on(m, llm::messages)).takes(Takes::Messages).within(330).for_machines(),
     Route::post("/llm/v1/messages/count_tokens", Needs::ModelKey, Gives::Json(200, "Anything"), "An estimate of a request's tokens", |m| on(m, llm::count_tokens)).takes(Takes::Messages).for_machines(),
 ];
 

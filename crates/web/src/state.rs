@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::figures::Render;
+use crate::{figures::Render, llm::Models};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Web {
     pub dice: Dice,
     /// What this installation is called and may do.
     pub site: Arc<Site>,
+    /// Who answers at `/llm/`.
+    pub models: Models,
     /// Cancelled when the process stops: streams end on it.
     pub closing: CancellationToken,
 }
@@ -55,8 +57,6 @@ pub struct Site {
     pub(crate) metrics: Option<Render>,
     /// Where to report a vulnerability, for `security.txt`: a `mailto:` or `https:` address.
     pub security_contact: Option<String>,
-    /// Whether Berth's built-in proof model answers, because no vendor's key is set.
-    pub is_proof_model: bool,
     /// Who hears of alerts, in words: `mail to …`, `webhook at …`. Empty: they stand on the page only.
     pub carriers: Vec<String>,
     /// Asked by `/ready` after the database answered.
@@ -74,7 +74,6 @@ impl Site {
             metrics_token: None,
             metrics: None,
             security_contact,
-            is_proof_model: true,
             carriers: Vec::new(),
             ready,
         }
@@ -136,6 +135,12 @@ impl FromRef<Web> for Dice {
 impl FromRef<Web> for Arc<Site> {
     fn from_ref(web: &Web) -> Self {
         Self::clone(&web.site)
+    }
+}
+
+impl FromRef<Web> for Models {
+    fn from_ref(web: &Web) -> Self {
+        web.models.clone()
     }
 }
 

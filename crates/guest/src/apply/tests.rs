@@ -1,4 +1,4 @@
-use domain::openclaw::{Settings, document};
+use domain::openclaw::{AgentModel, Settings, document};
 use serde_json::json;
 
 use super::*;
@@ -8,7 +8,7 @@ fn secret(name: &str, value: &str) -> SecretFile {
 }
 
 fn real() -> Value {
-    document(&Settings { model_base_url: "http://b/llm".into(), model: "m".into(), model_title: "M".into() })
+    document(&Settings { model_base_url: "http://b/llm".into(), model: AgentModel::proof() })
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use domain::{
-    openclaw::{Settings, document},
+    openclaw::{AgentModel, Settings, document},
     protocol::{Answer, Ask, InForce, Outcome, Refusal, Reply, Request, SecretFile, SecretText},
 };
 use guest::{accounts::Owner, paths::Paths, shim};
@@ -152,7 +152,10 @@ impl Drop for World {
 }
 
 pub fn wanted(name: &str) -> Value {
-    document(&Settings { model_base_url: "http://home/llm".into(), model: name.into(), model_title: "M".into() })
+    document(&Settings {
+        model_base_url: "http://home/llm".into(),
+        model: AgentModel { name: name.into(), ..AgentModel::proof() },
+    })
 }
 
 pub fn secrets(name: &str) -> Vec<SecretFile> {

@@ -14,12 +14,17 @@ async fn enter(connection: &mut PgConnection, tenant: &str) {
     connection.execute(AssertSqlSafe(statement)).await.unwrap();
 }
 
-const TABLES: [&str; 4] = ["agents", "timeline", "proofs", "exchanges"];
+const TABLES: [&str; 6] = ["agents", "timeline", "proofs", "exchanges", "model_days", "model_holds"];
 
 #[tokio::test]
 async fn every_tenant_table_is_empty_for_somebody_else() {
     let world = World::new().await;
     world.live_agent("scout").await;
+    let mut tx = world.database.db.tenant(world.alice.caller.tenant).await.unwrap();
+    let hold = domain::HoldId::from_uuid(uuid::Uuid::from_u128(1));
+    let cent = domain::model::Micros::new(10_000);
+    assert!(store::model_usage::hold(&mut tx, hold, "m", cent, cent).await.unwrap());
+    tx.commit().await.unwrap();
     let mut raw = connection(&world.database).await;
     for table in TABLES {
         if table != "exchanges" {

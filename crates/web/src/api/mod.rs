@@ -6,5 +6,6 @@ pub(crate) mod cron;
 pub(crate) mod events;
 pub(crate) mod machine;
 pub(crate) mod me;
+pub(crate) mod model;
 pub(crate) mod turns;
 pub(crate) mod view;

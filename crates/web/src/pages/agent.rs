@@ -23,6 +23,7 @@ use crate::{
     pages::{
         self,
         frame::Frame,
+        model::ModelLine,
         story::{self, Story},
         words::{self, Moment, took},
     },
@@ -56,7 +57,7 @@ pub struct AgentPage {
     talk: Vec<Spoken>,
     can_talk: bool,
     silent: &'static str,
-    is_proof_model: bool,
+    model: ModelLine,
     logs: Logs,
     buttons: Vec<Button>,
     can_run: bool,
@@ -146,15 +147,15 @@ pub struct Sources {
     pub talk: Vec<Spoken>,
     /// The log panel.
     pub logs: Logs,
-    /// Whether Berth's proof model answers.
-    pub is_proof_model: bool,
+    /// Which model answers.
+    pub model: ModelLine,
 }
 
 impl AgentPage {
     /// The page for one caller at one time.
     #[must_use]
     pub fn new(sources: Sources, by: &Caller, now: DateTime<Utc>) -> Self {
-        let Sources { agent, entries, usual, talk, logs, is_proof_model } = sources;
+        let Sources { agent, entries, usual, talk, logs, model } = sources;
         let tone = words::tone(&agent.seen);
         let state = agent.seen.name();
         let mut frame = Frame::of(by, "agents", &format!("{} {state}", agent.name)).showing(tone);
@@ -187,7 +188,7 @@ impl AgentPage {
             talk,
             can_talk: silent.is_empty(),
             silent,
-            is_proof_model,
+            model,
             logs,
             buttons: if can_run { buttons(&agent) } else { Vec::new() },
             can_run,
@@ -302,17 +303,11 @@ pub(crate) async fn read(web: &Web, by: &Caller, id: AgentId, logs: Option<Excha
         Some(exchange) => app::exchanges::read(&mut tx, &web.ring, exchange).await?,
         None => None,
     };
+    let model = ModelLine::read(&mut tx, &web.models).await?;
     drop(tx);
     let talk = talk.iter().map(|opened| Spoken::of(opened, now)).collect();
     let tail = tail.filter(|opened| opened.exchange.agent == id && opened.exchange.kind == ExchangeKind::Logs);
-    let sources = Sources {
-        agent,
-        entries,
-        usual,
-        talk,
-        logs: log_panel(tail.as_ref(), now),
-        is_proof_model: web.site.is_proof_model,
-    };
+    let sources = Sources { agent, entries, usual, talk, logs: log_panel(tail.as_ref(), now), model };
     Ok(AgentPage::new(sources, by, now))
 }
 

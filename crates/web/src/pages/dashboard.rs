@@ -19,6 +19,7 @@ use crate::{
     pages::{
         self,
         frame::Frame,
+        model::ModelLine,
         words::{self, Moment},
     },
     problem::Problem,
@@ -42,6 +43,7 @@ pub struct DashboardPage {
     fault: Option<String>,
     base: String,
     email: String,
+    model: ModelLine,
 }
 
 /// One agent among many.
@@ -72,7 +74,7 @@ pub struct Look<'a> {
 impl DashboardPage {
     /// At most [`PAGE`] agents are shown; one more means that there is a next page.
     #[must_use]
-    pub fn new(mut agents: Vec<Agent>, look: Look<'_>) -> Self {
+    pub fn new(mut agents: Vec<Agent>, model: ModelLine, look: Look<'_>) -> Self {
         let more = agents.len() > PAGE;
         agents.truncate(PAGE);
         let next = agents.last().filter(|_| more).map(|agent| format!("/dashboard?after={}", agent.id));
@@ -91,6 +93,7 @@ impl DashboardPage {
             fault: None,
             base: look.base.to_owned(),
             email: look.by.email.as_str().to_owned(),
+            model,
         }
     }
 
@@ -174,7 +177,8 @@ pub(crate) async fn create(State(web): State<Web>, member: Member, form: Form) -
 async fn read(web: &Web, by: &Caller, after: Option<AgentId>) -> Result<DashboardPage, Problem> {
     let mut tx = web.db.tenant_read(by.tenant).await?;
     let agents = store::agents::list(&mut tx, after, i64::try_from(PAGE).unwrap_or(i64::MAX) + 1).await?;
-    Ok(DashboardPage::new(agents, Look { by, base: &web.site.address(""), now: web.dice.now() }))
+    let model = ModelLine::read(&mut tx, &web.models).await?;
+    Ok(DashboardPage::new(agents, model, Look { by, base: &web.site.address(""), now: web.dice.now() }))
 }
 
 async fn again(

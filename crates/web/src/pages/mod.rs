@@ -10,6 +10,7 @@ pub(crate) mod dashboard;
 pub(crate) mod entry;
 pub(crate) mod frame;
 pub(crate) mod login;
+pub mod model;
 pub(crate) mod problem;
 pub(crate) mod settings;
 pub(crate) mod setup;

@@ -21,6 +21,7 @@ use crate::{
         agent::{AgentPage, LogRow, Logs, Sources, Spoken},
         dashboard::{DashboardPage, Look},
         login::LoginPage,
+        model::{self, ModelLine},
         problem::ProblemPage,
         settings::SettingsPage,
         setup::SetupPage,
@@ -59,11 +60,14 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("agent-deleting", page(deleting(), &by).render()),
         ("agent-viewer", page(live(), &viewer).render()),
         ("agent-refused", refused.render()),
-        ("dashboard", DashboardPage::new(agents(), look(&by)).render()),
-        ("dashboard-empty", DashboardPage::new(Vec::new(), look(&by)).render()),
-        ("dashboard-refused", DashboardPage::new(agents(), look(&by)).refused("scout", taken()).render()),
-        ("dashboard-viewer", DashboardPage::new(Vec::new(), look(&viewer)).render()),
-        ("dashboard-hundred", DashboardPage::new(vec![live().0; 101], look(&by)).render()),
+        ("dashboard", DashboardPage::new(agents(), model::sample(), look(&by)).render()),
+        ("dashboard-empty", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&by)).render()),
+        (
+            "dashboard-refused",
+            DashboardPage::new(agents(), ModelLine::Proof, look(&by)).refused("scout", taken()).render(),
+        ),
+        ("dashboard-viewer", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&viewer)).render()),
+        ("dashboard-hundred", DashboardPage::new(vec![live().0; 101], model::sample_used_up(), look(&by)).render()),
         ("login", LoginPage::new(None, "/dashboard", None).render()),
         ("login-refused", LoginPage::new(None, "/dashboard", Some("Berth does not know that token.")).render()),
         ("login-link", LoginPage::new(Some("berth_lnk_x".to_owned()), "/dashboard", None).render()),
@@ -92,7 +96,12 @@ fn page((agent, entries, usual, now): Case, by: &Caller) -> AgentPage {
         Seen::Stopped { .. } => (talk(), Logs::None),
         _ => (Vec::new(), Logs::None),
     };
-    AgentPage::new(Sources { agent, entries, usual, talk, logs, is_proof_model: true }, by, now)
+    let model = match agent.seen {
+        Seen::Live { .. } => model::sample(),
+        Seen::Degraded { .. } => model::sample_used_up(),
+        _ => ModelLine::Proof,
+    };
+    AgentPage::new(Sources { agent, entries, usual, talk, logs, model }, by, now)
 }
 
 fn id<K>(n: u128) -> Id<K> {

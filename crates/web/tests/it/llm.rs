@@ -4,19 +4,14 @@ use std::process::Stdio;
 
 use axum::body::Body;
 use http::{Request, StatusCode};
+use testkit::vendor::{FakeVendor, VENDOR_KEY, VendorMood};
 use tokio::net::TcpListener;
 use web::Limits;
 
-use crate::support::{Answer, House};
-
-/// The virtual model key of a machine: known by hash only, so the test plants one of its own.
-async fn model_key(house: &House) -> String {
-    house.world.live_agent("scout").await;
-    let token = vault::Token::mint(&*house.web.dice.0, vault::TokenKind::Model);
-    let hash = vault::digest(token.expose().as_bytes());
-    house.world.database.sql(&format!("update machines set model_key_hash = '\\x{hash}'")).await;
-    token.expose().to_owned()
-}
+use crate::{
+    forward::Line,
+    support::{Answer, House},
+};
 
 async fn call(house: &House, key: &str, body: String) -> Answer {
     let request = Request::post("/llm/v1/messages").header("x-api-key", key).header("content-type", "application/json");
@@ -26,7 +21,7 @@ async fn call(house: &House, key: &str, body: String) -> Answer {
 #[tokio::test]
 async fn a_machines_key_opens_the_model_and_nothing_else() {
     let house = House::new().await;
-    let key = model_key(&house).await;
+    let key = house.model_key().await;
     let body = r#"{"model":"berth-proof","max_tokens":10,"messages":[{"role":"user","content":"BERTH-PROOF-0123456789abcdef"}]}"#;
     let answer = call(&house, &key, body.to_owned()).await;
     assert_eq!(answer.json()["content"][0]["text"], "BERTH-PROOF-0123456789abcdef", "{}", answer.text);
@@ -54,20 +49,82 @@ async fn a_machines_key_opens_the_model_and_nothing_else() {
 #[ignore = "needs Anthropic's client library: scripts/test runs `npm ci` in crates/web/tests/peers first"]
 async fn anthropics_own_client_understands_the_proof_model() {
     let house = House::new().await;
-    let key = model_key(&house).await;
+    let key = house.model_key().await;
+    let base = serve(&house).await;
+    peer("node", &["anthropic.mjs", &base, &key]).await;
+}
+
+/// The fake vendor is true to the real one as far as its own client can tell: it speaks to it directly.
+#[tokio::test]
+#[ignore = "needs Anthropic's client library: scripts/test installs it into crates/web/tests/peers first"]
+async fn anthropics_own_client_understands_the_fake_vendor() {
+    let vendor = FakeVendor::start().await;
+    peer(".venv/bin/python", &["anthropic_vendor.py", &vendor.url(), VENDOR_KEY]).await;
+    let refused = [
+        (VendorMood::Limited, "RateLimitError"),
+        (VendorMood::Overloaded, "OverloadedError"),
+        (VendorMood::Faulty, "InternalServerError"),
+        (VendorMood::Picky, "BadRequestError"),
+    ];
+    for (mood, kind) in refused {
+        vendor.set_mood(mood);
+        peer(".venv/bin/python", &["anthropic_refused.py", &vendor.url(), VENDOR_KEY, kind, "", "0"]).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Anthropic's client library: scripts/test installs it into crates/web/tests/peers first"]
+async fn anthropics_own_client_speaks_through_berth_to_a_vendor() {
+    let line = Line::new().await;
+    let base = serve(&line.house).await;
+    peer(".venv/bin/python", &["anthropic_vendor.py", &base, &line.key]).await;
+    let calls = line.vendor.calls();
+    assert_eq!(calls.len(), 3, "three were answered; two were refused by Berth");
+    for call in calls {
+        assert_eq!(call.headers["authorization"], format!("Bearer {VENDOR_KEY}"), "the house's key, not the machine's");
+        assert_eq!(call.headers["anthropic-version"], "2026-10-21", "the answer comes as this client reads it");
+    }
+    let refused = [
+        (VendorMood::Limited, "RateLimitError", "takes no more calls"),
+        (VendorMood::Overloaded, "OverloadedError", "overloaded right now"),
+        (VendorMood::Faulty, "InternalServerError", "a fault of its own"),
+        (VendorMood::Picky, "BadRequestError", "what you sent is wrong"),
+    ];
+    for (mood, kind, words) in refused {
+        line.vendor.set_mood(mood);
+        peer(".venv/bin/python", &["anthropic_refused.py", &base, &line.key, kind, words, "0"]).await;
+    }
+    // The client would ask again twice; it does not, because it is told that it need not.
+    line.house.world.database.sql("update model_days set spent_micros = 5000000").await;
+    let before = line.vendor.calls().len();
+    let used_up = ["anthropic_refused.py", &base, &line.key, "RateLimitError", "begins anew", "2"];
+    let told = || crate::logs::text().lines().filter(|line| line.contains("status=429")).count();
+    let told_before = told();
+    peer(".venv/bin/python", &used_up).await;
+    assert_eq!((line.vendor.calls().len(), told() - told_before), (before, 2), "asked once each, and not again");
+}
+
+async fn serve(house: &House) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/llm", listener.local_addr().unwrap());
     tokio::spawn(web::serve(listener, house.router.clone(), Limits::default(), house.web.closing.clone()));
-    let peer = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/anthropic.mjs");
-    let ran = tokio::process::Command::new("node")
-        .args([peer, &base, &key])
+    base
+}
+
+/// Runs another client's program beside this test.
+async fn peer(program: &str, arguments: &[&str]) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers");
+    let program = if program.contains('/') { format!("{folder}/{program}") } else { program.to_owned() };
+    let ran = tokio::process::Command::new(&program)
+        .args(arguments)
+        .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .output();
-    let output = ran.await.expect("node is installed");
+    let output = ran.await.expect("the program is installed");
     assert!(
         output.status.success(),
-        "{}\n{}",
+        "{arguments:?}: {}\n{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );

@@ -41,8 +41,13 @@ pub fn keep() {
     static KEEP: Once = Once::new();
     KEEP.call_once(|| {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Lines);
-        tracing::subscriber::set_global_default(subscriber.with_max_level(tracing::Level::DEBUG).finish()).unwrap();
+        tracing::subscriber::set_global_default(subscriber.with_max_level(tracing::Level::TRACE).finish()).unwrap();
     });
+}
+
+/// What was logged so far, by all tests.
+pub fn text() -> String {
+    String::from_utf8_lossy(&LINES.lock().unwrap()).into_owned()
 }
 
 #[tokio::test]
@@ -64,7 +69,7 @@ async fn a_request_is_one_line_without_a_secret() {
         house.post(&house.alice, "/api/v1/agents", r#"{"name":"name of a person"}"#).await,
     ];
 
-    let text = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
+    let text = text();
     let session = cookie.split_once('=').unwrap().1;
     for secret in [link.expose(), &house.alice, session, CRON_SECRET, "words-of-a-person", "of a person", "of+a+person"]
     {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
 use vault::Secret;
-use web::{Dice, Door, Ready, Site, Web};
+use web::{Dice, Door, Ready, Site, Web, llm::Models};
 
 pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
@@ -59,6 +59,7 @@ impl House {
             ring: Arc::clone(&world.flows.ring),
             dice: Dice(Arc::clone(&world.flows.entropy)),
             site: Arc::new(site),
+            models: Models::Proof,
             closing: CancellationToken::new(),
         };
         let alice = token(&web, &world.alice.caller).await;
@@ -94,6 +95,15 @@ impl House {
     pub async fn page(&self, cookie: &str, path: &str) -> Answer {
         let request = Request::builder().uri(path).header("cookie", cookie).header("accept", "text/html");
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// The virtual model key of a live agent's machine: known by hash only, so one is planted.
+    pub async fn model_key(&self) -> String {
+        self.world.live_agent("scout").await;
+        let token = vault::Token::mint(&*self.web.dice.0, vault::TokenKind::Model);
+        let hash = vault::digest(token.expose().as_bytes());
+        self.world.database.sql(&format!("update machines set model_key_hash = '\\x{hash}'")).await;
+        token.expose().to_owned()
     }
 
     /// Signs alice in and returns her cookie.

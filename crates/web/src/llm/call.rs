@@ -1,0 +1,281 @@
+//! One call to the vendor: hold, call, pass on, settle.
+//!
+//! It runs in a task of its own, so that what was held is settled also when the
+//! caller has gone; the vendor's answer is dropped then, which ends the call. No
+//! transaction is open while the vendor is waited for.
+//!
+//! What is charged: the vendor's own count when the answer came to its end;
+//! nothing when the vendor refused or was not reached; otherwise, when it was cut
+//! short, the words in as counted (or their worst case) and a full answer.
+
+use std::{sync::Arc, time::Duration};
+
+use app::model_budget::HoldError;
+use axum::{body::Body, response::Response};
+use bytes::{Bytes, BytesMut};
+use clients::model::{
+    ApiVersion, ModelAnswer, ModelCall, ModelError,
+    usage::{self, Meter, Reading},
+};
+use domain::{
+    Entropy, HoldId, TenantId,
+    model::{Micros, Price, Usage},
+};
+use futures::{StreamExt as _, stream};
+use store::Db;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tracing::Instrument as _;
+
+use super::{
+    Forwarding,
+    ask::Ask,
+    told::{broke_off, refusal, refused, response, unanswered, unreadable},
+};
+use crate::problem::Problem;
+
+/// A call that goes on longer is given up, wherever it is. Well below the hour after which a hold counts as spent.
+const CALL_MAX: Duration = Duration::from_mins(15);
+
+/// Most bytes of an answer in one piece: many times the longest that a model gives.
+const WHOLE_BYTES_MAX: usize = 4 << 20;
+
+/// Pieces of a stream that wait for the caller; the vendor is not read further meanwhile.
+const PIECES_WAITING: usize = 1;
+
+type Pieces = mpsc::Sender<Result<Bytes, std::io::Error>>;
+
+/// All that goes out of what a machine sent.
+pub(super) struct Outward {
+    /// As it came.
+    pub body: Bytes,
+    /// Which form of the API it is written for.
+    pub version: ApiVersion,
+    /// Beta features that cost nothing more.
+    pub beta: &'static [&'static str],
+}
+
+/// Passes a call on and returns as soon as its answer begins.
+pub(super) async fn forward(
+    db: Db,
+    entropy: Arc<dyn Entropy>,
+    forwarding: Arc<Forwarding>,
+    tenant: TenantId,
+    outward: Outward,
+) -> Result<Response, Problem> {
+    let ask = Ask::judge(&outward.body, &forwarding.menu)?;
+    let (model, price) = (ask.offer.name.clone(), ask.offer.price);
+    let (worst, output_tokens_max, is_stream) = (ask.worst, ask.output_tokens_max, ask.is_stream);
+    let (begin, beginning) = oneshot::channel();
+    let call = Call { db, entropy, tenant, model, price, worst, output_tokens_max };
+    let Outward { body, version, beta } = outward;
+    let outward = ModelCall { body, is_stream, version, beta };
+    let calls = forwarding.calls.clone();
+    calls.spawn(call.run(forwarding, outward, begin).in_current_span());
+    beginning.await.map_err(|_| Problem::broken("a model call ended without an answer"))?
+}
+
+struct Call {
+    db: Db,
+    entropy: Arc<dyn Entropy>,
+    tenant: TenantId,
+    model: String,
+    price: Price,
+    worst: Micros,
+    output_tokens_max: u64,
+}
+
+/// Who waits for the beginning of the answer.
+type Begin = oneshot::Sender<Result<Response, Problem>>;
+
+/// How a call ended, in one word for the log, and what it came to.
+struct End {
+    how: &'static str,
+    spent: Micros,
+    usage: Usage,
+}
+
+impl Call {
+    async fn run(self, forwarding: Arc<Forwarding>, outward: ModelCall, begin: Begin) {
+        let hold = match self.hold(forwarding.daily_budget).await {
+            Ok(hold) => hold,
+            Err(refusal) => {
+                begin.send(refusal).ok();
+                return;
+            }
+        };
+        let mut meter = Meter::default();
+        let speaking = self.speak(&forwarding, outward, begin, &mut meter);
+        let end = match timeout(CALL_MAX, speaking).await {
+            Ok(end) => end,
+            Err(_) => self.cut("took too long", &meter),
+        };
+        self.settle(hold, &end).await;
+    }
+
+    /// Holds the worst case, committed before the vendor hears anything.
+    async fn hold(&self, limit: Micros) -> Result<HoldId, Result<Response, Problem>> {
+        let held = async {
+            let mut tx = self.db.tenant(self.tenant).await?;
+            let hold = app::model_budget::hold(&mut tx, &*self.entropy, &self.model, self.worst, limit).await?;
+            tx.commit().await?;
+            Ok::<_, HoldError>(hold)
+        };
+        held.await.map_err(refusal)
+    }
+
+    async fn speak(&self, forwarding: &Forwarding, outward: ModelCall, mut begin: Begin, meter: &mut Meter) -> End {
+        let is_stream = outward.is_stream;
+        let answer = tokio::select! {
+            biased;
+            () = begin.closed() => return self.cut("the caller went away", meter),
+            answer = forwarding.vendor.send(outward) => answer,
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let end = if error.is_unsent() { nothing("not reached") } else { self.cut("no answer", meter) };
+                begin.send(Err(unanswered(error))).ok();
+                return end;
+            }
+        };
+        if answer.status != 200 {
+            let problem = refused(answer).await;
+            begin.send(problem).ok();
+            return nothing("refused by the vendor");
+        }
+        if is_stream && answer.is_events {
+            let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
+            let body = Body::from_stream(stream::unfold(waiting, |mut waiting| async {
+                waiting.recv().await.map(|piece| (piece, waiting))
+            }));
+            begin.send(Ok(response(answer.request_id.as_deref(), "text/event-stream", body))).ok();
+            return self.pass_on(answer, &pieces, meter).await;
+        }
+        self.whole(answer, begin).await
+    }
+
+    /// Passes events on as they come, no faster than the caller takes them.
+    async fn pass_on(&self, mut answer: ModelAnswer, pieces: &Pieces, meter: &mut Meter) -> End {
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = pieces.closed() => return self.gone(meter),
+                piece = answer.body.next() => piece,
+            };
+            let (last, how) = match piece {
+                Some(Ok(piece)) => {
+                    meter.hear(&piece);
+                    if pieces.send(Ok(piece)).await.is_err() {
+                        return self.gone(meter);
+                    }
+                    continue;
+                }
+                None => match meter.reading() {
+                    Reading::Final(usage) => return self.counted("ended", usage),
+                    Reading::Cut(_) | Reading::Unknown => (ModelError::Lost, "cut by the vendor"),
+                },
+                Some(Err(error)) => match meter.reading() {
+                    // All of the answer was there; what broke after it is nobody's matter.
+                    Reading::Final(usage) => return self.counted("ended", usage),
+                    Reading::Cut(_) | Reading::Unknown => (error, "cut"),
+                },
+            };
+            // Said before the stream ends, so that nobody takes a part for the whole.
+            let told = broke_off(&last, answer.request_id.as_deref());
+            pieces.send(Ok(told)).await.ok();
+            return self.cut(how, meter);
+        }
+    }
+
+    /// Passes an answer in one piece on, once all of it is there.
+    async fn whole(&self, mut answer: ModelAnswer, mut begin: Begin) -> End {
+        let meter = Meter::default();
+        let mut body = BytesMut::new();
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = begin.closed() => return self.cut("the caller went away", &meter),
+                piece = answer.body.next() => piece,
+            };
+            let error = match piece {
+                None => break,
+                Some(Ok(piece)) if body.len() + piece.len() <= WHOLE_BYTES_MAX => {
+                    body.extend_from_slice(&piece);
+                    continue;
+                }
+                Some(Ok(_)) => ModelError::TooLarge(WHOLE_BYTES_MAX),
+                Some(Err(error)) => error,
+            };
+            begin.send(Err(unanswered(error))).ok();
+            return self.cut("cut", &meter);
+        }
+        let Some(usage) = usage::of_message(&body) else {
+            begin.send(Err(unreadable())).ok();
+            return self.cut("unreadable", &meter);
+        };
+        let response = response(answer.request_id.as_deref(), "application/json", Body::from(body.freeze()));
+        begin.send(Ok(response)).ok();
+        self.counted("ended", usage)
+    }
+
+    fn counted(&self, how: &'static str, usage: Usage) -> End {
+        End { how, spent: self.price.cost(&usage), usage }
+    }
+
+    /// The caller may have gone with the last word heard.
+    fn gone(&self, meter: &Meter) -> End {
+        match meter.reading() {
+            Reading::Final(usage) => self.counted("ended", usage),
+            Reading::Cut(_) | Reading::Unknown => self.cut("the caller went away", meter),
+        }
+    }
+
+    /// Cut short: nobody counted the words out, so a full answer is charged.
+    fn cut(&self, how: &'static str, meter: &Meter) -> End {
+        match meter.reading() {
+            Reading::Unknown => End { how, spent: self.worst, usage: Usage::default() },
+            Reading::Cut(usage) | Reading::Final(usage) => {
+                let full = Usage { output_tokens: usage.output_tokens.max(self.output_tokens_max), ..usage };
+                End { how, spent: self.price.cost(&full), usage }
+            }
+        }
+    }
+
+    /// Three times at most. What cannot be settled stays held, which counts as spent.
+    async fn settle(&self, hold: HoldId, end: &End) {
+        let (tenant, model, how) = (self.tenant, self.model.as_str(), end.how);
+        let (spent_micros, held_micros) = (end.spent.get(), self.worst.get());
+        if end.spent > self.worst {
+            tracing::error!(%tenant, model, spent_micros, held_micros, "a model call cost more than its worst case");
+        }
+        for pause in [Some(1), Some(5), None] {
+            let settled = async {
+                let mut tx = self.db.tenant(self.tenant).await?;
+                let was_held = app::model_budget::settle(&mut tx, hold, end.spent, &end.usage).await?;
+                tx.commit().await?;
+                Ok::<_, store::StoreError>(was_held)
+            };
+            match settled.await {
+                Ok(_) => {
+                    let (input, output) = (end.usage.input_tokens, end.usage.output_tokens);
+                    tracing::info!(%tenant, model, how, spent_micros, held_micros, input, output, "a model call ended");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%tenant, %hold, error = &error as &dyn std::error::Error, "a hold is not settled yet");
+                }
+            }
+            if let Some(seconds) = pause {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+        }
+        tracing::error!(%tenant, %hold, "a hold stays and counts as spent");
+    }
+}
+
+const fn nothing(how: &'static str) -> End {
+    End { how, spent: Micros::ZERO, usage: Usage::NONE }
+}
