@@ -14,6 +14,7 @@ pub mod alert;
 pub mod entropy;
 pub mod exchange;
 pub mod id;
+pub mod invariants;
 pub mod life;
 pub mod machine;
 pub mod names;
