@@ -9,3 +9,4 @@ pub mod exchanges;
 pub mod machines;
 pub mod people;
 pub mod sweeps;
+pub mod verify;

@@ -17,6 +17,7 @@ mod error;
 pub mod exchanges;
 pub mod flows;
 pub mod house;
+pub mod invariants;
 pub mod machines;
 mod migrate;
 pub mod people;
@@ -25,7 +26,7 @@ mod signals;
 pub mod sweeps;
 pub mod timeline;
 
-pub use db::{Db, DbOptions, StartError, SystemTx, TenantTx};
+pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx};
 pub use error::StoreError;
 pub use migrate::{MIGRATOR, MigrateError, migrate};
 pub use signals::AgentWatch;

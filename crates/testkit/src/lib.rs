@@ -8,6 +8,7 @@
 mod database;
 mod entropy;
 mod guest;
+mod verify;
 mod world;
 
 pub use database::Database;

@@ -7,3 +7,4 @@ mod exchange;
 mod generic;
 mod life;
 mod sweep;
+mod verify;
