@@ -10,3 +10,4 @@ mod house;
 pub mod run;
 mod settings;
 mod telemetry;
+mod verify;
