@@ -21,6 +21,7 @@ pub mod names;
 pub mod openclaw;
 pub mod people;
 pub mod protocol;
+pub mod queue;
 pub mod timeline;
 
 pub use entropy::Entropy;

@@ -5,4 +5,5 @@
 mod catalogue;
 mod given_up;
 mod people;
+mod queue;
 mod tenancy;
