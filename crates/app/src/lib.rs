@@ -11,3 +11,4 @@ pub mod jobs;
 pub mod machines;
 pub mod model_budget;
 pub mod people;
+pub mod verify;

@@ -3,13 +3,15 @@
 //! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
 //! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
 //! module a kind: [`life`], [`spare`], [`exchange`], [`sweep`], [`refill`],
-//! [`retention`], [`notice`]. [`schedule`] starts the house's jobs.
+//! [`retention`], [`notice`]; [`catalogue`] lists their steps. [`schedule`]
+//! starts the house's jobs.
 //!
 //! Invariants: a step runs with no transaction open and may run twice; what it
 //! leaves behind is written in one transaction, and only while the lease is held;
 //! an effect outside has an identity that was committed before it; removal leads
 //! out of every step. A sealed value is opened in [`deliver`] only.
 
+pub mod catalogue;
 pub mod deliver;
 pub mod exchange;
 pub mod life;

@@ -187,7 +187,9 @@ impl Here<'_> {
         if !rests(&to) && from.name() != to.name() {
             said.push(Happening::StepStarted { step: to.name().to_owned() });
         }
-        let next = if rests(&to) { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
+        // A wish that came before this claim wakes nobody any more: where it leads on at once, there is no rest.
+        let sleeps = rests(&to) && self.wished_instead(&to).is_none();
+        let next = if sleeps { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
         let outcome = Outcome::next(next);
         if said.is_empty() { outcome } else { outcome.tenant(TenantWrite::Say(self.agent.id, said)) }
     }

@@ -1,6 +1,7 @@
 //! What can be run: `berth <noun> <verb>`.
 //!
 //! Exit codes: 0 done, 1 failed (one sentence on standard error), 2 usage.
+//! `berth verify` has its own: 0 clean, 1 violated, 2 cannot tell.
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -13,7 +14,7 @@ use crate::{
     entropy::System,
     run::{self, Parts},
     settings::{self, Values},
-    telemetry,
+    telemetry, verify,
 };
 
 /// Berth hosts AI agents, one private machine each.
@@ -36,6 +37,11 @@ enum Command {
     Serve,
     /// Run flows only
     Work,
+    /// Check that everything that must hold does hold; changes nothing
+    #[command(
+        after_help = "Exit codes: 0 clean, 1 violated, 2 cannot tell (the database or the provider is away).\n\nWhat is checked: docs/runbooks/verify.md\n\nExample:\n  berth verify\n  berth verify --json | jq '.invariants[] | select(.state == \"violated\")'"
+    )]
+    Verify(verify::Arguments),
     /// Bring the database's schema up to date
     Migrate,
     /// Show settings
@@ -86,6 +92,9 @@ enum AdminCommand {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::Verify(arguments) = arguments.command {
+        return verify::main(&arguments);
+    }
     match execute(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -102,6 +111,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::All => start(Parts::All).await,
         Command::Serve => start(Parts::Serve).await,
         Command::Work => start(Parts::Work).await,
+        Command::Verify(_) => Ok(()), // has exit codes of its own: see `main`
         Command::Migrate => migrate().await,
         Command::Config(ConfigCommand::Example) => say(&settings::example()),
         Command::Config(ConfigCommand::Show) => say(&settings::effective(&Values::of_process()?)),

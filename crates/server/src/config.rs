@@ -221,6 +221,37 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// What it takes to look at everything and change nothing.
+pub struct LookConfig {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// Opens.
+    pub ring: Keyring,
+    /// Unix socket of the daemon.
+    pub socket: PathBuf,
+    /// Managed bridge.
+    pub network: String,
+    /// Storage pool.
+    pub pool: String,
+}
+
+impl LookConfig {
+    /// Reads the environment and the checkout's `.berth/env`.
+    ///
+    /// # Errors
+    /// [`BadSetting`].
+    pub fn of_process() -> Result<Self, BadSetting> {
+        let values = Values::of_process()?;
+        Ok(Self {
+            database: DatabaseConfig::parse(&values)?,
+            ring: ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?,
+            socket: PathBuf::from(values.need("BERTH_INCUS_SOCKET")?.as_str()),
+            network: values.need("BERTH_INCUS_NETWORK")?.to_string(),
+            pool: values.need("BERTH_INCUS_POOL")?.to_string(),
+        })
+    }
+}
+
 fn ring(text: &str) -> Result<Keyring, BadSetting> {
     let name = "CREDENTIAL_ENCRYPTION_KEY";
     let keys = text.split(',').map(MasterKey::parse).collect::<Result<Vec<_>, _>>();

@@ -12,3 +12,4 @@ pub mod run;
 mod settings;
 mod telemetry;
 mod traces;
+mod verify;

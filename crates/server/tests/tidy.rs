@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use domain::alert::AlertKind;
+use domain::{alert::AlertKind, invariants::Check};
 use serde_json::Value;
 
 /// What each crate may name in `[dependencies]`. A crate that is not here has no place yet.
@@ -158,7 +158,21 @@ fn every_alert_has_a_runbook() {
         let page = read(&format!("docs/runbooks/{}.md", kind.name()));
         assert!(page.starts_with(&format!("# {}\n", kind.name())), "{}", kind.name());
     }
-    assert_eq!(listing("docs/runbooks").len(), AlertKind::EVERY.len(), "a runbook without an alert");
+    // Beside the alerts' pages: the one for `berth verify`, which says so by itself.
+    let pages: Vec<String> = listing("docs/runbooks").into_iter().filter(|page| page != "verify.md").collect();
+    assert_eq!(pages.len(), AlertKind::EVERY.len(), "a runbook without an alert");
+}
+
+/// Whoever reads a word in the report of `berth verify` finds it on its page.
+#[test]
+fn every_check_of_verify_stands_in_its_runbook() {
+    let page = read("docs/runbooks/verify.md");
+    for check in Check::EVERY {
+        let row = format!("| {} | `{}` |", check.invariant().id(), check.name());
+        assert!(page.contains(&row), "{row}");
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| I")).count();
+    assert_eq!(rows, Check::EVERY.len(), "a row without a check");
 }
 
 #[test]

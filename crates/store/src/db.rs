@@ -73,6 +73,13 @@ pub struct SystemTx {
     tx: Tx,
 }
 
+/// One instant of the database, for reading all of it in several transactions.
+pub struct Snapshot {
+    /// The house tables at that instant.
+    pub house: SystemTx,
+    name: String,
+}
+
 struct Tx {
     connection: PoolConnection<Postgres>,
     stand: Stand,
@@ -133,6 +140,26 @@ impl Db {
     pub async fn system(&self) -> Result<SystemTx, StoreError> {
         let tx = self.begin(format!("begin; set local role berth_system; {LIMITS}")).await?;
         Ok(SystemTx { tx })
+    }
+
+    /// Begins to read the house tables as they are at this instant; [`Self::tenant_at`] reads a tenant's at the same one.
+    ///
+    /// It holds a connection until it is dropped, and lets nothing be cleaned up meanwhile: for looking, not for serving.
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let statement =
+            format!("begin isolation level repeatable read read only; set local role berth_system; {LIMITS}");
+        let mut house = SystemTx { tx: self.begin(statement).await? };
+        let name = sqlx::query_scalar!(r#"select pg_export_snapshot() as "name!""#).fetch_one(house.conn()).await?;
+        Ok(Snapshot { house, name })
+    }
+
+    /// Begins to read one tenant's rows at the instant of a snapshot; drop it instead of committing.
+    pub async fn tenant_at(&self, snapshot: &Snapshot, tenant: TenantId) -> Result<TenantTx, StoreError> {
+        // The name was made by this database, of digits and dashes.
+        let name = &snapshot.name;
+        let begin = "begin isolation level repeatable read read only";
+        let tx = self.begin(format!("{begin}; set transaction snapshot '{name}'; {}", enter_tenant(tenant))).await?;
+        Ok(TenantTx { tx, tenant })
     }
 
     /// Returns when a commit left work for a flow: one of this process, or one carried here.

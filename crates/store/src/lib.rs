@@ -23,6 +23,7 @@ pub mod flow_views;
 pub mod flows;
 pub mod history;
 pub mod house;
+pub mod invariants;
 pub mod jobs;
 pub mod machine_views;
 pub mod machines;
@@ -36,7 +37,7 @@ mod signals;
 pub mod spares;
 pub mod timeline;
 
-pub use db::{Db, DbOptions, StartError, SystemTx, TenantTx, TraceSource};
+pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};
 pub use error::StoreError;
 pub use migrate::{MIGRATOR, MigrateError, migrate};
 pub use signals::Watch;

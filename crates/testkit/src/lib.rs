@@ -9,6 +9,7 @@ mod database;
 mod entropy;
 mod guest;
 pub mod vendor;
+mod verify;
 mod world;
 
 pub use database::Database;

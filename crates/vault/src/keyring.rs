@@ -149,6 +149,14 @@ impl Keyring {
             .map_err(|_| OpenError::Tampered)?;
         Ok(Secret::new(plain.to_vec()))
     }
+
+    /// Whether a stored value is an envelope that opens at this place. What is inside is not kept.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`Self::open`] would give it.
+    pub fn opens(&self, place: &Place<'_>, stored: &[u8]) -> Result<(), OpenError> {
+        self.open(place, &Sealed::from_bytes(stored)?).map(drop)
+    }
 }
 
 impl fmt::Debug for Keyring {

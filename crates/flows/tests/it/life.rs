@@ -249,3 +249,17 @@ async fn a_creation_that_failed_can_be_stopped_started_and_retried_without_a_loo
     world.run_flows(30).await;
     assert_eq!(seen(&world, id).await.seen.name(), "live");
 }
+
+/// The wish is older than the claim of the step `stop`, so no wake-up is left to end the rest that follows.
+#[tokio::test]
+async fn a_wish_to_run_while_a_stop_is_on_its_way_is_not_slept_over() {
+    let world = World::new().await;
+    let id = world.live_agent("scout").await;
+    change(&world, id, "stop").await;
+    flows::run_due(&world.flows, &flows::RunnerOptions::default()).await.unwrap();
+    assert!(matches!(world.step(id).await, Some(Life::Stop { .. })));
+    change(&world, id, "start").await;
+    world.run_flows(30).await;
+    assert_eq!(seen(&world, id).await.seen.name(), "live");
+    world.assert_verified().await;
+}

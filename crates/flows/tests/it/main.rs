@@ -10,3 +10,4 @@ mod life;
 mod notice;
 mod pool;
 mod sweep;
+mod verify;

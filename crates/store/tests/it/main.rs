@@ -6,4 +6,5 @@ mod catalogue;
 mod given_up;
 mod model_usage;
 mod people;
+mod queue;
 mod tenancy;

@@ -1,0 +1,211 @@
+//! Every kind of flow with its steps, as data: who has it, until when, what is next, what wakes it, how it ends.
+//!
+//! A new kind gets a function here and a line in [`catalogue`]; a new step of
+//! `life` or `exchange` does not compile until it stands here. From then on the
+//! tests in `crates/flows/tests/it/generic.rs` run it twice, take its lease away,
+//! remove it, and compare it with the table in docs/ARCHITECTURE.md and with
+//! the steps that are really taken.
+
+use std::time::Duration;
+
+use domain::{AgentId, MachineId, alert::Notice, exchange::ExchangeStep, life::Life, spare::Spare};
+use serde_json::{Value, json};
+
+use crate::sweep::SLICE;
+
+/// Whose move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The worker that holds the lease; any worker, once it is due.
+    Worker,
+    /// It rests until a tenant wants something.
+    Tenant,
+    /// It rests until an operator does something, or what it is about is mended.
+    Operator,
+}
+
+/// What makes a waiting step go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waker {
+    /// A tenant, by a wish or a request.
+    Tenant,
+    /// An operator, or a flow that saw that what was wrong is right.
+    Operator,
+    /// A flow that it started.
+    Child,
+    /// The machine calling home.
+    Machine,
+    /// A sweep that saw something.
+    Sweep,
+    /// The clock.
+    Time,
+}
+
+/// How a flow at this step ends when what it is about is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// Asked for, it goes to this step before anything else is looked at.
+    Through(&'static str),
+    /// What it is about goes with its agent, and it ends at its next run.
+    WithItsAgent,
+    /// It is about nobody, and ends by itself within its deadline.
+    ByItself,
+}
+
+/// One step of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The kind's word in the database.
+    pub kind: &'static str,
+    /// The step's word in the database.
+    pub step: &'static str,
+    /// The step as stored, about the agent and machine that were named.
+    pub stored: Value,
+    /// Whose move it is.
+    pub owner: Owner,
+    /// How long a flow may stay. `None` only where it rests.
+    pub deadline: Option<Duration>,
+    /// What it may wait for.
+    pub wakers: &'static [Waker],
+    /// Where it may go.
+    pub next: &'static [&'static str],
+    /// Whether the flow may end here.
+    pub may_end: bool,
+    /// How it ends when what it is about is to go.
+    pub removal: Removal,
+}
+
+/// Every step of every kind that this build runs, in the order in which they are lived.
+#[must_use]
+pub fn catalogue(agent: AgentId, machine: MachineId) -> Vec<Stage> {
+    let lives = Life::every(machine).into_iter().map(|step| life(&step));
+    let exchanges = [ExchangeStep::Ask { agent }, ExchangeStep::Carry { agent }, ExchangeStep::Forget { agent }];
+    lives
+        .chain(Spare::every().iter().map(spare))
+        .chain(exchanges.iter().map(exchange))
+        .chain(Notice::EVERY.map(notice))
+        .chain(house())
+        .collect()
+}
+
+fn life(step: &Life) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        Life::Reserve => (&[], &["create", "apply", "failed"]),
+        Life::Create { .. } => (&[], &["await", "failed"]),
+        Life::Await { .. } => (&[Waker::Machine, Waker::Time], &["hello", "stop", "failed"]),
+        Life::Hello { .. } => (&[Waker::Machine, Waker::Time], &["apply", "stop", "failed"]),
+        Life::Apply { .. } => (&[], &["prove", "stop", "failed"]),
+        Life::Prove { .. } => (&[Waker::Time], &["live", "recover", "stop", "failed"]),
+        Life::Live { .. } => {
+            (&[Waker::Tenant, Waker::Machine, Waker::Sweep], &["apply", "prove", "restart", "recover", "stop"])
+        }
+        Life::Recover { .. } => (&[Waker::Time], &["apply", "hello", "start", "stop", "failed"]),
+        Life::Stop { .. } => (&[], &["stopped", "failed"]),
+        Life::Stopped { .. } => (&[Waker::Tenant], &["start"]),
+        Life::Start { .. } => (&[], &["await", "stop", "failed"]),
+        Life::Restart { .. } => (&[], &["hello", "stop", "failed"]),
+        Life::Failed { .. } => (&[Waker::Tenant], &["reserve", "create", "stop"]),
+        Life::Remove { .. } => (&[Waker::Time], &[]),
+    };
+    let deadline = step.deadline();
+    Stage {
+        kind: app::agents::LIFE,
+        step: step.name(),
+        stored: json!(step),
+        owner: if deadline.is_some() { Owner::Worker } else { Owner::Tenant },
+        deadline,
+        wakers,
+        next,
+        may_end: matches!(step, Life::Remove { .. }),
+        removal: Removal::Through("remove"),
+    }
+}
+
+fn exchange(step: &ExchangeStep) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        ExchangeStep::Ask { .. } => (&[Waker::Time], &["carry", "forget"]),
+        ExchangeStep::Carry { .. } => (&[], &["ask", "forget"]),
+        ExchangeStep::Forget { .. } => (&[Waker::Time], &[]),
+    };
+    Stage {
+        kind: app::exchanges::EXCHANGE,
+        step: step.name(),
+        stored: json!(step),
+        owner: Owner::Worker,
+        deadline: Some(step.deadline()),
+        wakers,
+        next,
+        // Where the exchange is gone with its agent, the flow ends wherever it is.
+        may_end: true,
+        removal: Removal::WithItsAgent,
+    }
+}
+
+fn spare(step: &Spare) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        Spare::Create => (&[], &["await", "retire"]),
+        Spare::Await => (&[Waker::Machine, Waker::Time], &["hello", "retire"]),
+        Spare::Hello => (&[Waker::Machine, Waker::Time], &["apply", "retire"]),
+        Spare::Apply => (&[], &["warm", "retire"]),
+        Spare::Warm => (&[Waker::Time], &["ready", "retire"]),
+        Spare::Ready => (&[Waker::Tenant, Waker::Machine, Waker::Sweep, Waker::Time], &["retire"]),
+        Spare::Retire { .. } => (&[Waker::Time], &[]),
+    };
+    let deadline = step.deadline();
+    Stage {
+        kind: app::machines::SPARE,
+        step: step.name(),
+        stored: json!(step),
+        owner: if deadline.is_some() { Owner::Worker } else { Owner::Tenant },
+        deadline,
+        wakers,
+        next,
+        // Claimed, or gone, it ends wherever it is.
+        may_end: true,
+        removal: Removal::Through("retire"),
+    }
+}
+
+fn notice(step: Notice) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        Notice::Fire { .. } => (&[], &["deliver", "rest"]),
+        Notice::Deliver { .. } => (&[Waker::Time], &["fire", "rest"]),
+        Notice::Rest { .. } => (&[Waker::Operator, Waker::Time], &["fire"]),
+    };
+    let deadline = step.deadline();
+    Stage {
+        kind: app::alerts::NOTICE,
+        step: step.name(),
+        stored: json!(step),
+        owner: if deadline.is_some() { Owner::Worker } else { Owner::Operator },
+        deadline,
+        wakers,
+        next,
+        // Closed, its alert needs nobody any more.
+        may_end: true,
+        removal: Removal::WithItsAgent,
+    }
+}
+
+/// The runs of jobs, and the slices of a sweep.
+fn house() -> Vec<Stage> {
+    use app::jobs::{REFILL, RETENTION, SWEEP};
+    let stage = |kind, step, stored, minutes, next: &'static [&'static str], may_end| Stage {
+        kind,
+        step,
+        stored,
+        owner: Owner::Worker,
+        deadline: Some(Duration::from_mins(minutes)),
+        wakers: if step == "gather" { &[Waker::Child, Waker::Time] } else { &[] },
+        next,
+        may_end,
+        removal: Removal::ByItself,
+    };
+    vec![
+        stage(SWEEP, "spread", json!({ "step": "spread", "calm": false }), 10, &["gather"], true),
+        stage(SWEEP, "gather", json!({ "step": "gather" }), 10, &[], true),
+        stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 3, &[], true),
+        stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
+        stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
+    ]
+}
