@@ -36,6 +36,8 @@ pub struct MachineConfig {
     pub limits: Limits,
     /// How machines reach Berth.
     pub home: String,
+    /// Where their SSH servers listen.
+    pub ssh_port: u16,
 }
 
 /// Everything.
@@ -88,6 +90,7 @@ impl Config {
                 image: values.need("BERTH_MACHINE_IMAGE")?.to_string(),
                 limits: limits(values)?,
                 home,
+                ssh_port: u16::try_from(values.number("BERTH_MACHINE_SSH_PORT", 1..=65_535)?).unwrap_or(22),
             },
             runner: runner(values)?,
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
@@ -177,7 +180,7 @@ fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {
         None => None,
     };
     Ok(RunnerOptions {
-        lease: Duration::from_secs(values.number("BERTH_LEASE_SECONDS", 3..=600)?),
+        lease: Duration::from_secs(values.number("BERTH_LEASE_SECONDS", 1..=600)?),
         steps_max: usize::try_from(values.number("BERTH_STEPS_MAX", 1..=1024)?).unwrap_or(16),
         crash_at,
         ..RunnerOptions::default()
@@ -225,6 +228,7 @@ mod tests {
             ("BERTH_PUBLIC_URL", "http://hunter2.example.org"),
             ("BERTH_LISTEN", "hunter2"),
             ("BERTH_LEASE_SECONDS", "0"),
+            ("BERTH_MACHINE_SSH_PORT", "65536"),
             ("BERTH_CRASH_AT", "hunter2"),
             ("DATABASE_URL_FILE", "/nonexistent/hunter2"),
         ];

@@ -76,7 +76,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 image: config.machines.image,
                 limits: config.machines.limits,
                 home: config.machines.home,
-                ssh_port: 22,
+                ssh_port: config.machines.ssh_port,
             }),
         };
         tasks.spawn(flows::run(world, config.runner, stop.clone()));

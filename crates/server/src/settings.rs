@@ -98,12 +98,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "10240",
         "Disk of a machine, in MiB, where the storage pool can hold to it.",
     ),
+    plain("BERTH_MACHINE_SSH_PORT", Some("22"), "22", "Port of a machine's SSH server; that of our image is 22."),
     plain("BERTH_STEPS_MAX", Some("16"), "16", "Flow steps that one process runs at once."),
     plain(
         "BERTH_LEASE_SECONDS",
         Some("15"),
         "15",
-        "After this many seconds another process takes over the work of one that died.",
+        "After this many seconds (1 to 600) another process takes over the work of one that died.",
     ),
     plain(
         "BERTH_SECURITY_CONTACT",

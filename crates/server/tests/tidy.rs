@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
 const KEEPERS: [(&str, &[&str]); 7] = [
     ("sqlx", &["store", "testkit"]),
     ("sqlx-core", &["store"]),
-    ("russh", &["ssh"]),
+    ("russh", &["ssh", "testkit"]), // testkit is the simulated machines' side
     ("axum", &["web"]),
     ("askama", &["web"]),
     ("aws-lc-rs", &["server", "vault"]), // server draws random bytes with it

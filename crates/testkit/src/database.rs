@@ -122,7 +122,7 @@ fn url_as(server: &str, role: &str, database: &str) -> String {
 }
 
 /// Different in every call and every process.
-fn unique() -> u128 {
+pub(crate) fn unique() -> u128 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -3,11 +3,14 @@
 //! [`Database`] is a real Postgres database of one test, with the real roles and
 //! migrations. [`World`] stands on one: two tenants, alice and mallory, the real
 //! runner, and in place of machines a provider and a guest in memory, each with a
-//! ledger.
+//! ledger. [`sim::Simulator`] is a whole daemon with machines over real sockets, for
+//! tests that start the real program.
 
 mod database;
 mod entropy;
 mod guest;
+pub mod http_call;
+pub mod sim;
 mod world;
 
 pub use database::Database;
