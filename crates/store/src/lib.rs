@@ -19,6 +19,7 @@ pub mod flows;
 pub mod house;
 pub mod machines;
 mod migrate;
+pub mod order;
 pub mod people;
 pub mod proofs;
 mod signals;

@@ -6,4 +6,5 @@ mod engine;
 mod exchange;
 mod generic;
 mod life;
+mod order;
 mod sweep;

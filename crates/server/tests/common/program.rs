@@ -1,15 +1,9 @@
 //! What every test needs that starts the real program.
 
-use std::{fs::File, net::TcpListener};
+use std::fs::File;
 
 /// The program, as cargo built it for these tests.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_berth");
-
-/// A port that nobody listens on at this moment.
-pub(crate) fn free_port(address: &str) -> u16 {
-    let listener = TcpListener::bind((address, 0)).unwrap_or_else(|error| panic!("{address}: {error}"));
-    listener.local_addr().unwrap().port()
-}
 
 /// 32 bytes in base64, of this run only.
 pub(crate) fn key() -> String {

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
+    net::TcpListener,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use tokio::{
 use crate::{
     curl::Curl,
     machines::Machines,
-    program::{PROGRAM, free_port, key},
+    program::{PROGRAM, key},
     setting::{Setting, say},
 };
 
@@ -266,4 +267,9 @@ impl Drop for Berth {
         });
         cleaning.join().ok();
     }
+}
+
+fn free_port(address: &str) -> u16 {
+    let listener = TcpListener::bind((address, 0)).unwrap_or_else(|error| panic!("{address}: {error}"));
+    listener.local_addr().unwrap().port()
 }

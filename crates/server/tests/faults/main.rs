@@ -15,6 +15,7 @@ mod double;
 mod fleet;
 mod front;
 mod killed;
+mod lanes;
 mod load;
 mod paths;
 mod paused;

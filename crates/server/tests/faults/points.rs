@@ -1,10 +1,14 @@
 //! Berth dies at every generated point, alone and beside two healthy processes, and what it began is finished once.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     checked::{Promise, emptied, found},
     fleet::Fleet,
+    lanes::lanes,
     paths::{Point, points},
     size::{say, sized},
 };
@@ -32,14 +36,14 @@ async fn everywhere(processes: usize) {
     let began = Instant::now();
     let all = points(sized(true, false));
     let count = all.len();
-    // Most of the time is spent waiting for a dead process's lease, so several fleets share it.
-    tokio::join!(lane(processes, &all, 0), lane(processes, &all, 1), lane(processes, &all, 2));
+    let points = Arc::new(all);
+    lanes(LANES, |first| lane(processes, Arc::clone(&points), first)).await;
     let (took, kind) = (began.elapsed().as_secs_f64(), if processes == 1 { "alone" } else { "beside two others" });
     say(&format!("{kind}: {count} points, {count} deaths, 0 leaked, 0 double, 0 lost, 0 stuck, in {took:.0} s"));
 }
 
 /// Every third point, from this one on, in a fleet of its own.
-async fn lane(processes: usize, all: &[Point], first: usize) {
+async fn lane(processes: usize, all: Arc<Vec<Point>>, first: usize) {
     let mut fleet = Fleet::start(processes).await;
     for (n, point) in all.iter().enumerate().skip(first).step_by(LANES) {
         one(&mut fleet, point, &format!("p{n}")).await;

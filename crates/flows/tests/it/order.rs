@@ -1,0 +1,53 @@
+//! A wish and a settling step meet: one waits for the other, and neither is lost.
+
+use std::time::Duration;
+
+use domain::agent::{Seen, Wanted};
+use store::{agents::Observation, flows::Settle};
+use testkit::World;
+use uuid::Uuid;
+
+/// Settling locks the flow, then the agent. Had the wish locked the agent first, each would wait for the other.
+#[tokio::test]
+async fn a_wish_and_a_settling_step_do_not_wait_for_each_other() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    world.database.sql("update flows set run_at = now()").await;
+    let db = world.database.db.clone();
+    let mut tx = db.system().await.unwrap();
+    let claim = store::flows::claim(&mut tx, Uuid::from_u128(1), Duration::from_secs(15), 1).await.unwrap().remove(0);
+    tx.commit().await.unwrap();
+
+    let to = Settle {
+        step: claim.step.clone(),
+        pause: Duration::from_hours(1),
+        moved: false,
+        deadline: None,
+        failed: false,
+        heard: true,
+    };
+    let mut settling = db.system().await.unwrap();
+    assert!(store::flows::settle(&mut settling, &claim, &to).await.unwrap());
+
+    let caller = world.alice.caller.clone();
+    let wish = tokio::spawn(async move {
+        let mut tx = db.tenant(caller.tenant).await.unwrap();
+        let stopped = app::agents::stop(&mut tx, agent, &caller).await;
+        tx.commit().await.unwrap();
+        stopped
+    });
+    while world.database.count("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await == 0 {
+        assert!(!wish.is_finished(), "the wish did not wait for the settling step");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let mut settling = settling.into_tenant(world.alice.caller.tenant).await.unwrap();
+    let seen = Seen::Degraded { since: claim.now, why: "test".into() };
+    let observation = Observation { seen: Some(seen), ..Observation::default() };
+    store::agents::observe(&mut settling, agent, &observation).await.expect("the agent's row is free");
+    settling.commit().await.unwrap();
+
+    assert_eq!(wish.await.unwrap().expect("the wish is heard").wanted, Wanted::Stopped);
+    world.run_flows(40).await;
+    assert_eq!(world.agent(agent).await.unwrap().seen.name(), "stopped");
+}
