@@ -185,7 +185,9 @@ impl Here<'_> {
         if !rests(&to) && from.name() != to.name() {
             said.push(Happening::StepStarted { step: to.name().to_owned() });
         }
-        let next = if rests(&to) { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
+        // A wish that was heard with this step may have been for the next one: nobody rests against it.
+        let content = self.wished_instead(&to).is_none();
+        let next = if rests(&to) && content { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
         let outcome = Outcome::next(next);
         if said.is_empty() { outcome } else { outcome.tenant(TenantWrite::Say(self.agent.id, said)) }
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use domain::agent::{Seen, Wanted};
+use domain::{
+    agent::{Seen, Wanted},
+    life::Life,
+};
 use store::{agents::Observation, flows::Settle};
 use testkit::World;
 use uuid::Uuid;
@@ -36,7 +39,12 @@ async fn a_wish_and_a_settling_step_do_not_wait_for_each_other() {
         tx.commit().await.unwrap();
         stopped
     });
-    while world.database.count("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await == 0 {
+    while world
+        .database
+        .count("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+        .await
+        == 0
+    {
         assert!(!wish.is_finished(), "the wish did not wait for the settling step");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -50,4 +58,21 @@ async fn a_wish_and_a_settling_step_do_not_wait_for_each_other() {
     assert_eq!(wish.await.unwrap().expect("the wish is heard").wanted, Wanted::Stopped);
     world.run_flows(40).await;
     assert_eq!(world.agent(agent).await.unwrap().seen.name(), "stopped");
+}
+
+/// The worker that stopped the machine died before it could say so. Meanwhile the tenant wants it running again, and
+/// whoever takes the step over hears that wish with its claim.
+#[tokio::test]
+async fn a_wish_to_run_that_came_before_the_stop_was_tried_again_is_not_slept_over() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let Some(Life::Live { machine }) = world.step(agent).await else { panic!("it is live") };
+    let caller = &world.alice.caller;
+    let mut tx = world.database.db.tenant(caller.tenant).await.unwrap();
+    app::agents::stop(&mut tx, agent, caller).await.unwrap();
+    app::agents::start(&mut tx, agent, caller).await.unwrap();
+    tx.commit().await.unwrap();
+    world.put_at(agent, &Life::Stop { machine }).await;
+    world.run_flows(40).await;
+    assert_eq!(world.agent(agent).await.unwrap().seen.name(), "live");
 }

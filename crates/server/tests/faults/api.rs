@@ -41,6 +41,8 @@ impl Api {
         loop {
             let last = match self.once(method.clone(), path, body.clone(), key).await {
                 Ok(answer) if answer.status < 500 => return answer,
+                // Berth may say that it cannot now; that it does not know what happened is a fault of its own.
+                Ok(answer) if answer.status == 500 => panic!("{method} {path}: {}", answer.body),
                 Ok(answer) => format!("{} {}", answer.status, answer.body),
                 Err(why) => why,
             };
