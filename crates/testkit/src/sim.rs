@@ -175,6 +175,12 @@ impl Simulator {
         self.shared.faults.add(verb, how, times);
     }
 
+    /// Whether a fault for this verb is still to come.
+    #[must_use]
+    pub fn will_strike(&self, verb: Verb) -> bool {
+        self.shared.faults.expects(verb)
+    }
+
     /// A gateway stops being ready by itself, tells home, and is started again by its unit.
     pub fn lose_gateway(&self, name: &str) {
         if let Some(guest) = self.shared.instances.guest(name) {

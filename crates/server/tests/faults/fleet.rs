@@ -14,6 +14,9 @@ use crate::{api::Api, front::Front, process::Process, program::key};
 /// The shortest lease there is: whoever died is relieved after a second.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
+/// Bearer of the cron routes.
+pub(crate) const CRON: &str = "cron-secret-of-these-tests";
+
 /// A fleet.
 pub(crate) struct Fleet {
     pub(crate) processes: Vec<Process>,
@@ -123,7 +126,7 @@ fn environment(database: &Database, simulator: &Simulator) -> Vec<(&'static str,
     vec![
         ("DATABASE_URL", database.url_as("berth_login")),
         ("CREDENTIAL_ENCRYPTION_KEY", key()),
-        ("CRON_SECRET", "cron-secret-of-these-tests".to_owned()),
+        ("CRON_SECRET", CRON.to_owned()),
         ("BERTH_PUBLIC_URL", format!("http://{}:8080", simulator.home())),
         ("BERTH_MACHINE_HOME", format!("http://{}:8081", simulator.home())),
         ("BERTH_INCUS_SOCKET", simulator.socket().display().to_string()),

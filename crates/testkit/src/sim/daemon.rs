@@ -62,25 +62,30 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
         (&Method::GET, []) => Reply::Sync(wire::server()),
         (&Method::GET, ["storage-pools", wire::POOL]) => Reply::Sync(json!({"name": wire::POOL, "driver": "dir"})),
         (&Method::GET, ["networks", wire::BRIDGE]) => Reply::Sync(wire::network(&shared)),
-        (&Method::GET, ["networks", wire::BRIDGE, "leases"]) => Reply::Sync(leases(&shared)),
+        (&Method::GET, ["networks", wire::BRIDGE, "leases"]) => {
+            if let Some(How::Late(late)) = shared.faults.next(Verb::Leases) {
+                tokio::time::sleep(late).await;
+            }
+            Reply::Sync(leases(&shared))
+        }
         (&Method::GET, ["images", "aliases", alias]) if *alias == shared.options.image => {
             Reply::Sync(json!({"name": alias, "target": wire::FINGERPRINT, "type": "container"}))
         }
         (&Method::GET, ["operations"]) => Reply::Sync(shared.operations.listing()),
         (&Method::GET, ["operations", id, "wait"]) => wait(&shared, id, query.get("timeout").copied()).await,
         (&Method::GET, ["instances"]) => Reply::Sync(listing(&shared, recursive)),
-        (&Method::POST, ["instances"]) => create(&shared, &body)?,
+        (&Method::POST, ["instances"]) => create(&shared, &body).await?,
         (&Method::GET, ["instances", name]) => match shared.instances.all().there.get(*name) {
             Some(instance) => Reply::Sync(wire::instance(name, instance)),
             None => Reply::absent("Instance"),
         },
         (&Method::PATCH, ["instances", name]) => patch(&shared, name, &body),
-        (&Method::DELETE, ["instances", name]) => change(&shared, name, Verb::Delete)?,
+        (&Method::DELETE, ["instances", name]) => change(&shared, name, Verb::Delete).await?,
         (&Method::PUT, ["instances", name, "state"]) => {
             let ask: Value = serde_json::from_slice(&body).unwrap_or_default();
             match ask.get("action").and_then(Value::as_str) {
-                Some("start") => change(&shared, name, Verb::Start)?,
-                Some("stop") => change(&shared, name, Verb::Stop)?,
+                Some("start") => change(&shared, name, Verb::Start).await?,
+                Some("stop") => change(&shared, name, Verb::Stop).await?,
                 _ => Reply::Refused(400, "Unknown action".to_owned()),
             }
         }
@@ -116,7 +121,7 @@ async fn wait(shared: &Shared, id: &str, seconds: Option<&str>) -> Reply {
     Reply::Sync(operation.to_json())
 }
 
-fn create(shared: &Arc<Shared>, body: &[u8]) -> io::Result<Reply> {
+async fn create(shared: &Arc<Shared>, body: &[u8]) -> io::Result<Reply> {
     let ask: Value = serde_json::from_slice(body).unwrap_or_default();
     let map = |key: &str| ask.get(key).and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
     let Some(name) = ask.get("name").and_then(Value::as_str) else {
@@ -129,11 +134,11 @@ fn create(shared: &Arc<Shared>, body: &[u8]) -> io::Result<Reply> {
         return Ok(Reply::Refused(400, format!("Instance {name:?} already exists")));
     }
     let instance = Instance::new(map("config"), map("devices"));
-    begin(shared, name, Verb::Create, Work::Create(Box::new(instance)))
+    begin(shared, name, Verb::Create, Work::Create(Box::new(instance))).await
 }
 
 /// Power and deletion.
-fn change(shared: &Arc<Shared>, name: &str, verb: Verb) -> io::Result<Reply> {
+async fn change(shared: &Arc<Shared>, name: &str, verb: Verb) -> io::Result<Reply> {
     let running = match shared.instances.all().there.get(name) {
         Some(instance) => instance.power.is_some(),
         None => return Ok(Reply::absent("Instance")),
@@ -142,14 +147,17 @@ fn change(shared: &Arc<Shared>, name: &str, verb: Verb) -> io::Result<Reply> {
         Verb::Delete if running => return Ok(Reply::Refused(400, "Instance is running".to_owned())),
         Verb::Delete => Work::Delete,
         Verb::Start => Work::Start,
-        Verb::Stop | Verb::Create | Verb::Ask(_) => Work::Stop,
+        Verb::Stop | Verb::Leases | Verb::Create | Verb::Ask(_) => Work::Stop,
     };
-    begin(shared, name, verb, how)
+    begin(shared, name, verb, how).await
 }
 
 /// Begins an operation, unless another one is at work or a fault strikes.
-fn begin(shared: &Arc<Shared>, name: &str, verb: Verb, how: Work) -> io::Result<Reply> {
+async fn begin(shared: &Arc<Shared>, name: &str, verb: Verb, how: Work) -> io::Result<Reply> {
     let fault = shared.faults.next(verb);
+    if let Some(How::Late(late)) = fault {
+        tokio::time::sleep(late).await;
+    }
     if fault == Some(How::Refuse) {
         return Ok(Reply::Refused(400, "the simulator was told to refuse".to_owned()));
     }

@@ -1,10 +1,15 @@
 //! What goes wrong, for a number of calls.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// A call that can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
+    /// Asking which addresses are taken: the last look before an instance is made.
+    Leases,
     /// Making an instance.
     Create,
     /// Giving it power.
@@ -26,6 +31,8 @@ pub enum How {
     Fail,
     /// It is done, and its answer never arrives.
     LoseAnswer,
+    /// It is answered this much later, and then as always.
+    Late(Duration),
 }
 
 #[derive(Debug)]
@@ -42,6 +49,11 @@ pub(super) struct Faults(Mutex<Vec<Fault>>);
 impl Faults {
     pub(super) fn add(&self, verb: Verb, how: How, times: u32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Fault { verb, how, times });
+    }
+
+    /// Whether a fault waits for this call.
+    pub(super) fn expects(&self, verb: Verb) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|fault| fault.verb == verb)
     }
 
     /// What happens to this call; the oldest fault comes first.

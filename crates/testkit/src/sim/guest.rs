@@ -88,6 +88,10 @@ impl Guest {
             Ok(request) => match self.shared.faults.next(Verb::Ask(request.ask.verb())) {
                 Some(How::Refuse) => Err(Refusal::Broken { why: "the simulator was told to refuse".into() }),
                 Some(How::Fail) => return None,
+                Some(How::Late(late)) => {
+                    tokio::time::sleep(late).await;
+                    self.carry_out(request.ask).await
+                }
                 Some(How::LoseAnswer) => {
                     drop(self.carry_out(request.ask).await);
                     return None;
