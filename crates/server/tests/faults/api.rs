@@ -10,7 +10,7 @@ use tokio::time::sleep;
 /// One try; a process that was stopped in the middle does not answer at all.
 const TRY_MAX: Duration = Duration::from_secs(4);
 /// Longest until some process answers.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// Who asks, and where.
 #[derive(Debug, Clone)]

@@ -26,7 +26,7 @@ impl Cluster {
         let cluster = Self { folder, programs: programs(), as_postgres };
         fs::set_permissions(cluster.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         if as_postgres {
-            ran(Command::new("chown").arg("postgres").arg(cluster.folder.path()).output().await.unwrap());
+            ran(&Command::new("chown").arg("postgres").arg(cluster.folder.path()).output().await.unwrap());
         }
         let data = cluster.data();
         let data = data.to_str().unwrap();
@@ -43,7 +43,7 @@ impl Cluster {
             .env("PGHOST", cluster.folder.path())
             .env("PGUSER", "postgres")
             .output();
-        ran(roles.await.unwrap());
+        ran(&roles.await.unwrap());
         cluster
     }
 
@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     async fn run(&self, program: &str, arguments: &[&str]) {
-        ran(Command::from(self.command(program)).args(arguments).output().await.unwrap());
+        ran(&Command::from(self.command(program)).args(arguments).output().await.unwrap());
     }
 
     fn command(&self, program: &str) -> std::process::Command {
@@ -102,7 +102,7 @@ fn programs() -> PathBuf {
     newest.expect("a Postgres server is installed").path().join("bin")
 }
 
-fn ran(output: Output) {
+fn ran(output: &Output) {
     assert!(
         output.status.success(),
         "{}{}",

@@ -48,7 +48,7 @@ fn pair(dice: &Dice) -> (Point, Point) {
     // A step that was settled is over; one that was not is run again and can die at the same place.
     let least = if places[first].1 == CrashPoint::Settled { first + 1 } else { first };
     let second = least + dice.below(places.len() - least);
-    let at = |place: usize| Point { path: *path, step: places[place].0, point: places[place].1 };
+    let at = |place: usize| Point { path: *path, step: places[place].0, at: places[place].1 };
     (at(first), at(second))
 }
 

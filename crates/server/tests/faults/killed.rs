@@ -14,7 +14,7 @@ use crate::{
 
 const PROCESSES: usize = 3;
 /// Longest until everything rests after the last death.
-const REST_MAX: Duration = Duration::from_secs(120);
+const REST_MAX: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_under_load_nothing_is_lost() {

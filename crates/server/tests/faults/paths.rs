@@ -81,13 +81,13 @@ pub(crate) const PATHS: [Path; 8] = [
 pub(crate) struct Point {
     pub(crate) path: Path,
     pub(crate) step: &'static str,
-    pub(crate) point: CrashPoint,
+    pub(crate) at: CrashPoint,
 }
 
 impl Point {
     /// As `BERTH_CRASH_AT` takes it.
     pub(crate) fn setting(&self) -> String {
-        format!("{}:{}", self.step, self.point.name())
+        format!("{}:{}", self.step, self.at.name())
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn points(each_step_once: bool) -> Vec<Point> {
                 continue;
             }
             taken.push(step);
-            all.extend(CrashPoint::EVERY.map(|point| Point { path, step, point }));
+            all.extend(CrashPoint::EVERY.map(|at| Point { path, step, at }));
         }
     }
     all
@@ -179,5 +179,5 @@ fn every_step_of_a_life_is_on_a_path() {
     assert_eq!(missing, Vec::<&str>::new(), "crates/server/tests/faults/paths.rs has no path through them");
     assert_eq!(points(true).len(), every.len() * CrashPoint::EVERY.len());
     let known = |step: &&str| every.iter().any(|one| one.name() == *step);
-    assert!(PATHS.iter().all(|path| path.steps.iter().all(|step| known(&step))), "a path takes a step that is none");
+    assert!(PATHS.iter().all(|path| path.steps.iter().all(&known)), "a path takes a step that is none");
 }

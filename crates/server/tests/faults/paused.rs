@@ -18,7 +18,7 @@ use crate::{
 };
 
 const PROCESSES: usize = 3;
-const REST_MAX: Duration = Duration::from_secs(120);
+const REST_MAX: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_past_its_lease_a_process_writes_nothing_late() {

@@ -15,7 +15,7 @@ use crate::{
 
 const PROCESSES: usize = 3;
 const EVERY: Duration = Duration::from_secs(10);
-const REST_MAX: Duration = Duration::from_secs(120);
+const REST_MAX: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_restarted_under_load_loses_nothing() {

@@ -110,7 +110,7 @@ pub(super) async fn work(shared: Arc<Shared>, name: String, how: Work) -> Ended 
     tokio::time::sleep(half).await;
     let ended = match how {
         Work::Create(instance) => create(&shared, &name, *instance),
-        Work::Start => start(&shared, &name).await,
+        Work::Start => start(&shared, &name),
         Work::Stop => stop(&shared, &name),
         Work::Delete => delete(&shared, &name),
     };
@@ -138,7 +138,7 @@ fn create(shared: &Shared, name: &str, instance: Instance) -> Ended {
     Ok(())
 }
 
-async fn start(shared: &Arc<Shared>, name: &str) -> Ended {
+fn start(shared: &Arc<Shared>, name: &str) -> Ended {
     let (files, address, disk) = {
         let all = shared.instances.all();
         let instance = all.there.get(name).ok_or("Instance not found")?;
@@ -153,7 +153,7 @@ async fn start(shared: &Arc<Shared>, name: &str) -> Ended {
         }
         (instance.files.clone(), address, Arc::clone(&instance.disk))
     };
-    let power = machine::power_on(shared, &files, address, disk).await?;
+    let power = machine::power_on(shared, &files, address, disk);
     let mut all = shared.instances.all();
     let instance = all.there.get_mut(name).ok_or("Instance not found")?;
     instance.power = Some(power);

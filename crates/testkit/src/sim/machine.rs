@@ -19,16 +19,16 @@ use super::{
 };
 
 /// Boots. The address is taken at once; connections are answered after the start-up delay.
-pub(super) async fn power_on(
+pub(super) fn power_on(
     shared: &Arc<Shared>,
     files: &BTreeMap<String, Vec<u8>>,
     address: Ipv4Addr,
     disk: Arc<Disk>,
-) -> Result<Power, String> {
+) -> Power {
     let off = shared.end.child_token();
     let Some((lock, config)) = read(files) else {
         // A machine without our files runs and answers nobody.
-        return Ok(Power { guest: None, _off: off.drop_guard() });
+        return Power { guest: None, _off: off.drop_guard() };
     };
     let guest = Guest::new(Arc::clone(shared), config, disk, off.clone());
     tokio::spawn(boot(
@@ -38,7 +38,7 @@ pub(super) async fn power_on(
         Arc::clone(&guest),
         off.clone(),
     ));
-    Ok(Power { guest: Some(guest), _off: off.drop_guard() })
+    Power { guest: Some(guest), _off: off.drop_guard() }
 }
 
 async fn boot(shared: Arc<Shared>, address: SocketAddr, lock: Lock, guest: Arc<Guest>, off: CancellationToken) {
