@@ -7,7 +7,7 @@ use domain::{
     life::Life,
 };
 use store::{agents::Observation, flows::Settle};
-use testkit::World;
+use testkit::{SimMood, World};
 use uuid::Uuid;
 
 /// Settling locks the flow, then the agent. Had the wish locked the agent first, each would wait for the other.
@@ -74,5 +74,33 @@ async fn a_wish_to_run_that_came_before_the_stop_was_tried_again_is_not_slept_ov
     tx.commit().await.unwrap();
     world.put_at(agent, &Life::Stop { machine }).await;
     world.run_flows(40).await;
+    assert_eq!(world.agent(agent).await.unwrap().seen.name(), "live");
+}
+
+/// While Berth itself is away no proof can succeed: that is no verdict on the agent.
+#[tokio::test]
+async fn proofs_that_fail_for_half_a_minute_cost_no_agent_its_first_start() {
+    let world = World::new().await;
+    world.guests.set_mood(SimMood::Babbling);
+    let agent = world.new_agent("scout").await;
+    let failed = || async {
+        let waited = "select coalesce(sum(extract(epoch from run_at - now())), 0)::bigint from flows";
+        match world.step(agent).await {
+            Some(Life::Prove { tries, .. }) => (tries, world.database.count(waited).await),
+            Some(Life::Failed { why, .. }) => panic!("given up: {why}"),
+            _ => (0, 0),
+        }
+    };
+    let mut waited = 0;
+    for tries in 1..=4 {
+        while failed().await.0 < tries {
+            world.database.sql("update flows set run_at = now()").await;
+            flows::run_due(&world.flows, &flows::RunnerOptions::default()).await.unwrap();
+        }
+        waited += failed().await.1;
+    }
+    assert!(waited > 30, "only {waited} s of waiting");
+    world.guests.set_mood(SimMood::Well);
+    world.run_flows(20).await;
     assert_eq!(world.agent(agent).await.unwrap().seen.name(), "live");
 }

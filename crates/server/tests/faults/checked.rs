@@ -85,6 +85,7 @@ pub(crate) async fn found(fleet: &Fleet, promises: &[Promise], longest: Duration
     machines(fleet, &mut found).await;
     agents(fleet, promises, &mut found).await;
     ledger(fleet, &mut found).await;
+    verify(fleet, &mut found).await;
     found
 }
 
@@ -154,6 +155,19 @@ async fn agents(fleet: &Fleet, promises: &[Promise], found: &mut Found) {
                     where a.seen ->> 'state' = 'live' and coalesce(a.proof ->> 'ok', '') <> 'true'";
     let unproved = fleet.database.texts(unproved).await;
     found.lost.extend(unproved.into_iter().map(|id| format!("{id} is live and has no proof")));
+}
+
+/// What Berth's own `berth verify` has to say, in a build that has it.
+async fn verify(fleet: &Fleet, found: &mut Found) {
+    let run = async |arguments: &[&str]| fleet.processes[0].command(arguments).output().await.unwrap();
+    if !run(&["verify", "--help"]).await.status.success() {
+        return;
+    }
+    let said = run(&["verify", "--json", "--grace-seconds", "10"]).await;
+    if !said.status.success() {
+        let (out, error) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        found.stuck.push(format!("berth verify: {}: {out}{error}", said.status));
+    }
 }
 
 /// No name was made or deleted twice, no agent had two machines.

@@ -135,3 +135,35 @@ impl server::Handler for Visitor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::ssh_key::{LineEnding, certificate::Builder, private::Ed25519Keypair};
+
+    use super::*;
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
+    }
+
+    fn certificate(authority: &PrivateKey, principal: &str, until: u64) -> Certificate {
+        let mut builder = Builder::new([7; 16], key(9).public_key().key_data().clone(), 0, until).unwrap();
+        builder.cert_type(CertType::User).unwrap();
+        builder.key_id("test").unwrap();
+        builder.valid_principal(principal).unwrap();
+        builder.sign(authority).unwrap()
+    }
+
+    #[test]
+    fn one_certificate_opens_one_machine_for_its_time() {
+        let text = |key: &PrivateKey| key.to_openssh(LineEnding::LF).unwrap();
+        let (ours, other) = (key(1), key(2));
+        let lock = Lock::new(&text(&key(3)), &ours.public_key().to_openssh().unwrap(), "mch_1\n").unwrap();
+        let soon = u64::try_from(now().timestamp()).unwrap() + 60;
+        assert!(lock.opens(ssh::USER, &certificate(&ours, "mch_1", soon)));
+        assert!(!lock.opens("root", &certificate(&ours, "mch_1", soon)), "another account");
+        assert!(!lock.opens(ssh::USER, &certificate(&other, "mch_1", soon)), "another authority");
+        assert!(!lock.opens(ssh::USER, &certificate(&ours, "mch_2", soon)), "another machine's principal");
+        assert!(!lock.opens(ssh::USER, &certificate(&ours, "mch_1", soon - 120)), "an old one");
+    }
+}
