@@ -216,6 +216,7 @@ async fn ask_running(tx: &mut TenantTx, id: AgentId, what: &str, by: &Caller) ->
 
 /// The agent, locked, if it exists, the role suffices, and it is not on its way out.
 async fn changeable(tx: &mut TenantTx, id: AgentId, least: Role, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    store::order::flow_first(tx, LIFE, id.uuid()).await?;
     let agent = store::agents::lock(tx, id).await?.ok_or(ChangeAgentError::NotFound)?;
     if by.role < least {
         return Err(ChangeAgentError::Forbidden);

@@ -45,6 +45,8 @@ pub struct MachineConfig {
     pub home: String,
     /// How many spares are kept.
     pub spares: Pool,
+    /// Where their SSH servers listen.
+    pub ssh_port: u16,
 }
 
 /// Who answers the agents.
@@ -125,6 +127,7 @@ impl Config {
                 limits: limits(values)?,
                 home,
                 spares: spares(values)?,
+                ssh_port: u16::try_from(values.number("BERTH_MACHINE_SSH_PORT", 1..=65_535)?).unwrap_or(22),
             },
             models: ModelConfig::parse(values)?,
             runner: runner(values)?,
@@ -322,7 +325,7 @@ fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {
         None => None,
     };
     Ok(RunnerOptions {
-        lease: Duration::from_secs(values.number("BERTH_LEASE_SECONDS", 3..=600)?),
+        lease: Duration::from_secs(values.number("BERTH_LEASE_SECONDS", 1..=600)?),
         steps_max: usize::try_from(values.number("BERTH_STEPS_MAX", 1..=1024)?).unwrap_or(32),
         crash_at,
         ..RunnerOptions::default()
@@ -370,6 +373,7 @@ mod tests {
             ("BERTH_PUBLIC_URL", "http://hunter2.example.org"),
             ("BERTH_LISTEN", "hunter2"),
             ("BERTH_LEASE_SECONDS", "0"),
+            ("BERTH_MACHINE_SSH_PORT", "65536"),
             ("BERTH_CRASH_AT", "hunter2"),
             ("DATABASE_URL_FILE", "/nonexistent/hunter2"),
             ("BERTH_MODEL_FORWARD", "hunter2"),

@@ -120,11 +120,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "32",
         "Flow steps that one process runs at once; one tenant gets at most half of them.",
     ),
+    plain("BERTH_MACHINE_SSH_PORT", Some("22"), "22", "Port of a machine's SSH server; that of our image is 22."),
     plain(
         "BERTH_LEASE_SECONDS",
         Some("15"),
         "15",
-        "After this many seconds another process takes over the work of one that died.",
+        "After this many seconds (1 to 600) another process takes over the work of one that died.",
     ),
     secret(
         "BERTH_SMTP_URL",

@@ -29,7 +29,7 @@ const KEEPERS: [(&str, &[&str]); 9] = [
     ("sqlx", &["store", "testkit"]),
     ("sqlx-core", &["store"]),
     ("reqwest", &["clients"]),
-    ("russh", &["ssh"]),
+    ("russh", &["ssh", "testkit"]), // testkit is the simulated machines' side
     ("axum", &["web"]),
     ("askama", &["web"]),
     ("aws-lc-rs", &["server", "vault"]), // server draws random bytes with it

@@ -30,6 +30,7 @@ pub mod machines;
 mod migrate;
 pub mod model_usage;
 pub mod notices;
+pub mod order;
 pub mod people;
 pub mod proofs;
 pub mod schedules;

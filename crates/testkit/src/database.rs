@@ -28,6 +28,14 @@ impl Database {
         )]
         let server =
             std::env::var(SERVER).unwrap_or_else(|_| panic!("{SERVER} is not set: run the tests by scripts/test"));
+        Self::fresh_on(server).await
+    }
+
+    /// The same on another server, which must have the roles of scripts/bootstrap-db: a superuser's URL.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn fresh_on(server: String) -> Self {
         let name = format!("t_{}", uuid::Uuid::from_u128(unique()).simple());
         let mut admin = PgConnection::connect(&server).await.expect("the test server answers");
         let template = template(&mut admin, &server).await;
@@ -84,6 +92,17 @@ impl Database {
             .fetch_one(&self.root)
             .await
             .expect("the statement counts")
+    }
+
+    /// Texts that a superuser reads, one a row.
+    ///
+    /// # Panics
+    /// When the statement fails.
+    pub async fn texts(&self, statement: &str) -> Vec<String> {
+        sqlx::query_scalar(AssertSqlSafe(statement.to_owned()))
+            .fetch_all(&self.root)
+            .await
+            .expect("the statement reads")
     }
 }
 
@@ -145,7 +164,7 @@ fn url_as(server: &str, role: &str, database: &str) -> String {
 }
 
 /// Different in every call and every process.
-fn unique() -> u128 {
+pub(crate) fn unique() -> u128 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

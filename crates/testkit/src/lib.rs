@@ -4,10 +4,14 @@
 //! migrations. [`World`] stands on one: two tenants, alice and mallory, the real
 //! runner, and in place of machines a provider and a guest in memory, each with a
 //! ledger. [`vendor::FakeVendor`] stands in a model vendor's place, over HTTP.
+//! [`sim::Simulator`] is a whole daemon with machines over real sockets, for tests
+//! that start the real program.
 
 mod database;
 mod entropy;
 mod guest;
+pub mod http_call;
+pub mod sim;
 pub mod vendor;
 mod verify;
 mod world;

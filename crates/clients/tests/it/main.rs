@@ -1,4 +1,4 @@
-//! What a provider promises, asked of the fake and of a real daemon; and what only a real daemon can show.
+//! What a provider promises, asked of the fake, of the simulator and of a real daemon; and what only a real daemon can show.
 //!
 //! The tests of [`daemon`] are ignored in a plain run: `scripts/test e2e` names a daemon and runs them.
 
@@ -11,6 +11,7 @@ mod peers;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
+mod simulated;
 mod webhook;
 
 use clients::provider::{Limits, PlacedFile, Plan};

@@ -21,7 +21,10 @@ use crate::{
 /// How long to sleep while the machine starts, if it does not call first.
 const NET: Duration = Duration::from_secs(2);
 /// How many proofs may fail before Berth says so.
-const PROOFS_MAX: u8 = 3;
+const PROOFS_MAX: u8 = 5;
+/// From the first failed proof to the next; doubled after each, so that a home that is away for half a minute
+/// (a restart of Berth or of its database) costs no agent its first start.
+const PROOF_PAUSE: Duration = Duration::from_secs(3);
 
 impl Here<'_> {
     /// Waits until the guest answers; the machine calls home as soon as it can.
@@ -109,7 +112,7 @@ impl Here<'_> {
             let seen = Seen::Degraded { since: self.now(), why: format!("The last proof failed: {why}.") };
             self.see(self.go(&here, Life::Recover { machine, looks: 0 }).heard(), seen)
         } else if failed < PROOFS_MAX {
-            wait(&here, Duration::from_secs(3))
+            wait(&here, PROOF_PAUSE * 2_u32.pow(u32::from(failed.saturating_sub(1))))
         } else {
             let why = format!(
                 "The machine is ready but its agent did not answer {PROOFS_MAX} times: {why}. Retry, or delete the agent."

@@ -8,6 +8,7 @@ mod generic;
 mod jobs;
 mod life;
 mod notice;
+mod order;
 mod pool;
 mod sweep;
 mod verify;

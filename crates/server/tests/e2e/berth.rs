@@ -21,10 +21,10 @@ use tokio::{
 use crate::{
     curl::Curl,
     machines::Machines,
+    program::{PROGRAM, key},
     setting::{Setting, say},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_berth");
 pub(crate) const CRON: &str = "cron-secret-of-these-tests";
 /// Longest from "create" to "live" that these tests wait; a busy machine with two cores takes 40 s.
 const LIVE_MAX: Duration = Duration::from_mins(3);
@@ -272,14 +272,4 @@ impl Drop for Berth {
 fn free_port(address: &str) -> u16 {
     let listener = TcpListener::bind((address, 0)).unwrap_or_else(|error| panic!("{address}: {error}"));
     listener.local_addr().unwrap().port()
-}
-
-/// 32 bytes in base64, of this run only.
-fn key() -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut random = [0; 42];
-    std::io::Read::read_exact(&mut File::open("/dev/urandom").unwrap(), &mut random).unwrap();
-    let letters = random.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % 64]));
-    // 42 letters and one whose last two bits are zero are 32 bytes.
-    letters.chain(['A', '=']).collect()
 }

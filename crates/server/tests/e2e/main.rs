@@ -13,4 +13,6 @@ mod curl;
 mod disturbed;
 mod killed;
 mod machines;
+#[path = "../common/program.rs"]
+mod program;
 mod setting;
