@@ -55,7 +55,7 @@ fn pair(dice: &Dice) -> (Point, Point) {
 async fn twice(fleet: &mut Fleet, first: &Point, second: &Point, name: &str) {
     let mut id = first.path.prepare(fleet, name).await;
     fleet.arm(0, &first.setting()).await;
-    first.path.act(fleet, &id, name).await;
+    let mut answered = first.path.act(fleet, &id, name).await;
     for (point, next) in [(first, Some(second.setting())), (second, None)] {
         assert!(
             fleet.processes[0].crashed(REACHED).await,
@@ -63,8 +63,14 @@ async fn twice(fleet: &mut Fleet, first: &Point, second: &Point, name: &str) {
             fleet.log()
         );
         fleet.processes[0].start(next.as_deref());
+        fleet.processes[0].up().await;
+        if !answered {
+            answered = first.path.act(fleet, &id, name).await;
+        }
     }
-    fleet.processes[0].up().await;
+    if !answered {
+        first.path.insist(fleet, &id, name).await;
+    }
     if first.path.creates() {
         id = fleet.api.create(name).await;
     }

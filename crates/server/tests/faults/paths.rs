@@ -125,8 +125,9 @@ impl Path {
         id
     }
 
-    /// Asks once for what leads along the path. The answer may be lost with whoever was asked; its id, if it is new.
-    pub(crate) async fn act(&self, fleet: &Fleet, id: &str, name: &str) {
+    /// Asks once for what leads along the path. Whether it was answered: whoever was asked may have died before it
+    /// heard, of a late word from the machine that leads through the same step, and then nothing was asked yet.
+    pub(crate) async fn act(&self, fleet: &Fleet, id: &str, name: &str) -> bool {
         let at = format!("/api/v1/agents/{id}");
         let api = &fleet.api;
         let asked = match self.act {
@@ -139,11 +140,20 @@ impl Path {
                 let machine =
                     api.agent(id).await.and_then(|agent| agent["machine"]["id"].as_str()?.parse::<MachineId>().ok());
                 fleet.simulator.lose_gateway(MachineName::of(machine.expect("a live agent has a machine")).as_str());
-                return;
+                return true;
             }
         };
-        if let Ok(answer) = asked {
-            assert!([201, 202].contains(&answer.status), "{}: {} {}", self.name, answer.status, answer.body);
+        let Ok(answer) = asked else { return false };
+        // Asked again after a lost answer, it may have been done: 404 for what is gone, 409 for what did not fail.
+        let done = [201, 202, 404, 409].contains(&answer.status);
+        assert!(done, "{}: {} {}", self.name, answer.status, answer.body);
+        true
+    }
+
+    /// Asks until it is answered.
+    pub(crate) async fn insist(&self, fleet: &Fleet, id: &str, name: &str) {
+        while !self.act(fleet, id, name).await {
+            sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -61,7 +61,7 @@ async fn one(fleet: &mut Fleet, point: &Point, name: &str) {
         fleet.arm(0, &point.setting()).await;
         // Whoever is asked usually goes on with it; one of the others may be faster, and then another agent is tried.
         fleet.only(0);
-        point.path.act(fleet, &id, &name).await;
+        let answered = point.path.act(fleet, &id, &name).await;
         let alone = fleet.processes.len() == 1;
         let dead = fleet.processes[0].crashed(if alone { REACHED } else { REACHED / 4 }).await;
         fleet.all();
@@ -71,6 +71,9 @@ async fn one(fleet: &mut Fleet, point: &Point, name: &str) {
         }
         fleet.processes[0].start(None);
         fleet.processes[0].up().await;
+        if !answered {
+            point.path.insist(fleet, &id, &name).await;
+        }
         if point.path.creates() {
             id = fleet.api.create(&name).await;
         }
