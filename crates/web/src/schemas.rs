@@ -1,6 +1,7 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
 mod admin;
+mod model;
 
 use serde_json::{Value, json};
 
@@ -12,7 +13,6 @@ pub(crate) fn named(name: &str) -> Value {
 /// Every schema by its name.
 pub(crate) fn all() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
-    let whole = json!({ "type": "integer", "minimum": 0 });
     let text = json!({ "type": "string" });
     let maybe_text = json!({ "type": ["string", "null"] });
     let id = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") });
@@ -26,21 +26,8 @@ pub(crate) fn all() -> Value {
             }),
             &["user", "email", "tenant", "tenant_name", "role", "operator"],
         ),
-        "Model": object(
-            json!({
-                "model": text, "title": text, "is_proof_model": { "type": "boolean" },
-                "budget": { "oneOf": [named("ModelBudget"), { "type": "null" }] },
-            }),
-            &["model", "title", "is_proof_model", "budget"],
-        ),
-        "ModelBudget": object(
-            json!({
-                "day": { "type": "string", "format": "date" }, "resets_at": time,
-                "limit_micro_usd": whole, "used_micro_usd": whole, "held_micro_usd": whole,
-                "calls": whole, "input_tokens": whole, "output_tokens": whole,
-            }),
-            &["day", "resets_at", "limit_micro_usd", "used_micro_usd", "held_micro_usd", "calls", "input_tokens", "output_tokens"],
-        ),
+        "Model": model::offered(),
+        "ModelBudget": model::budget(),
         "NewAgent": object(
             json!({ "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" } }),
             &["name"],

@@ -168,9 +168,9 @@ impl Twins<'_> {
     async fn claim(&mut self, limit: i64, lease: u32) -> Result<(), String> {
         self.tokens += 1;
         let mut tx = self.database.db.system().await.unwrap();
-        let (token, length) = (uuid(self.tokens), seconds(lease));
+        let (worker, length) = (uuid(self.tokens), seconds(lease));
         // Fairness is not compared: whatever is due may be taken.
-        let seats = flows::Seats { token, lease: length, free: limit, held: &[], share: i32::MAX };
+        let seats = flows::Seats { token: worker, lease: length, free: limit, held: &[], share: i32::MAX };
         let taken = flows::claim(&mut tx, &seats).await.unwrap();
         tx.commit().await.unwrap();
         let due = self.model.due(self.now);
