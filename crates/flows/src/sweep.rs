@@ -169,10 +169,11 @@ async fn look(world: &World, claim: &Claim, machine: &Machine) -> Health {
 
 /// Tells the flows of machines that do not answer, unless they are too many; and finds strangers.
 async fn judge(world: &World, claim: &Claim, found: Found) -> Result<Outcome, StepError> {
-    // First the provider's listing, then the rows: a machine's row is older than the machine.
+    // First the provider's listing, then the rows: a machine's row is older than the machine, and one that was
+    // destroyed meanwhile was not gone when this step was claimed.
     let listed = world.provider.list().await;
     let mut tx = world.db.system().await?;
-    let rightful = fleet::rightful(&mut tx).await?;
+    let rightful = fleet::rightful(&mut tx, claim.now).await?;
     drop(tx);
     let strangers: Vec<MachineName> = match &listed {
         Ok(listed) => {

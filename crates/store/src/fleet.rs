@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use domain::{MachineId, machine::Health};
 use uuid::Uuid;
 
@@ -75,13 +76,14 @@ pub async fn slice(tx: &mut SystemTx, after: Option<MachineId>, until: Option<Ma
     Ok(Slice { machines, expected: expected.collect::<Result<_, StoreError>>()? })
 }
 
-/// The machines that a provider may rightly hold: those that are not gone, or were not ten minutes ago.
-pub async fn rightful(tx: &mut SystemTx) -> Result<BTreeSet<MachineId>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        "select id from machines where gone_at is null or gone_at > berth.now() - interval '10 minutes'"
-    )
-    .fetch_all(tx.conn())
-    .await?;
+/// The machines that a provider could rightly hold at `then`: those that were not gone by that time.
+///
+/// A machine is written down as gone after its destruction, so one that a later listing still shows and that was
+/// gone before is not rightly there.
+pub async fn rightful(tx: &mut SystemTx, then: DateTime<Utc>) -> Result<BTreeSet<MachineId>, StoreError> {
+    let ids = sqlx::query_scalar!("select id from machines where gone_at is null or gone_at > $1", then)
+        .fetch_all(tx.conn())
+        .await?;
     Ok(ids.into_iter().map(MachineId::from_uuid).collect())
 }
 
