@@ -11,4 +11,6 @@ pub mod jobs;
 pub mod machines;
 pub mod model_budget;
 pub mod people;
+pub mod sessions;
+pub mod tokens;
 pub mod verify;

@@ -1,22 +1,15 @@
-//! Signing in without a vendor: one-time links, sessions, personal tokens.
+//! People without a vendor: the first operator, local users, one-time links.
 
 use std::time::Duration;
 
-use domain::{
-    Entropy, TenantId, UserId,
-    entropy::mint,
-    names::Email,
-    people::{Caller, LOCAL_ISSUER},
-};
-use store::{StoreError, SystemTx, people::LinkPurpose};
+use domain::{Entropy, TenantId, UserId, entropy::mint, names::Email, people::LOCAL_ISSUER};
+use store::{StoreError, SystemTx, links::LinkPurpose};
 use vault::{Token, TokenKind};
 
-/// How long a browser stays signed in.
-pub const SESSION: Duration = Duration::from_hours(7 * 24);
+use crate::sessions::open_session;
+
 /// How long a one-time link can be used.
 pub const LINK: Duration = Duration::from_hours(1);
-/// How long a personal token issued on the command line works.
-pub const TOKEN: Duration = Duration::from_hours(90 * 24);
 /// Most characters of a tenant's name.
 pub const TENANT_NAME_MAX: usize = 60;
 
@@ -29,9 +22,9 @@ pub async fn setup_link(tx: &mut SystemTx, entropy: &dyn Entropy) -> Result<Opti
     if store::people::any_operator(tx).await? {
         return Ok(None);
     }
-    store::people::drop_setup_links(tx).await?;
+    store::links::drop_setup_links(tx).await?;
     let link = Token::mint(entropy, TokenKind::Link);
-    store::people::insert_link(tx, &link.hash(), LinkPurpose::Setup, LINK).await?;
+    store::links::insert_link(tx, &link.hash(), LinkPurpose::Setup, LINK).await?;
     Ok(Some(link))
 }
 
@@ -40,7 +33,7 @@ pub async fn setup_link(tx: &mut SystemTx, entropy: &dyn Entropy) -> Result<Opti
 /// # Errors
 /// The database.
 pub async fn look_at_link(tx: &mut SystemTx, link: &Token) -> Result<Option<LinkPurpose>, StoreError> {
-    store::people::link_is_open(tx, &link.hash()).await
+    store::links::link_is_open(tx, &link.hash()).await
 }
 
 /// Why a link did not sign anybody in.
@@ -75,7 +68,7 @@ pub async fn finish_setup(
         return Err(LinkError::TenantName);
     }
     store::people::lock_setup(tx).await?;
-    let purpose = store::people::use_link(tx, &link.hash()).await?;
+    let purpose = store::links::use_link(tx, &link.hash()).await?;
     if purpose != Some(LinkPurpose::Setup) || store::people::any_operator(tx).await? {
         return Err(LinkError::Closed);
     }
@@ -88,67 +81,13 @@ pub async fn finish_setup(
 /// # Errors
 /// [`LinkError`]; the caller does not commit.
 pub async fn sign_in_by_link(tx: &mut SystemTx, entropy: &dyn Entropy, link: &Token) -> Result<Token, LinkError> {
-    match store::people::use_link(tx, &link.hash()).await? {
+    match store::links::use_link(tx, &link.hash()).await? {
         Some(LinkPurpose::SignIn(user)) => {
             let tenant = store::people::first_tenant(tx, user).await?.ok_or(LinkError::Closed)?;
             Ok(open_session(tx, entropy, user, tenant).await?)
         }
         Some(LinkPurpose::Setup) | None => Err(LinkError::Closed),
     }
-}
-
-/// Signs a browser in with a personal token.
-///
-/// # Errors
-/// The database.
-pub async fn sign_in_by_token(
-    tx: &mut SystemTx,
-    entropy: &dyn Entropy,
-    token: &Token,
-) -> Result<Option<Token>, StoreError> {
-    let Some(caller) = store::people::caller_by_token(tx, &token.hash()).await? else { return Ok(None) };
-    open_session(tx, entropy, caller.user, caller.tenant).await.map(Some)
-}
-
-/// Ends a browser's session. Already ended is success.
-///
-/// # Errors
-/// The database.
-pub async fn sign_out(tx: &mut SystemTx, session: &Token) -> Result<(), StoreError> {
-    store::people::delete_session(tx, &session.hash()).await
-}
-
-/// Who holds this session.
-///
-/// # Errors
-/// The database.
-pub async fn caller_by_session(tx: &mut SystemTx, session: &Token) -> Result<Option<Caller>, StoreError> {
-    store::people::caller_by_session(tx, &session.hash()).await
-}
-
-/// Who holds this personal token.
-///
-/// # Errors
-/// The database.
-pub async fn caller_by_token(tx: &mut SystemTx, token: &Token) -> Result<Option<Caller>, StoreError> {
-    store::people::caller_by_token(tx, &token.hash()).await
-}
-
-/// From the command line: a personal token for a local user, who is made if missing, with a tenant of their own.
-///
-/// # Errors
-/// The database.
-pub async fn issue_token(
-    tx: &mut SystemTx,
-    entropy: &dyn Entropy,
-    email: &Email,
-    operator: bool,
-    name: &str,
-) -> Result<Token, StoreError> {
-    let (user, tenant) = local_user(tx, entropy, email, email.as_str(), operator).await?;
-    let token = Token::mint(entropy, TokenKind::Personal);
-    store::people::insert_token(tx, mint(entropy), &token.hash(), (user, tenant), name, TOKEN).await?;
-    Ok(token)
 }
 
 /// From the command line: a one-time link that signs a known local user in. `None`: there is no such user.
@@ -162,12 +101,12 @@ pub async fn sign_in_link(
 ) -> Result<Option<Token>, StoreError> {
     let Some(user) = store::people::user_by_identity(tx, LOCAL_ISSUER, email.as_str()).await? else { return Ok(None) };
     let link = Token::mint(entropy, TokenKind::Link);
-    store::people::insert_link(tx, &link.hash(), LinkPurpose::SignIn(user), LINK).await?;
+    store::links::insert_link(tx, &link.hash(), LinkPurpose::SignIn(user), LINK).await?;
     Ok(Some(link))
 }
 
 /// The local issuer knows people by the address that somebody with the set-up link or a shell on the server gave.
-async fn local_user(
+pub(crate) async fn local_user(
     tx: &mut SystemTx,
     entropy: &dyn Entropy,
     email: &Email,
@@ -194,15 +133,4 @@ async fn local_user(
         tenant
     };
     Ok((user, tenant))
-}
-
-async fn open_session(
-    tx: &mut SystemTx,
-    entropy: &dyn Entropy,
-    user: UserId,
-    tenant: TenantId,
-) -> Result<Token, StoreError> {
-    let session = Token::mint(entropy, TokenKind::Session);
-    store::people::insert_session(tx, mint(entropy), &session.hash(), (user, tenant), SESSION).await?;
-    Ok(session)
 }

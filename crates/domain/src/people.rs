@@ -1,9 +1,10 @@
 //! People: users, tenants, members.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{TenantId, UserId},
+    id::{SessionId, TenantId, TokenId, UserId},
     names::Email,
 };
 
@@ -43,6 +44,22 @@ impl Role {
     }
 }
 
+/// What a caller showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The cookie of a browser that is signed in.
+    Session {
+        /// Which session.
+        id: SessionId,
+        /// When they last showed who they are, by whatever method.
+        authenticated_at: DateTime<Utc>,
+        /// When they last gave a second factor.
+        factor_at: Option<DateTime<Utc>>,
+    },
+    /// A personal token.
+    Token(TokenId),
+}
+
 /// Who is calling: a user in one of their tenants. Looked up once per request, before any tenant transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -58,4 +75,6 @@ pub struct Caller {
     pub role: Role,
     /// Whether they also run the service.
     pub is_operator: bool,
+    /// What they showed.
+    pub shown: Shown,
 }

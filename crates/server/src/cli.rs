@@ -140,7 +140,7 @@ async fn issue_token(email: &str, operator: bool, name: &str, json: bool) -> any
     let email = Email::parse(email)?;
     let db = connect().await?;
     let mut tx = db.system().await?;
-    let token = app::people::issue_token(&mut tx, &System, &email, operator, name).await?;
+    let token = app::tokens::issue_token(&mut tx, &System, &email, operator, name).await?;
     tx.commit().await?;
     if json {
         say(&format!("{}\n", serde_json::json!({ "token": token.expose() })))

@@ -13,6 +13,7 @@
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
+mod callers;
 mod carry;
 mod db;
 mod error;
@@ -25,6 +26,7 @@ pub mod history;
 pub mod house;
 pub mod invariants;
 pub mod jobs;
+pub mod links;
 pub mod machine_views;
 pub mod machines;
 mod migrate;
@@ -34,9 +36,11 @@ pub mod order;
 pub mod people;
 pub mod proofs;
 pub mod schedules;
+pub mod sessions;
 mod signals;
 pub mod spares;
 pub mod timeline;
+pub mod tokens;
 
 pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};
 pub use error::StoreError;

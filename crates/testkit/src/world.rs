@@ -201,8 +201,8 @@ impl World {
 async fn person(database: &Database, entropy: &dyn Entropy, email: &str) -> Person {
     let email = Email::parse(email).expect("an address");
     let mut tx = database.db.system().await.expect("a transaction");
-    let token = app::people::issue_token(&mut tx, entropy, &email, false, "test").await.expect("a token");
-    let caller = app::people::caller_by_token(&mut tx, &token).await.expect("a query").expect("a caller");
+    let token = app::tokens::issue_token(&mut tx, entropy, &email, false, "test").await.expect("a token");
+    let caller = app::tokens::caller_by_token(&mut tx, &token).await.expect("a query").expect("a caller");
     tx.commit().await.expect("a commit");
     Person { caller }
 }

@@ -145,14 +145,14 @@ async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Caller>, Proble
             return Ok(None);
         };
         let mut tx = web.db.system().await.or_problem()?;
-        let caller = app::people::caller_by_token(&mut tx, &token).await.or_problem()?;
+        let caller = app::tokens::caller_by_token(&mut tx, &token).await.or_problem()?;
         return Ok(caller);
     }
     let Some(token) = session_token(headers, web.site.cookie_name()) else {
         return Ok(None);
     };
     let mut tx = web.db.system().await.or_problem()?;
-    app::people::caller_by_session(&mut tx, &token).await.or_problem()
+    app::sessions::caller_by_session(&mut tx, &token).await.or_problem()
 }
 
 /// A secret of the configuration as bearer. Without one in the configuration nobody gets in.

@@ -57,15 +57,15 @@ async fn a_sign_in_link_signs_its_own_user_in_once() {
     let email = Email::parse("op@example.org").unwrap();
     let mut tx = database.db.system().await.unwrap();
     assert!(sign_in_link(&mut tx, &entropy, &email).await.unwrap().is_none(), "nobody of that name yet");
-    app::people::issue_token(&mut tx, &entropy, &email, true, "t").await.unwrap();
+    app::tokens::issue_token(&mut tx, &entropy, &email, true, "t").await.unwrap();
     let link = sign_in_link(&mut tx, &entropy, &email).await.unwrap().unwrap();
     let session = sign_in_by_link(&mut tx, &entropy, &link).await.unwrap();
-    let caller = app::people::caller_by_session(&mut tx, &session).await.unwrap().unwrap();
+    let caller = app::sessions::caller_by_session(&mut tx, &session).await.unwrap().unwrap();
     assert_eq!(caller.email, email);
     assert!(caller.is_operator);
     assert!(matches!(sign_in_by_link(&mut tx, &entropy, &link).await, Err(LinkError::Closed)));
-    app::people::sign_out(&mut tx, &session).await.unwrap();
-    assert!(app::people::caller_by_session(&mut tx, &session).await.unwrap().is_none());
+    app::sessions::sign_out(&mut tx, &session).await.unwrap();
+    assert!(app::sessions::caller_by_session(&mut tx, &session).await.unwrap().is_none());
 }
 
 async fn futures_all<T>(tasks: impl Iterator<Item = tokio::task::JoinHandle<T>>) -> Vec<T> {

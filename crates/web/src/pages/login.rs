@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use app::people::{self, LinkError, SESSION};
+use app::{
+    people::{self, LinkError},
+    sessions::{self, SESSION},
+};
 use askama::Template;
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -62,7 +65,7 @@ pub(crate) async fn sign_in(State(web): State<Web>, form: Form) -> Result<Respon
     let Some(token) = Token::parse(TokenKind::Personal, form.field("token").trim()) else {
         return refused("That is no personal token. It begins with berth_pat_ and has 53 characters.");
     };
-    match people::sign_in_by_token(&mut tx, &*web.dice.0, &token).await? {
+    match sessions::sign_in_by_token(&mut tx, &*web.dice.0, &token).await? {
         Some(session) => {
             tx.commit().await?;
             Ok(signed_in(&web.site, &session, next))
@@ -74,7 +77,7 @@ pub(crate) async fn sign_in(State(web): State<Web>, form: Form) -> Result<Respon
 pub(crate) async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
     if let Some(session) = guard::session_token(&headers, web.site.cookie_name()) {
         let mut tx = web.db.system().await?;
-        people::sign_out(&mut tx, &session).await?;
+        sessions::sign_out(&mut tx, &session).await?;
         tx.commit().await?;
     }
     let mut response = pages::see_other("/login");

@@ -10,7 +10,7 @@ use domain::{
     life::Life,
     machine::{Isolation, MachineFacts},
     names::{AgentName, Email},
-    people::{Caller, Role},
+    people::{Caller, Role, Shown},
     protocol::LogLine,
     timeline::{Entry, Happening, Usual},
 };
@@ -126,6 +126,7 @@ fn caller(role: Role) -> Caller {
         tenant_name: "Harbour & Sons".to_owned(),
         role,
         is_operator: role == Role::Owner,
+        shown: Shown::Session { id: id::<domain::id::Session>(3), authenticated_at: before(60_000), factor_at: None },
     }
 }
 

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use domain::names::Email;
 use http::StatusCode;
-use store::people::LinkPurpose;
+use store::links::LinkPurpose;
 use vault::{Token, TokenKind};
 
 use crate::{

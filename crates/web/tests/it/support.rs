@@ -135,7 +135,7 @@ pub async fn send(router: &Router, request: Request<Body>) -> Answer {
 async fn token(web: &Web, caller: &Caller) -> String {
     let email = Email::parse(caller.email.as_str()).unwrap();
     let mut tx = web.db.system().await.unwrap();
-    let token = app::people::issue_token(&mut tx, &*web.dice.0, &email, false, "test").await.unwrap();
+    let token = app::tokens::issue_token(&mut tx, &*web.dice.0, &email, false, "test").await.unwrap();
     tx.commit().await.unwrap();
     token.expose().to_owned()
 }
