@@ -3,6 +3,7 @@
 use domain::{
     AgentId, Entropy, MachineId,
     agent::{Agent, Seen, Wanted},
+    audit::Act,
     entropy::mint,
     life::Life,
     names::AgentName,
@@ -10,6 +11,8 @@ use domain::{
     timeline::{Happening, Usual},
 };
 use store::{StoreError, SystemTx, TenantTx, flows::NewFlow};
+
+use crate::audit;
 
 /// Kind of the flow that lives an agent's life.
 pub const LIFE: &str = "life";
@@ -96,6 +99,7 @@ pub async fn create(
         deadline: Life::Reserve.deadline(),
     };
     store::flows::start(tx, &flow).await.map_err(Store)?;
+    audit::record(tx, by, Act::AgentCreate, &id, &[("name", name.as_str())]).await.map_err(Store)?;
     store::agents::by_id(tx, id).await.map_err(Store)?.ok_or(Forbidden)
 }
 
@@ -127,7 +131,7 @@ pub enum ChangeAgentError {
 /// # Errors
 /// [`ChangeAgentError`]; nothing was written.
 pub async fn stop(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
-    want(tx, id, Wanted::Stopped, "stop", by).await
+    want(tx, id, Wanted::Stopped, ("stop", Act::AgentStop), by).await
 }
 
 /// Wants an agent to answer. Already running is success.
@@ -135,7 +139,7 @@ pub async fn stop(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, 
 /// # Errors
 /// [`ChangeAgentError`]; nothing was written.
 pub async fn start(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
-    want(tx, id, Wanted::Running, "start", by).await
+    want(tx, id, Wanted::Running, ("start", Act::AgentStart), by).await
 }
 
 /// Restarts a running agent's gateway.
@@ -167,6 +171,7 @@ pub async fn retry(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent,
     store::agents::set_wanted(tx, id, Wanted::Running).await?;
     store::timeline::append(tx, id, &[asked(signal::RETRY, by)]).await?;
     store::flows::signal(tx, LIFE, id.uuid(), signal::RETRY).await?;
+    record(tx, by, Act::AgentRetry, &agent).await?;
     fresh(tx, id).await
 }
 
@@ -183,6 +188,7 @@ pub async fn remove(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent
     let said = [asked("delete", by), Happening::Wanted { wanted: Wanted::Gone }];
     store::timeline::append(tx, id, &said).await?;
     store::flows::ask_removal(tx, LIFE, id.uuid()).await?;
+    record(tx, by, Act::AgentDelete, &agent).await?;
     fresh(tx, agent.id).await
 }
 
@@ -190,7 +196,7 @@ async fn want(
     tx: &mut TenantTx,
     id: AgentId,
     wanted: Wanted,
-    word: &str,
+    (word, act): (&str, Act),
     by: &Caller,
 ) -> Result<Agent, ChangeAgentError> {
     let agent = changeable(tx, id, Role::Member, by).await?;
@@ -200,6 +206,7 @@ async fn want(
     store::agents::set_wanted(tx, id, wanted).await?;
     store::timeline::append(tx, id, &[asked(word, by), Happening::Wanted { wanted }]).await?;
     store::flows::signal(tx, LIFE, id.uuid(), signal::WANTED).await?;
+    record(tx, by, act, &agent).await?;
     fresh(tx, id).await
 }
 
@@ -208,9 +215,10 @@ async fn ask_running(tx: &mut TenantTx, id: AgentId, what: &str, by: &Caller) ->
     if agent.wanted != Wanted::Running {
         return Err(ChangeAgentError::NotRunning);
     }
-    let word = if what == signal::PROVE { "proof" } else { what };
+    let (word, act) = if what == signal::PROVE { ("proof", Act::AgentProve) } else { (what, Act::AgentRestart) };
     store::timeline::append(tx, id, &[asked(word, by)]).await?;
     store::flows::signal(tx, LIFE, id.uuid(), what).await?;
+    record(tx, by, act, &agent).await?;
     Ok(agent)
 }
 
@@ -229,6 +237,10 @@ async fn changeable(tx: &mut TenantTx, id: AgentId, least: Role, by: &Caller) ->
 
 async fn fresh(tx: &mut TenantTx, id: AgentId) -> Result<Agent, ChangeAgentError> {
     store::agents::by_id(tx, id).await?.ok_or(ChangeAgentError::NotFound)
+}
+
+async fn record(tx: &mut TenantTx, by: &Caller, act: Act, agent: &Agent) -> Result<(), StoreError> {
+    audit::record(tx, by, act, &agent.id, &[("name", agent.name.as_str())]).await
 }
 
 fn asked(what: &str, by: &Caller) -> Happening {

@@ -2,8 +2,10 @@
 //!
 //! Nobody closes an alert by hand: it closes when what was wrong is seen to be right.
 
-use domain::{AlertId, people::Caller};
+use domain::{AlertId, audit::Act, people::Caller};
 use store::{StoreError, SystemTx, alerts::Acknowledged};
+
+use crate::audit;
 
 /// Kind of the flow that tells a person of an alert.
 pub const NOTICE: &str = store::notices::NOTICE;
@@ -31,7 +33,8 @@ pub enum ChangeAlertError {
 /// [`ChangeAlertError`].
 pub async fn acknowledge(tx: &mut SystemTx, alert: AlertId, by: &Caller) -> Result<(), ChangeAlertError> {
     only_operators(by)?;
-    read(store::alerts::acknowledge(tx, alert, by.user).await?)
+    read(store::alerts::acknowledge(tx, alert, by.user).await?)?;
+    Ok(audit::record_house(tx, by, Act::AlertAcknowledge, &alert, &[]).await?)
 }
 
 /// Takes an acknowledgement back; it fires again when it is due.
@@ -40,7 +43,8 @@ pub async fn acknowledge(tx: &mut SystemTx, alert: AlertId, by: &Caller) -> Resu
 /// [`ChangeAlertError`].
 pub async fn take_back(tx: &mut SystemTx, alert: AlertId, by: &Caller) -> Result<(), ChangeAlertError> {
     only_operators(by)?;
-    read(store::alerts::take_back(tx, alert).await?)
+    read(store::alerts::take_back(tx, alert).await?)?;
+    Ok(audit::record_house(tx, by, Act::AlertTakeBack, &alert, &[]).await?)
 }
 
 const fn only_operators(by: &Caller) -> Result<(), ChangeAlertError> {

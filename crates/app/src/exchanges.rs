@@ -3,6 +3,7 @@
 use domain::{
     AgentId, Entropy, ExchangeId, TenantId,
     agent::Wanted,
+    audit::Act,
     entropy::mint,
     exchange::{Exchange, ExchangeKind, ExchangeStep},
     names::TurnText,
@@ -10,6 +11,8 @@ use domain::{
 };
 use store::{StoreError, TenantTx, flows::NewFlow};
 use vault::{Keyring, OpenError, Owner, Place, Secret};
+
+use crate::audit;
 
 /// Kind of the flow that carries an exchange.
 pub const EXCHANGE: &str = "exchange";
@@ -155,5 +158,10 @@ async fn ask(
         step: serde_json::json!(step),
     };
     store::flows::start(tx, &flow).await?;
+    let act = match kind {
+        ExchangeKind::Turn => Act::TurnAsk,
+        ExchangeKind::Logs => Act::LogsAsk,
+    };
+    audit::record(tx, by, act, &agent, &[("exchange", &id.to_string())]).await?;
     Ok(id)
 }

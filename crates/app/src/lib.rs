@@ -6,6 +6,7 @@
 
 pub mod agents;
 pub mod alerts;
+pub mod audit;
 pub mod exchanges;
 pub mod jobs;
 pub mod machines;

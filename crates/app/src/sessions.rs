@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-use domain::{Entropy, TenantId, UserId, entropy::mint, people::Caller};
+use domain::{
+    Entropy, SessionId, TenantId, UserId,
+    audit::{Act, Actor},
+    entropy::mint,
+    people::Caller,
+};
 use store::{StoreError, SystemTx};
 use vault::{Token, TokenKind};
+
+use crate::audit;
 
 /// How long a browser stays signed in.
 pub const SESSION: Duration = Duration::from_hours(7 * 24);
@@ -35,7 +42,9 @@ pub async fn sign_in_by_token(
 /// # Errors
 /// The database.
 pub async fn sign_out(tx: &mut SystemTx, session: &Token) -> Result<(), StoreError> {
-    store::sessions::delete_session(tx, &session.hash()).await
+    let Some((id, user, tenant)) = store::sessions::delete_session(tx, &session.hash()).await? else { return Ok(()) };
+    let actor = Actor { id: user.to_string(), via: id.to_string() };
+    audit::record_for(tx, tenant, actor, Act::SessionClose, (&id, &[])).await
 }
 
 /// Signs a browser in; returns what its cookie holds.
@@ -46,6 +55,9 @@ pub(crate) async fn open_session(
     tenant: TenantId,
 ) -> Result<Token, StoreError> {
     let session = Token::mint(entropy, TokenKind::Session);
-    store::sessions::insert_session(tx, mint(entropy), &session.hash(), (user, tenant), SESSION).await?;
+    let id: SessionId = mint(entropy);
+    store::sessions::insert_session(tx, id, &session.hash(), (user, tenant), SESSION).await?;
+    let actor = Actor { id: user.to_string(), via: id.to_string() };
+    audit::record_for(tx, tenant, actor, Act::SessionOpen, (&id, &[])).await?;
     Ok(session)
 }

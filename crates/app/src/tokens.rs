@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use domain::{Entropy, entropy::mint, names::Email, people::Caller};
+use domain::{
+    Entropy, TokenId,
+    audit::{Act, Actor},
+    entropy::mint,
+    names::Email,
+    people::Caller,
+};
 use store::{StoreError, SystemTx};
 use vault::{Token, TokenKind};
 
-use crate::people::local_user;
+use crate::{audit, people::local_user};
 
 /// How long a personal token issued on the command line works.
 pub const TOKEN: Duration = Duration::from_hours(90 * 24);
@@ -32,6 +38,9 @@ pub async fn issue_token(
 ) -> Result<Token, StoreError> {
     let (user, tenant) = local_user(tx, entropy, email, email.as_str(), operator).await?;
     let token = Token::mint(entropy, TokenKind::Personal);
-    store::tokens::insert_token(tx, mint(entropy), &token.hash(), (user, tenant), name, TOKEN).await?;
+    let id: TokenId = mint(entropy);
+    store::tokens::insert_token(tx, id, &token.hash(), (user, tenant), name, TOKEN).await?;
+    let details = [("for", &*user.to_string()), ("name", name)];
+    audit::record_for(tx, tenant, Actor::shell(), Act::TokenIssue, (&id, &details)).await?;
     Ok(token)
 }

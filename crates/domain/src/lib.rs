@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod audit;
 pub mod entropy;
 pub mod exchange;
 pub mod id;

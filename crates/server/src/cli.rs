@@ -1,7 +1,7 @@
 //! What can be run: `berth <noun> <verb>`.
 //!
 //! Exit codes: 0 done, 1 failed (one sentence on standard error), 2 usage.
-//! `berth verify` has its own: 0 clean, 1 violated, 2 cannot tell.
+//! `berth verify` and `berth audit verify` have their own: 0 clean, 1 violated, 2 cannot tell.
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -10,6 +10,7 @@ use domain::names::Email;
 use store::{Db, DbOptions};
 
 use crate::{
+    audit,
     config::{Config, DatabaseConfig},
     entropy::System,
     run::{self, Parts},
@@ -42,6 +43,9 @@ enum Command {
         after_help = "Exit codes: 0 clean, 1 violated, 2 cannot tell (the database or the provider is away).\n\nWhat is checked: docs/runbooks/verify.md\n\nExample:\n  berth verify\n  berth verify --json | jq '.invariants[] | select(.state == \"violated\")'"
     )]
     Verify(verify::Arguments),
+    /// Who did what: chains that nobody can change unseen
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Bring the database's schema up to date
     Migrate,
     /// Show settings
@@ -58,6 +62,15 @@ enum ConfigCommand {
     Example,
     /// Print the settings in force; secrets show as "(set)"
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Verify an export, or every chain of the database
+    #[command(
+        after_help = "Exit codes: 0 whole, 1 broken, 2 cannot tell.\n\nWhat is verified: docs/AUDIT.md\n\nExample:\n  berth audit verify audit.jsonl --head 41:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n  berth audit verify"
+    )]
+    Verify(audit::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +108,9 @@ pub fn main() -> ExitCode {
     if let Command::Verify(arguments) = arguments.command {
         return verify::main(&arguments);
     }
+    if let Command::Audit(AuditCommand::Verify(arguments)) = arguments.command {
+        return audit::main(&arguments);
+    }
     match execute(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -111,7 +127,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::All => start(Parts::All).await,
         Command::Serve => start(Parts::Serve).await,
         Command::Work => start(Parts::Work).await,
-        Command::Verify(_) => Ok(()), // has exit codes of its own: see `main`
+        Command::Verify(_) | Command::Audit(_) => Ok(()), // have exit codes of their own: see `main`
         Command::Migrate => migrate().await,
         Command::Config(ConfigCommand::Example) => say(&settings::example()),
         Command::Config(ConfigCommand::Show) => say(&settings::effective(&Values::of_process()?)),

@@ -3,6 +3,7 @@
 //! Start with [`config::Config`] (what an operator may set), [`cli`] (what can be
 //! run) and [`run`] (which parts of Berth run in this process).
 
+mod audit;
 pub mod carriers;
 pub mod cli;
 pub mod config;

@@ -313,6 +313,20 @@ impl SystemTx {
         &mut self.tx.connection
     }
 
+    /// Steps over to one tenant's rows within the same transaction; [`Self::leave_tenant`] steps back.
+    pub(crate) async fn enter_tenant(&mut self, tenant: TenantId) -> Result<&mut PgConnection, StoreError> {
+        let statement = sqlx::AssertSqlSafe(enter_tenant(tenant));
+        sqlx::raw_sql(statement).execute(&mut *self.tx.connection).await?;
+        Ok(&mut self.tx.connection)
+    }
+
+    /// Emptied, the tenant's name raises: whoever enters the role without naming one gets an error.
+    pub(crate) async fn leave_tenant(&mut self) -> Result<(), StoreError> {
+        let statement = "set local role berth_system; set local berth.tenant_id = ''";
+        self.tx.connection.execute(statement).await?;
+        Ok(())
+    }
+
     pub(crate) const fn note_work(&mut self) {
         self.tx.notes.work = true;
     }

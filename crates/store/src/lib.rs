@@ -13,6 +13,7 @@
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
+pub mod audit;
 mod callers;
 mod carry;
 mod db;

@@ -82,3 +82,31 @@ pub async fn first_tenant(tx: &mut SystemTx, user: UserId) -> Result<Option<Tena
     .await?;
     Ok(id.map(TenantId::from_uuid))
 }
+
+/// The addresses of those of these users who are members of this tenant now.
+pub async fn addresses_in(
+    tx: &mut SystemTx,
+    tenant: TenantId,
+    users: &[UserId],
+) -> Result<Vec<(UserId, String)>, StoreError> {
+    let ids: Vec<_> = users.iter().map(|user| user.uuid()).collect();
+    let rows = sqlx::query!(
+        "select u.id, u.email
+         from users u
+         join members m on m.user_id = u.id
+         where m.tenant_id = $1 and u.id = any ($2)",
+        tenant.uuid(),
+        &ids,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (UserId::from_uuid(row.id), row.email)).collect())
+}
+
+/// The addresses of these users, whoever they belong to: for operators.
+pub async fn addresses(tx: &mut SystemTx, users: &[UserId]) -> Result<Vec<(UserId, String)>, StoreError> {
+    let ids: Vec<_> = users.iter().map(|user| user.uuid()).collect();
+    let rows =
+        sqlx::query!("select id, email from users where id = any ($1)", &ids).fetch_all(tx.conn()).await?;
+    Ok(rows.into_iter().map(|row| (UserId::from_uuid(row.id), row.email)).collect())
+}

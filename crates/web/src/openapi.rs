@@ -117,6 +117,10 @@ fn parameters(route: &Route) -> Value {
             all.push(text("Last-Event-ID", "header", false, json!({ "type": "string" })));
             all.push(text("after", "query", false, json!({ "type": "integer" })));
         }
+        (Verb::Get, "/api/v1/audit" | "/api/admin/v1/audit") => {
+            all.push(text("after", "query", false, json!({ "type": "integer", "minimum": 1 })));
+            all.push(text("limit", "query", false, whole(1, 100)));
+        }
         (Verb::Get, "/api/admin/v1/alerts" | "/api/admin/v1/machines" | "/api/admin/v1/flows") => {
             let words: &[&str] = match route.path {
                 "/api/admin/v1/machines" => &["state", "tenant", "agent", "id"],
@@ -165,6 +169,10 @@ fn responses(route: &Route) -> Value {
             json!({ "description": schema, "content": { "application/json": { "schema": schemas::named(schema) } } }),
         ),
         Gives::Status(status) => (status, json!({ "description": "Done" })),
+        Gives::Lines => (
+            200,
+            json!({ "description": "JSON Lines", "content": { "application/jsonl": { "schema": { "type": "string" } } } }),
+        ),
         Gives::Events => (
             200,
             json!({ "description": "A stream", "content": { "text/event-stream": { "schema": { "type": "string" } } } }),

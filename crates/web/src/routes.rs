@@ -77,6 +77,8 @@ pub enum Gives {
     Status(u16),
     /// Server-sent events.
     Events,
+    /// JSON Lines: one JSON value a line.
+    Lines,
     /// A file or plain text.
     Text,
 }
@@ -223,12 +225,14 @@ pub static ROUTES: &[Route] = &[
     Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])),
     Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])),
     Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])),
+    Route::get("/audit", MANAGES, Gives::Page, "Who did what in the tenant, newest first", |m| on(m, pages::audit::show)),
     // The operator's pages.
     Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)),
     Route::get("/admin/alerts", OPERATES, Gives::Page, "Alerts, newest first", |m| on(m, pages::admin::alerts::show)),
     Route::get("/admin/alerts/{id}", OPERATES, Gives::Page, "One alert with its deliveries", |m| on(m, pages::admin::alert::show)),
     Route::post("/admin/alerts/{id}/acknowledge", OPERATES, Gives::Redirect, "Says that you know: it does not fire again", |m| on(m, pages::admin::alert::acknowledge)).takes(Takes::Form(&[])),
     Route::post("/admin/alerts/{id}/take-back", OPERATES, Gives::Redirect, "Takes that back: it fires again when it is due", |m| on(m, pages::admin::alert::take_back)).takes(Takes::Form(&[])),
+    Route::get("/admin/audit", OPERATES, Gives::Page, "What operators did, newest first", |m| on(m, pages::admin::audit::show)),
     Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)),
     Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)),
     Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)),
@@ -248,12 +252,15 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/agents/{id}/turns/{turn}", READS, Gives::Json(200, "Turn"), "One turn, kept ten minutes", |m| on(m, api::turns::show)),
     Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45),
     Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
+    Route::get("/api/v1/audit", MANAGES, Gives::Json(200, "AuditEvents"), "Who did what in the tenant, newest first; `after` and `limit` page through it", |m| on(m, api::audit::list)),
+    Route::get("/api/v1/audit/export", MANAGES, Gives::Lines, "The tenant's whole audit chain as JSON Lines; docs/AUDIT.md says how to verify it", |m| on(m, api::audit::export)),
     // The operator's API.
     Route::get("/api/admin/v1/stats", OPERATES, Gives::Json(200, "Stats"), "How much there is of everything", |m| on(m, api::admin::stats::show)),
     Route::get("/api/admin/v1/alerts", OPERATES, Gives::Json(200, "Alerts"), "Alerts, newest first; `open` chooses open or closed ones", |m| on(m, api::admin::alerts::list)),
     Route::get("/api/admin/v1/alerts/{id}", OPERATES, Gives::Json(200, "Alert"), "One alert with its deliveries", |m| on(m, api::admin::alerts::show)),
     Route::post("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Says that you know: it does not fire again", |m| on(m, api::admin::alerts::acknowledge)),
     Route::delete("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Takes that back: it fires again when it is due", |m| on(m, api::admin::alerts::take_back)),
+    Route::get("/api/admin/v1/audit", OPERATES, Gives::Json(200, "AuditEvents"), "What operators did, newest first; `after` and `limit` page through it", |m| on(m, api::admin::audit::list)),
     Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)),
     Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)),
     Route::get("/api/admin/v1/flows/{id}", OPERATES, Gives::Json(200, "Flow"), "One flow; 404 once it has ended", |m| on(m, api::admin::flows::show)),

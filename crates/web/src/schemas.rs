@@ -2,6 +2,7 @@
 
 mod admin;
 mod model;
+mod people;
 
 use serde_json::{Value, json};
 
@@ -84,6 +85,9 @@ pub(crate) fn all() -> Value {
             &["job", "run", "state"],
         ),
         "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
+        "AuditEvent": people::audit_event(),
+        "AuditHead": people::audit_head(),
+        "AuditEvents": people::audit_events(),
         "Alert": admin::alert(),
         "Delivery": admin::delivery(),
         "Alerts": admin::listed("alerts", "Alert"),

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod cron;
 pub(crate) mod events;
 pub(crate) mod machine;

@@ -1,6 +1,6 @@
 //! What surrounds every page.
 
-use domain::people::Caller;
+use domain::people::{Caller, Role};
 
 use crate::assets;
 
@@ -32,6 +32,8 @@ pub struct Who {
     pub email: String,
     /// Name of the tenant.
     pub tenant: String,
+    /// Whether they manage people and see the audit.
+    pub manages: bool,
     /// Whether they also run the service.
     pub is_operator: bool,
 }
@@ -58,6 +60,7 @@ impl Frame {
         let who = Who {
             email: caller.email.as_str().to_owned(),
             tenant: caller.tenant_name.clone(),
+            manages: caller.role >= Role::Admin,
             is_operator: caller.is_operator,
         };
         Self { who: Some(who), here, ..Self::alone(title) }

@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod agents;
+mod audit;
 mod figures;
 mod forward;
 mod forward_broken;

@@ -3,6 +3,7 @@
 //! Ids and states of tenants' things are shown; their words, names and secrets are not.
 
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod flows;
 pub(crate) mod machines;
 pub(crate) mod stats;

@@ -1,0 +1,60 @@
+//! Who did what: written in the transaction of the act itself.
+//!
+//! When an event cannot be written, the error ends the act: its caller does not commit.
+//! [`chain`] verifies a chain without a database.
+
+pub mod chain;
+
+use std::fmt::Display;
+
+use domain::{
+    TenantId,
+    audit::{Act, Actor, NewEvent},
+    people::Caller,
+};
+use store::{StoreError, SystemTx, TenantTx};
+
+/// Writes to the chain of the caller's tenant.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn record(
+    tx: &mut TenantTx,
+    by: &Caller,
+    act: Act,
+    subject: &(dyn Display + Sync),
+    details: &[(&str, &str)],
+) -> Result<(), StoreError> {
+    let event = NewEvent::new(Actor::of(by), act, subject, details);
+    store::audit::append(tx, &event).await
+}
+
+/// Writes to a tenant's chain from a transaction on the house tables.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn record_for(
+    tx: &mut SystemTx,
+    tenant: TenantId,
+    actor: Actor,
+    act: Act,
+    (subject, details): (&(dyn Display + Sync), &[(&str, &str)]),
+) -> Result<(), StoreError> {
+    let event = NewEvent::new(actor, act, subject, details);
+    store::audit::append_for(tx, tenant, &event).await
+}
+
+/// Writes to the house's chain: what an operator does that is no tenant's.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn record_house(
+    tx: &mut SystemTx,
+    by: &Caller,
+    act: Act,
+    subject: &(dyn Display + Sync),
+    details: &[(&str, &str)],
+) -> Result<(), StoreError> {
+    let event = NewEvent::new(Actor::of(by), act, subject, details);
+    store::audit::append_house(tx, &event).await
+}

@@ -1,0 +1,291 @@
+//! Who did what: one event for each act, in one chain, that nobody changes unseen.
+
+use app::audit::chain::{Broken, Checker};
+use axum::body::Body;
+use domain::audit::{Act, Chain};
+use http::{Method, StatusCode};
+use web::{
+    ROUTES,
+    routes::{Route, Takes, Verb},
+};
+
+use crate::support::{Answer, House, ask};
+
+/// Routes that change something and leave no event, each with its reason.
+const SILENT: &[(&str, &str)] = &[
+    ("/api/cron/health", "the house's own work: its run and counts stand in job_runs"),
+    ("/api/cron/pool", "the house's own work: its run and counts stand in job_runs"),
+    ("/api/cron/retention", "the house's own work: its run and counts stand in job_runs"),
+    ("/api/internal/machine/events", "a machine's word makes Berth look and changes nothing"),
+    ("/llm/v1/messages", "a model call of an agent: counted and paid in model_days"),
+    ("/llm/v1/messages/count_tokens", "an estimate; nothing is written"),
+];
+
+/// One house in which every act can be done once.
+struct Stage {
+    house: House,
+    cookie: String,
+    operator: String,
+    agent: String,
+    alert: String,
+}
+
+impl Stage {
+    async fn new(route: &Route) -> Self {
+        let house = House::new().await;
+        let agent = house.world.new_agent("scout").await;
+        let operator = house.operator("night@example.org").await;
+        let database = &house.world.database;
+        let alert = "alr_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a".to_owned();
+        let known = if route.path.ends_with("take-back") || route.verb == Verb::Delete {
+            "berth.now(), (select id from users limit 1)"
+        } else {
+            "null, null"
+        };
+        database
+            .sql(&format!(
+                "insert into alerts (id, key, kind, subject, message, severity, acknowledged_at, acknowledged_by) values \
+                 ('019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a', 'k', 'flow_stuck', 'x', 'x', 'warning', {known})"
+            ))
+            .await;
+        if route.path.ends_with("/start") {
+            database.sql("update agents set wanted = 'stopped'").await;
+        }
+        if route.path.ends_with("/retry") {
+            database.sql(r#"update agents set seen = '{"state":"failed","since":"2026-11-21T14:00:00Z","why":"x"}'"#).await;
+        }
+        let cookie = house.cookie().await;
+        Self { house, cookie, operator, agent: agent.to_string(), alert }
+    }
+
+    fn path(&self, route: &Route) -> String {
+        let id = if route.path.contains("/alerts/") { &self.alert } else { &self.agent };
+        route.path.replace("{id}", id)
+    }
+
+    /// A body with which the act is done.
+    async fn body(&self, route: &Route) -> String {
+        match route.path {
+            "/setup" => format!("link={}&email=first%40example.org&tenant=Harbour", self.house.setup_link().await),
+            "/login" => format!("token={}", self.house.mallory),
+            "/agents" => "name=second".to_owned(),
+            "/api/v1/agents" => r#"{"name":"second"}"#.to_owned(),
+            "/api/v1/agents/{id}/turns" => r#"{"text":"hello"}"#.to_owned(),
+            "/agents/{id}/turns" => "text=hello&live=1".to_owned(),
+            "/agents/{id}/logs" => "live=1".to_owned(),
+            "/agents/{id}/delete" => "name=scout".to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    async fn act(&self, route: &Route) -> Answer {
+        let (path, body) = (self.path(route), self.body(route).await);
+        let is_operators = route.path.starts_with("/admin") || route.path.starts_with("/api/admin");
+        if let Takes::Form(_) = route.takes {
+            let cookie = if is_operators { self.house.cookie_of(&self.operator).await } else { self.cookie.clone() };
+            let before = self.house.events().await;
+            let answer = self.house.form(&cookie, &path, &body).await;
+            assert_eq!(self.house.events().await - before, 1, "{} {}: {}", route.path, answer.status, answer.text);
+            return answer;
+        }
+        let token = if is_operators { &self.operator } else { &self.house.alice };
+        let wait = if route.path.ends_with("/turns") { "?wait=0" } else { "" };
+        let request = ask(route.verb.method(), &format!("{path}{wait}"), token).header("content-type", "application/json");
+        let before = self.house.events().await;
+        let answer = self.house.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(self.house.events().await - before, 1, "{} {}: {}", route.path, answer.status, answer.text);
+        answer
+    }
+}
+
+impl House {
+    /// How many events there are, in all chains.
+    pub async fn events(&self) -> i64 {
+        let all = "select (select count(*) from audit_events) + (select count(*) from house_audit_events)";
+        self.world.database.count(all).await
+    }
+
+    async fn setup_link(&self) -> String {
+        self.world.database.sql("update users set is_operator = false").await;
+        let mut tx = self.web.db.system().await.unwrap();
+        let link = app::people::setup_link(&mut tx, &*self.web.dice.0).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        link.expose().to_owned()
+    }
+
+    async fn export(&self, token: &str) -> Vec<String> {
+        let answer = self.get(token, "/api/v1/audit/export").await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert!(answer.text.ends_with('\n'));
+        answer.text.lines().map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_route_that_changes_something_leaves_one_event() {
+    let mut walked = 0;
+    for route in ROUTES.iter().filter(|route| route.verb != Verb::Get) {
+        if SILENT.iter().any(|(path, _)| *path == route.path) {
+            continue;
+        }
+        let stage = Stage::new(route).await;
+        let answer = stage.act(route).await;
+        assert!(answer.status.is_success() || answer.status == StatusCode::SEE_OTHER, "{} {answer:?}", route.path);
+        walked += 1;
+    }
+    assert!(walked > 20, "only {walked} routes were walked");
+    for (path, _) in SILENT {
+        assert!(ROUTES.iter().any(|route| route.path == *path && route.verb != Verb::Get), "{path} is not there");
+    }
+}
+
+#[tokio::test]
+async fn asking_for_what_is_so_already_leaves_nothing() {
+    let house = House::new().await;
+    let agent = house.world.new_agent("scout").await;
+    let before = house.events().await;
+    assert_eq!(house.post(&house.alice, &format!("/api/v1/agents/{agent}/start"), "").await.status, 202);
+    assert_eq!(house.post(&house.alice, "/api/v1/agents", r#"{"name":"scout"}"#).await.status, 409);
+    assert_eq!(house.events().await, before);
+}
+
+#[tokio::test]
+async fn when_the_event_cannot_be_written_the_act_does_not_happen() {
+    let house = House::new().await;
+    let agent = house.world.new_agent("scout").await;
+    house.world.database.sql("revoke insert on audit_events from berth_tenant").await;
+    house.world.database.sql("revoke insert on house_audit_events from berth_system").await;
+    let answer = house.post(&house.alice, &format!("/api/v1/agents/{agent}/stop"), "").await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(house.world.agent(agent).await.unwrap().wanted.name(), "running");
+    assert_eq!(house.world.database.count("select count(*) from flow_signals").await, 0);
+    let answer = house.form("", "/login", &format!("token={}", house.alice)).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(house.world.database.count("select count(*) from sessions").await, 0);
+}
+
+#[tokio::test]
+async fn an_export_is_the_tenants_own_chain_and_whole() {
+    let house = House::new().await;
+    let agent = house.world.new_agent("scout").await;
+    for act in ["stop", "start", "restart"] {
+        house.post(&house.alice, &format!("/api/v1/agents/{agent}/{act}"), "").await;
+    }
+    let lines = house.export(&house.alice).await;
+    let mut checker = Checker::new(Some(Chain::Tenant(house.world.alice.caller.tenant)));
+    for line in &lines {
+        checker.line(line).unwrap();
+    }
+    let head = checker.end_of_export().unwrap();
+    let page = house.get(&house.alice, "/api/v1/audit?limit=2").await.json();
+    assert_eq!(page["head"]["hash"], head.hash.as_str());
+    assert_eq!(page["events"][0]["act"], Act::AgentRestart.word());
+    assert_eq!(page["events"][0]["actor_name"], "alice@example.org");
+    let next = house.get(&house.alice, page["next"].as_str().unwrap()).await.json();
+    assert_eq!(next["events"][0]["act"], Act::AgentStop.word());
+    assert!(!lines.concat().contains('@'), "an export holds no address");
+    let hers = house.export(&house.mallory).await.concat();
+    assert!(!hers.contains(&agent.to_string()) && hers.contains(&house.world.mallory.caller.tenant.to_string()));
+}
+
+/// The database itself refuses, and whoever gets round it (an owner, a thief of its disk) is found.
+#[tokio::test]
+async fn what_stands_cannot_be_changed_unseen() {
+    let house = House::new().await;
+    let agent = house.world.new_agent("scout").await;
+    house.post(&house.alice, &format!("/api/v1/agents/{agent}/stop"), "").await;
+    let database = &house.world.database;
+    for role in ["berth_tenant", "berth_system", "berth_login", "berth_readonly"] {
+        for table in ["audit_events", "house_audit_events"] {
+            for right in ["update", "delete", "truncate"] {
+                let asked = format!("select has_table_privilege('{role}', '{table}', '{right}')::int::bigint");
+                assert_eq!(database.count(&asked).await, 0, "{role} may {right} {table}");
+            }
+            let columns = format!("select has_any_column_privilege('{role}', '{table}', 'update')::int::bigint");
+            assert_eq!(database.count(&columns).await, 0, "{role} may update columns of {table}");
+        }
+    }
+    let tenant = house.world.alice.caller.tenant;
+    let verify = async || {
+        let mut tx = house.web.db.tenant_read(tenant).await.unwrap();
+        let mut checker = Checker::new(Some(Chain::Tenant(tenant)));
+        for row in store::audit::since(&mut tx, 0, 1000).await.unwrap() {
+            checker.event(&row.event, &row.hash)?;
+        }
+        checker.end_at(store::audit::head(&mut tx).await.unwrap().as_ref())
+    };
+    verify().await.unwrap();
+    let mine = format!("tenant_id = '{}'", tenant.uuid());
+    for (column, value) in [
+        ("at", "at + interval '1 microsecond'"),
+        ("actor", "actor || 'x'"),
+        ("via", "via || 'x'"),
+        ("act", "'agent.start'"),
+        ("subject", "''"),
+        ("details", "details || '{\"x\":\"y\"}'"),
+        ("prior", "set_byte(prior, 0, get_byte(prior, 0) # 1)"),
+        ("hash", "set_byte(hash, 31, get_byte(hash, 31) # 1)"),
+    ] {
+        database.sql("create table kept as table audit_events").await;
+        database.sql(&format!("update audit_events set {column} = {value} where {mine} and seq = 2")).await;
+        assert!(verify().await.is_err(), "{column} was changed unseen");
+        database.sql("delete from audit_events").await;
+        database.sql("insert into audit_events table kept").await;
+        database.sql("drop table kept").await;
+    }
+    verify().await.unwrap();
+    database.sql(&format!("delete from audit_events where {mine} and seq = (select max(seq) from audit_events where {mine})")).await;
+    assert!(matches!(verify().await, Err(Broken::OtherHead { .. })), "the tail is gone");
+}
+
+#[tokio::test]
+async fn acts_at_the_same_time_stand_in_one_chain() {
+    let house = House::new().await;
+    let mut asked = Vec::new();
+    for n in 0..24 {
+        let (router, token) = (house.router.clone(), house.alice.clone());
+        let body = format!(r#"{{"name":"agent-{n}"}}"#);
+        asked.push(tokio::spawn(async move {
+            let request = ask(Method::POST, "/api/v1/agents", &token).header("content-type", "application/json");
+            crate::support::send(&router, request.body(Body::from(body)).unwrap()).await.status
+        }));
+    }
+    for one in asked {
+        assert_eq!(one.await.unwrap(), StatusCode::CREATED);
+    }
+    let mut checker = Checker::new(None);
+    for line in house.export(&house.alice).await {
+        checker.line(&line).unwrap();
+    }
+    let created = "select count(*) from audit_events where act = 'agent.create'";
+    assert_eq!(house.world.database.count(created).await, 24);
+    assert!(checker.end_of_export().unwrap().seq >= 24);
+}
+
+#[tokio::test]
+async fn only_owners_and_admins_see_the_audit() {
+    let house = House::new().await;
+    let cookie = house.cookie().await;
+    let page = house.page(&cookie, "/audit").await;
+    assert!(page.text.contains("signed in") && page.text.contains("berth audit verify"), "{}", page.text);
+    assert!(house.page(&cookie, "/dashboard").await.text.contains("href=\"/audit\""));
+    house.world.database.sql("update members set role = 'member'").await;
+    for path in ["/api/v1/audit", "/api/v1/audit/export"] {
+        assert_eq!(house.get(&house.alice, path).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert!(!house.page(&cookie, "/dashboard").await.text.contains("href=\"/audit\""));
+}
+
+#[tokio::test]
+async fn what_an_operator_does_stands_in_the_houses_chain() {
+    let route = ROUTES.iter().find(|route| route.path == "/api/admin/v1/alerts/{id}/acknowledge").unwrap();
+    let stage = Stage::new(route).await;
+    stage.act(route).await;
+    let house = &stage.house;
+    let told = house.get(&stage.operator, "/api/admin/v1/audit").await.json();
+    assert_eq!(told["events"][0]["act"], "alert.acknowledge");
+    assert_eq!((&told["events"][0]["subject"], &told["events"][0]["actor_name"]), (&stage.alert.as_str().into(), &"night@example.org".into()));
+    let page = house.page(&house.cookie_of(&stage.operator).await, "/admin/audit").await;
+    assert!(page.text.contains("acknowledged an alert"), "{}", page.text);
+    assert_eq!(house.get(&house.alice, "/api/admin/v1/audit").await.status, StatusCode::NOT_FOUND);
+}
