@@ -6,7 +6,7 @@ use domain::{Entropy, TenantId, UserId, entropy::mint, names::Email, people::LOC
 use store::{StoreError, SystemTx, links::LinkPurpose};
 use vault::{Token, TokenKind};
 
-use crate::sessions::open_session;
+use crate::{operators, sessions::open_session};
 
 /// How long a one-time link can be used.
 pub const LINK: Duration = Duration::from_hours(1);
@@ -72,7 +72,8 @@ pub async fn finish_setup(
     if purpose != Some(LinkPurpose::Setup) || store::people::any_operator(tx).await? {
         return Err(LinkError::Closed);
     }
-    let (user, tenant) = local_user(tx, entropy, email, name, true).await?;
+    let (user, tenant) = local_user(tx, entropy, email, name, false).await?;
+    operators::promote(tx, user, "setup").await?;
     Ok(open_session(tx, entropy, user, tenant).await?)
 }
 
@@ -117,12 +118,15 @@ pub(crate) async fn local_user(
     let known = store::people::user_by_identity(tx, LOCAL_ISSUER, email.as_str()).await?;
     let user = if let Some(user) = known {
         if operator {
-            store::people::make_operator(tx, user).await?;
+            operators::promote(tx, user, "shell").await?;
         }
         user
     } else {
         let user = mint(entropy);
         store::people::insert_user(tx, user, (LOCAL_ISSUER, email.as_str()), email, operator).await?;
+        if operator {
+            operators::made(tx, user, "shell").await?;
+        }
         user
     };
     let tenant = if let Some(tenant) = store::people::first_tenant(tx, user).await? {

@@ -7,6 +7,7 @@ use domain::{
     audit::{Act, Actor},
     entropy::mint,
     people::Caller,
+    scopes::Scope,
 };
 use store::{StoreError, SystemTx};
 use vault::{Token, TokenKind};
@@ -33,7 +34,9 @@ pub async fn sign_in_by_token(
     entropy: &dyn Entropy,
     token: &Token,
 ) -> Result<Option<Token>, StoreError> {
-    let Some(caller) = store::tokens::caller_by_token(tx, &token.hash()).await? else { return Ok(None) };
+    // A session may do everything: a narrow token does not become one.
+    let caller = crate::tokens::caller_by_token(tx, token).await?.filter(|caller| caller.scopes.allow(Scope::All));
+    let Some(caller) = caller else { return Ok(None) };
     open_session(tx, entropy, caller.user, caller.tenant).await.map(Some)
 }
 

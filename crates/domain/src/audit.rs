@@ -57,9 +57,24 @@ acts! {
     AlertAcknowledge, "alert.acknowledge", "acknowledged an alert";
     AlertTakeBack, "alert.take_back", "took an acknowledgement back";
     LogsAsk, "logs.ask", "asked for an agent's logs";
+    InvitationCreate, "invitation.create", "invited somebody";
+    InvitationRevoke, "invitation.revoke", "took an invitation back";
+    MemberJoin, "member.join", "joined the tenant";
+    MemberLeave, "member.leave", "left the tenant";
+    MemberRemove, "member.remove", "removed a member";
+    MemberRole, "member.role", "changed a member's role";
+    OwnershipTransfer, "ownership.transfer", "handed the ownership over";
+    FactorEnrol, "factor.enrol", "set up a second factor";
+    FactorGive, "factor.give", "gave a second factor";
+    FactorRecover, "factor.recover", "used a recovery code";
+    FactorReset, "factor.reset", "reset a second factor";
+    OperatorMake, "operator.make", "became an operator";
+    OperatorRead, "operator.read", "read the tenant's data as an operator";
     SessionClose, "session.close", "signed out";
     SessionOpen, "session.open", "signed in";
+    SessionSwitch, "session.switch", "switched to this tenant";
     TokenIssue, "token.issue", "issued a personal token";
+    TokenRevoke, "token.revoke", "revoked a personal token";
     TurnAsk, "turn.ask", "said something to an agent";
 }
 

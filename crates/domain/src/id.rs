@@ -46,6 +46,8 @@ kinds! {
     Hold => HoldId, "hld";
     /// One database of Berth; written on everything it makes elsewhere.
     Installation => InstallationId, "ins";
+    /// Somebody is asked to join a tenant.
+    Invitation => InvitationId, "itn";
     /// A machine, spare or given to one agent.
     Machine => MachineId, "mch";
     /// A user in a tenant with a role.

@@ -22,9 +22,11 @@ pub mod machine;
 pub mod model;
 pub mod names;
 pub mod openclaw;
+pub mod operators;
 pub mod people;
 pub mod protocol;
 pub mod queue;
+pub mod scopes;
 pub mod spare;
 pub mod sweep;
 pub mod timeline;
@@ -32,6 +34,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, MachineId, MemberId, ProofId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, MachineId, MemberId, ProofId,
     SessionId, TenantId, TokenId, UserId,
 };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{SessionId, TenantId, TokenId, UserId},
     names::Email,
+    scopes::Scopes,
 };
 
 /// The issuer of identities that Berth itself gives out by a one-time link.
@@ -26,6 +27,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// From the one that may do least to the one that may do most.
+    pub const EVERY: [Self; 4] = [Self::Viewer, Self::Member, Self::Admin, Self::Owner];
+
     /// The word in the database and on pages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -40,7 +44,7 @@ impl Role {
     /// Reads the word back.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Viewer, Self::Member, Self::Admin, Self::Owner].into_iter().find(|role| role.name() == word)
+        Self::EVERY.into_iter().find(|role| role.name() == word)
     }
 }
 
@@ -77,4 +81,14 @@ pub struct Caller {
     pub is_operator: bool,
     /// What they showed.
     pub shown: Shown,
+    /// What that lets them do: everything of theirs, unless it is a narrow token.
+    pub scopes: Scopes,
+}
+
+/// What a tenant, and a person within one, may be called: 1 to 60 characters without control characters.
+#[must_use]
+pub fn shown_name(raw: &str) -> Option<&str> {
+    let name = raw.trim();
+    let fits = !name.is_empty() && name.chars().count() <= 60 && !name.chars().any(char::is_control);
+    fits.then_some(name)
 }

@@ -71,6 +71,7 @@ pub fn whom(kind: &str, step: &str) -> Option<&'static str> {
         ("retention", "forget") => "Waits for a worker to forget what ran out",
         ("notice", "fire") => "Waits for a worker to write down that its alert fires",
         ("notice", "deliver") => "Waits for mail and webhook to take the alert",
+        ("invitation", "send") => "Waits for the mail server to take the invitation",
         ("notice", "rest") => "Waits for its alert to be closed or to be due again",
         _ => return None,
     })
@@ -180,7 +181,7 @@ mod tests {
             .chain(Notice::EVERY.iter().map(|step| ("notice", step.name())))
             .chain(Spare::every().iter().map(|step| ("spare", step.name())))
             .chain([("sweep", "spread"), ("sweep", "gather"), ("sweep_slice", "look")])
-            .chain([("refill", "count"), ("retention", "forget")])
+            .chain([("refill", "count"), ("retention", "forget"), ("invitation", "send")])
             .map(|(kind, step)| (kind, step.to_owned()))
             .collect::<Vec<_>>();
         let mut said = Vec::new();

@@ -84,6 +84,7 @@ pub fn catalogue(agent: AgentId, machine: MachineId) -> Vec<Stage> {
         .chain(Spare::every().iter().map(spare))
         .chain(exchanges.iter().map(exchange))
         .chain(Notice::EVERY.map(notice))
+        .chain([invitation()])
         .chain(house())
         .collect()
 }
@@ -184,6 +185,21 @@ fn notice(step: Notice) -> Stage {
         // Closed, its alert needs nobody any more.
         may_end: true,
         removal: Removal::WithItsAgent,
+    }
+}
+
+/// An invitation's mail, until it is sent, or the invitation is answered or taken back.
+fn invitation() -> Stage {
+    Stage {
+        kind: app::members::INVITATION,
+        step: "send",
+        stored: json!({ "step": "send" }),
+        owner: Owner::Worker,
+        deadline: Some(app::members::MAILED_WITHIN),
+        wakers: &[Waker::Time],
+        next: &[],
+        may_end: true,
+        removal: Removal::ByItself,
     }
 }
 

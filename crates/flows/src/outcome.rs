@@ -6,7 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use domain::{
-    AgentId, ExchangeId, FlowId, MachineId, TenantId,
+    AgentId, ExchangeId, FlowId, InvitationId, MachineId, TenantId,
     agent::ProofFacts,
     alert::AlertKind,
     exchange::ExchangeState,
@@ -184,6 +184,8 @@ pub enum HouseWrite {
     SpareForgotten(MachineId),
     /// What a sweep saw of machines; only what changed is written.
     Health(Vec<(MachineId, Health)>),
+    /// What became of an invitation's mail.
+    Invited(InvitationId, String),
     /// An alert fired, or was told.
     Notice(store::notices::Write),
 }
@@ -275,6 +277,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareReady(machine) => store::spares::ready(tx, *machine).await,
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
+        HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
     }
 }

@@ -93,6 +93,12 @@ enum AdminCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Forget the authenticator of an operator who lost it; they set up a new one
+    ResetFactor {
+        /// Whose
+        #[arg(long)]
+        email: String,
+    },
     /// Make a one-time link that signs a known user in
     SignInLink {
         /// Who signs in
@@ -134,6 +140,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Admin(AdminCommand::IssueToken { email, operator, name, json }) => {
             issue_token(&email, operator, &name, json).await
         }
+        Command::Admin(AdminCommand::ResetFactor { email }) => reset_factor(&email).await,
         Command::Admin(AdminCommand::SignInLink { email }) => sign_in_link(&email).await,
     }
 }
@@ -163,6 +170,16 @@ async fn issue_token(email: &str, operator: bool, name: &str, json: bool) -> any
     } else {
         say(&format!("{}\n", token.expose()))
     }
+}
+
+async fn reset_factor(email: &str) -> anyhow::Result<()> {
+    let email = Email::parse(email)?;
+    let db = connect().await?;
+    let mut tx = db.system().await?;
+    let reset = app::operators::reset_factor(&mut tx, &email).await?;
+    tx.commit().await?;
+    anyhow::ensure!(reset > 0, "no operator with the address {email} has an authenticator");
+    say("The authenticator is forgotten. They set up a new one at /factor.\n")
 }
 
 async fn sign_in_link(email: &str) -> anyhow::Result<()> {

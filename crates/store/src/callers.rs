@@ -4,6 +4,7 @@ use domain::{
     TenantId, UserId,
     names::Email,
     people::{Caller, Role, Shown},
+    scopes::Scopes,
 };
 use uuid::Uuid;
 
@@ -31,5 +32,6 @@ pub(crate) fn read_caller(row: CallerRow, shown: Shown) -> Result<Caller, StoreE
         role,
         is_operator: row.is_operator,
         shown,
+        scopes: Scopes::ALL,
     })
 }

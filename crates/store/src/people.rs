@@ -33,12 +33,6 @@ pub async fn user_by_identity(tx: &mut SystemTx, issuer: &str, subject: &str) ->
     Ok(id.map(UserId::from_uuid))
 }
 
-/// Makes a user an operator.
-pub async fn make_operator(tx: &mut SystemTx, user: UserId) -> Result<(), StoreError> {
-    sqlx::query!("update users set is_operator = true where id = $1", user.uuid()).execute(tx.conn()).await?;
-    Ok(())
-}
-
 /// Whether anybody can sign in yet.
 pub async fn any_operator(tx: &mut SystemTx) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(r#"select exists (select from users where is_operator) as "any!""#)

@@ -14,6 +14,7 @@ mod envelope;
 mod keyring;
 mod secret;
 mod token;
+mod totp;
 mod webhook;
 
 pub use digest::{Digest, digest, same};
@@ -21,4 +22,5 @@ pub use envelope::{KeyId, NotAnEnvelope, Sealed};
 pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
 pub use secret::Secret;
 pub use token::{Token, TokenHash, TokenKind};
+pub use totp::{STEP_SECONDS, fresh_totp, totp_code, totp_step, totp_text};
 pub use webhook::{BadWebhookSecret, WebhookSecret};

@@ -102,6 +102,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 }
 
 impl Form {
+    /// Every value of a field that stands there several times.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     /// A field as typed; empty when it is missing.
     pub fn field(&self, name: &str) -> &str {
         find(&self.0, name).unwrap_or_default()

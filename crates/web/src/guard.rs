@@ -7,7 +7,10 @@
 //! finds it.
 
 use axum::extract::{FromRequestParts, Request};
-use domain::people::{Caller, Role};
+use domain::{
+    people::{Caller, Role, Shown},
+    scopes::Scope,
+};
 use http::{HeaderMap, Method, header, request::Parts};
 use store::machines::MachineCaller as Machine;
 use vault::{Secret, Token, TokenKind};
@@ -94,12 +97,13 @@ impl ModelCaller {
 }
 
 /// Looks the caller up and leaves the proof in the request.
-pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Result<(), Problem> {
+pub(crate) async fn admit(web: &Web, (needs, scope): (Needs, Scope), request: &mut Request) -> Result<(), Problem> {
     let headers = request.headers();
     match needs {
         Needs::Open => {}
         Needs::Member(least) => {
             let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            within(&caller, scope)?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
                     "Your role here is {}; this needs the role {} or more. Ask an owner of {}.",
@@ -115,6 +119,8 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
+            within(&caller, scope)?;
+            with_factor(web, &caller).await?;
             request.extensions_mut().insert(Operator(caller));
         }
         Needs::Cron => {
@@ -138,15 +144,36 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
     Ok(())
 }
 
+/// An operator's browser shows a second factor every twelve hours. A token was issued with one, or on the server.
+async fn with_factor(web: &Web, caller: &Caller) -> Result<(), Problem> {
+    let Shown::Session { id, .. } = caller.shown else { return Ok(()) };
+    let mut tx = web.db.system().await.or_problem()?;
+    let standing = store::operators::standing(&mut tx, caller.user, id).await.or_problem()?;
+    if standing.is_enrolled && standing.is_fresh { Ok(()) } else { Err(Problem::factor_needed()) }
+}
+
+/// Refuses a token that is too narrow for the route.
+fn within(caller: &Caller, scope: Scope) -> Result<(), Problem> {
+    if caller.scopes.allow(scope) {
+        return Ok(());
+    }
+    let has: Vec<&str> = caller.scopes.words().collect();
+    let detail = format!(
+        "This token may do: {}. This needs a token that may do {}; issue one under Settings.",
+        has.join(", "),
+        scope.name(),
+    );
+    Err(Problem { slug: "scope", ..Problem::not_allowed(detail) })
+}
+
 /// The person behind a request: a bearer token if there is one, otherwise the session cookie.
 async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     if headers.contains_key(header::AUTHORIZATION) {
         let Some(token) = bearer(headers).and_then(|text| Token::parse(TokenKind::Personal, text)) else {
             return Ok(None);
         };
-        let mut tx = web.db.system().await.or_problem()?;
-        let caller = app::tokens::caller_by_token(&mut tx, &token).await.or_problem()?;
-        return Ok(caller);
+        let tx = web.db.system().await.or_problem()?;
+        return app::tokens::use_token(tx, &token).await.or_problem();
     }
     let Some(token) = session_token(headers, web.site.cookie_name()) else {
         return Ok(None);

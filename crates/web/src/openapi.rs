@@ -121,6 +121,10 @@ fn parameters(route: &Route) -> Value {
             all.push(text("after", "query", false, json!({ "type": "integer", "minimum": 1 })));
             all.push(text("limit", "query", false, whole(1, 100)));
         }
+        (Verb::Get, "/api/admin/v1/tenants") => {
+            all.push(text("after", "query", false, json!({ "type": "string" })));
+            all.push(text("limit", "query", false, whole(1, 100)));
+        }
         (Verb::Get, "/api/admin/v1/alerts" | "/api/admin/v1/machines" | "/api/admin/v1/flows") => {
             let words: &[&str] = match route.path {
                 "/api/admin/v1/machines" => &["state", "tenant", "agent", "id"],

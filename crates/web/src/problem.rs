@@ -32,6 +32,9 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The word of [`Self::factor_needed`], which leads a browser there.
+    pub(crate) const FACTOR: &'static str = "second-factor";
+
     /// A problem of this status; `slug` names it for programs, `detail` for people.
     pub fn new(status: StatusCode, slug: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
@@ -59,6 +62,13 @@ impl Problem {
     #[must_use]
     pub fn not_allowed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not-allowed", detail)
+    }
+
+    /// An operator has to give a second factor first.
+    #[must_use]
+    pub fn factor_needed() -> Self {
+        let detail = "Give your second factor first, at /factor. It holds for twelve hours in this browser.";
+        Self::new(StatusCode::FORBIDDEN, Self::FACTOR, detail)
     }
 
     /// A value that cannot be; `field` names it.

@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
-use domain::people::Role::{Admin, Member, Viewer};
+use domain::{
+    people::Role::{Admin, Member, Owner, Viewer},
+    scopes::Scope,
+};
 use http::{Method, StatusCode, header};
 use tower_http::compression::{
     CompressionLayer,
@@ -92,6 +95,8 @@ pub struct Route {
     pub path: &'static str,
     /// What its caller must be.
     pub needs: Needs,
+    /// What a personal token must be let do; everything, where the row does not say.
+    pub scope: Scope,
     /// One sentence for the documents.
     pub does: &'static str,
     /// Its body.
@@ -117,6 +122,7 @@ impl Route {
             verb: Verb::Get,
             path,
             needs,
+            scope: Scope::Read,
             does,
             takes: Takes::Nothing,
             gives,
@@ -133,7 +139,7 @@ impl Route {
         does: &'static str,
         mount: fn(MethodFilter) -> MethodRouter<Web>,
     ) -> Self {
-        Self { verb: Verb::Post, ..Self::get(path, needs, gives, does, mount) }
+        Self { verb: Verb::Post, scope: Scope::All, ..Self::get(path, needs, gives, does, mount) }
     }
 
     const fn delete(
@@ -143,11 +149,15 @@ impl Route {
         does: &'static str,
         mount: fn(MethodFilter) -> MethodRouter<Web>,
     ) -> Self {
-        Self { verb: Verb::Delete, ..Self::get(path, needs, gives, does, mount) }
+        Self { verb: Verb::Delete, scope: Scope::All, ..Self::get(path, needs, gives, does, mount) }
     }
 
     const fn takes(self, takes: Takes) -> Self {
         Self { takes, ..self }
+    }
+
+    const fn scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     const fn within(self, seconds: u64) -> Self {
@@ -191,6 +201,7 @@ const OPEN: Needs = Needs::Open;
 const READS: Needs = Needs::Member(Viewer);
 const RUNS: Needs = Needs::Member(Member);
 const MANAGES: Needs = Needs::Member(Admin);
+const OWNS: Needs = Needs::Member(Owner);
 const OPERATES: Needs = Needs::Operator;
 const AGENT: Gives = Gives::Json(202, "Agent");
 
@@ -214,56 +225,88 @@ pub static ROUTES: &[Route] = &[
     // Pages.
     Route::get("/dashboard", READS, Gives::Page, "All agents of the tenant", |m| on(m, pages::dashboard::show)),
     Route::get("/settings", READS, Gives::Page, "Who you are and how programs sign in", |m| on(m, pages::settings::show)),
+    Route::post("/settings/tokens", READS, Gives::Page, "Issues a personal token and shows it once", |m| on(m, pages::settings::issue)).takes(Takes::Form(&["name", "days", "scope"])).scope(Scope::Tokens),
+    Route::post("/settings/tokens/{id}/revoke", READS, Gives::Redirect, "Revokes a personal token", |m| on(m, pages::settings::revoke)).takes(Takes::Form(&[])).scope(Scope::Tokens),
+    Route::get("/team", READS, Gives::Page, "Who belongs to the tenant, and who is invited", |m| on(m, pages::team::show)),
+    Route::post("/team/invitations", MANAGES, Gives::Redirect, "Invites somebody by mail", |m| on(m, pages::team::invite)).takes(Takes::Form(&["email", "role"])).scope(Scope::Members),
+    Route::post("/team/invitations/{id}/revoke", MANAGES, Gives::Redirect, "Takes an invitation back", |m| on(m, pages::team::take_back)).takes(Takes::Form(&[])).scope(Scope::Members),
+    Route::post("/team/members/{id}/role", MANAGES, Gives::Redirect, "Changes a member's role, up to the caller's own", |m| on(m, pages::team::change_role)).takes(Takes::Form(&["role"])).scope(Scope::Members),
+    Route::post("/team/members/{id}/remove", MANAGES, Gives::Redirect, "Removes a member, whose address is typed", |m| on(m, pages::team::remove)).takes(Takes::Form(&["email"])).scope(Scope::Members),
+    Route::post("/team/members/{id}/owner", OWNS, Gives::Redirect, "Hands the ownership over to a member, whose address is typed", |m| on(m, pages::team::hand_over)).takes(Takes::Form(&["email"])),
+    Route::post("/team/leave", READS, Gives::Redirect, "Leaves the tenant, whose name is typed", |m| on(m, pages::team::leave)).takes(Takes::Form(&["name"])),
+    Route::get("/tenants", READS, Gives::Page, "The tenants that you belong to", |m| on(m, pages::tenants::show)),
+    Route::post("/tenants/{id}/switch", READS, Gives::Redirect, "Lets the session act for another tenant", |m| on(m, pages::tenants::switch)).takes(Takes::Form(&[])),
+    Route::get("/invitation", OPEN, Gives::Page, "An invitation into a tenant, by the link that was mailed", |m| on(m, pages::invitation::show)),
+    Route::post("/invitation", OPEN, Gives::Redirect, "Joins the tenant", |m| on(m, pages::invitation::accept)).takes(Takes::Form(&["link"])),
     Route::get("/agents", READS, Gives::Redirect, "The dashboard", |m| on(m, pages::entry::agents)),
-    Route::post("/agents", RUNS, Gives::Redirect, "Creates an agent", |m| on(m, pages::dashboard::create)).takes(Takes::Form(&["name"])),
+    Route::post("/agents", RUNS, Gives::Redirect, "Creates an agent", |m| on(m, pages::dashboard::create)).takes(Takes::Form(&["name"])).scope(Scope::Agents),
     Route::get("/agents/{id}", READS, Gives::Page, "One agent: state, machine, timeline, conversation, logs", |m| on(m, pages::agent::show)),
-    Route::post("/agents/{id}/stop", RUNS, Gives::Redirect, "Lets the agent rest", |m| on(m, pages::acts::stop)).takes(Takes::Form(&[])),
-    Route::post("/agents/{id}/start", RUNS, Gives::Redirect, "Wants the agent to answer", |m| on(m, pages::acts::start)).takes(Takes::Form(&[])),
-    Route::post("/agents/{id}/restart", RUNS, Gives::Redirect, "Restarts the agent's gateway", |m| on(m, pages::acts::restart)).takes(Takes::Form(&[])),
-    Route::post("/agents/{id}/proof", RUNS, Gives::Redirect, "Asks for a proof", |m| on(m, pages::acts::prove)).takes(Takes::Form(&[])),
-    Route::post("/agents/{id}/retry", RUNS, Gives::Redirect, "Tries again after a failure", |m| on(m, pages::acts::retry)).takes(Takes::Form(&[])),
-    Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])),
-    Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])),
-    Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])),
+    Route::post("/agents/{id}/stop", RUNS, Gives::Redirect, "Lets the agent rest", |m| on(m, pages::acts::stop)).takes(Takes::Form(&[])).scope(Scope::Agents),
+    Route::post("/agents/{id}/start", RUNS, Gives::Redirect, "Wants the agent to answer", |m| on(m, pages::acts::start)).takes(Takes::Form(&[])).scope(Scope::Agents),
+    Route::post("/agents/{id}/restart", RUNS, Gives::Redirect, "Restarts the agent's gateway", |m| on(m, pages::acts::restart)).takes(Takes::Form(&[])).scope(Scope::Agents),
+    Route::post("/agents/{id}/proof", RUNS, Gives::Redirect, "Asks for a proof", |m| on(m, pages::acts::prove)).takes(Takes::Form(&[])).scope(Scope::Agents),
+    Route::post("/agents/{id}/retry", RUNS, Gives::Redirect, "Tries again after a failure", |m| on(m, pages::acts::retry)).takes(Takes::Form(&[])).scope(Scope::Agents),
+    Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])).scope(Scope::Talk),
+    Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])).scope(Scope::Talk),
+    Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])).scope(Scope::Agents),
     Route::get("/audit", MANAGES, Gives::Page, "Who did what in the tenant, newest first", |m| on(m, pages::audit::show)),
     // The operator's pages.
-    Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)),
-    Route::get("/admin/alerts", OPERATES, Gives::Page, "Alerts, newest first", |m| on(m, pages::admin::alerts::show)),
-    Route::get("/admin/alerts/{id}", OPERATES, Gives::Page, "One alert with its deliveries", |m| on(m, pages::admin::alert::show)),
-    Route::post("/admin/alerts/{id}/acknowledge", OPERATES, Gives::Redirect, "Says that you know: it does not fire again", |m| on(m, pages::admin::alert::acknowledge)).takes(Takes::Form(&[])),
-    Route::post("/admin/alerts/{id}/take-back", OPERATES, Gives::Redirect, "Takes that back: it fires again when it is due", |m| on(m, pages::admin::alert::take_back)).takes(Takes::Form(&[])),
-    Route::get("/admin/audit", OPERATES, Gives::Page, "What operators did, newest first", |m| on(m, pages::admin::audit::show)),
-    Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)),
-    Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)),
-    Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)),
+    Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)).scope(Scope::Operate),
+    Route::get("/admin/alerts", OPERATES, Gives::Page, "Alerts, newest first", |m| on(m, pages::admin::alerts::show)).scope(Scope::Operate),
+    Route::get("/admin/alerts/{id}", OPERATES, Gives::Page, "One alert with its deliveries", |m| on(m, pages::admin::alert::show)).scope(Scope::Operate),
+    Route::post("/admin/alerts/{id}/acknowledge", OPERATES, Gives::Redirect, "Says that you know: it does not fire again", |m| on(m, pages::admin::alert::acknowledge)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::post("/admin/alerts/{id}/take-back", OPERATES, Gives::Redirect, "Takes that back: it fires again when it is due", |m| on(m, pages::admin::alert::take_back)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::get("/factor", READS, Gives::Page, "An operator's second factor", |m| on(m, pages::factor::show)),
+    Route::post("/factor/begin", READS, Gives::Page, "Draws an authenticator's secret and shows it once", |m| on(m, pages::factor::begin)).takes(Takes::Form(&["next"])),
+    Route::post("/factor", READS, Gives::Redirect, "Gives a code: it holds for twelve hours in this browser", |m| on(m, pages::factor::give)).takes(Takes::Form(&["code", "next"])),
+    Route::get("/admin/tenants", OPERATES, Gives::Page, "Tenants, newest first, without their names", |m| on(m, pages::admin::tenants::show)).scope(Scope::Operate),
+    Route::get("/admin/tenants/{id}", OPERATES, Gives::Page, "One tenant; asks for a reason before its data is read", |m| on(m, pages::admin::tenant::show)).scope(Scope::Operate),
+    Route::post("/admin/tenants/{id}", OPERATES, Gives::Page, "Shows a tenant's data; the reason stands in the tenant's audit", |m| on(m, pages::admin::tenant::read)).takes(Takes::Form(&["reason"])).scope(Scope::Operate),
+    Route::get("/admin/audit", OPERATES, Gives::Page, "What operators did, newest first", |m| on(m, pages::admin::audit::show)).scope(Scope::Operate),
+    Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)).scope(Scope::Operate),
+    Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)).scope(Scope::Operate),
+    Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)).scope(Scope::Operate),
     // The API.
     Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
     Route::get("/api/v1/model", READS, Gives::Json(200, "Model"), "Which model answers the tenant's agents, and what of today's budget is used", |m| on(m, api::model::show)),
     Route::get("/api/v1/agents", READS, Gives::Json(200, "Agents"), "The tenant's agents, oldest first; `after` and `limit` page through them", |m| on(m, api::agents::list)),
-    Route::post("/api/v1/agents", RUNS, Gives::Json(201, "Agent"), "Creates an agent; an Idempotency-Key makes repeating safe", |m| on(m, api::agents::create)).takes(Takes::Json("NewAgent")),
+    Route::post("/api/v1/agents", RUNS, Gives::Json(201, "Agent"), "Creates an agent; an Idempotency-Key makes repeating safe", |m| on(m, api::agents::create)).takes(Takes::Json("NewAgent")).scope(Scope::Agents),
     Route::get("/api/v1/agents/{id}", READS, Gives::Json(200, "Agent"), "One agent", |m| on(m, api::agents::show)),
-    Route::delete("/api/v1/agents/{id}", MANAGES, AGENT, "Destroys the agent and its machine; 404 once it is gone", |m| on(m, api::agents::remove)),
-    Route::post("/api/v1/agents/{id}/stop", RUNS, AGENT, "Lets the agent rest", |m| on(m, api::agents::stop)),
-    Route::post("/api/v1/agents/{id}/start", RUNS, AGENT, "Wants the agent to answer", |m| on(m, api::agents::start)),
-    Route::post("/api/v1/agents/{id}/restart", RUNS, AGENT, "Restarts the agent's gateway", |m| on(m, api::agents::restart)),
-    Route::post("/api/v1/agents/{id}/retry", RUNS, AGENT, "Tries again after a failure", |m| on(m, api::agents::retry)),
-    Route::post("/api/v1/agents/{id}/proofs", RUNS, AGENT, "Asks for a proof: a real turn through the agent's gateway", |m| on(m, api::agents::prove)),
-    Route::post("/api/v1/agents/{id}/turns", RUNS, Gives::Json(200, "Turn"), "Says something to the agent and waits for the answer, at most `wait` seconds (60); 202 with a Location when it takes longer", |m| on(m, api::turns::say)).takes(Takes::Json("NewTurn")).within(75),
+    Route::delete("/api/v1/agents/{id}", MANAGES, AGENT, "Destroys the agent and its machine; 404 once it is gone", |m| on(m, api::agents::remove)).scope(Scope::Agents),
+    Route::post("/api/v1/agents/{id}/stop", RUNS, AGENT, "Lets the agent rest", |m| on(m, api::agents::stop)).scope(Scope::Agents),
+    Route::post("/api/v1/agents/{id}/start", RUNS, AGENT, "Wants the agent to answer", |m| on(m, api::agents::start)).scope(Scope::Agents),
+    Route::post("/api/v1/agents/{id}/restart", RUNS, AGENT, "Restarts the agent's gateway", |m| on(m, api::agents::restart)).scope(Scope::Agents),
+    Route::post("/api/v1/agents/{id}/retry", RUNS, AGENT, "Tries again after a failure", |m| on(m, api::agents::retry)).scope(Scope::Agents),
+    Route::post("/api/v1/agents/{id}/proofs", RUNS, AGENT, "Asks for a proof: a real turn through the agent's gateway", |m| on(m, api::agents::prove)).scope(Scope::Agents),
+    Route::post("/api/v1/agents/{id}/turns", RUNS, Gives::Json(200, "Turn"), "Says something to the agent and waits for the answer, at most `wait` seconds (60); 202 with a Location when it takes longer", |m| on(m, api::turns::say)).takes(Takes::Json("NewTurn")).within(75).scope(Scope::Talk),
     Route::get("/api/v1/agents/{id}/turns/{turn}", READS, Gives::Json(200, "Turn"), "One turn, kept ten minutes", |m| on(m, api::turns::show)),
-    Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45),
+    Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45).scope(Scope::Talk),
     Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
+    Route::get("/api/v1/tenants", READS, Gives::Json(200, "Tenants"), "The tenants that the caller belongs to", |m| on(m, api::members::tenants)),
+    Route::get("/api/v1/members", READS, Gives::Json(200, "Members"), "Who belongs to the tenant, and who is invited", |m| on(m, api::members::list)),
+    Route::post("/api/v1/members", MANAGES, Gives::Json(202, "Invited"), "Invites somebody by mail", |m| on(m, api::members::invite)).takes(Takes::Json("NewMember")).scope(Scope::Members),
+    Route::delete("/api/v1/members/{id}", MANAGES, Gives::Status(204), "Removes a member; their sessions and tokens here end", |m| on(m, api::members::remove)).scope(Scope::Members),
+    Route::post("/api/v1/members/{id}/role", MANAGES, Gives::Status(204), "Changes a member's role, up to the caller's own", |m| on(m, api::members::change_role)).takes(Takes::Json("NewRole")).scope(Scope::Members),
+    Route::post("/api/v1/members/{id}/owner", OWNS, Gives::Status(204), "Hands the ownership over: the member becomes an owner, the caller an admin", |m| on(m, api::members::hand_over)),
+    Route::post("/api/v1/members/leave", READS, Gives::Status(204), "Leaves the tenant", |m| on(m, api::members::leave)),
+    Route::delete("/api/v1/invitations/{id}", MANAGES, Gives::Status(204), "Takes an invitation back", |m| on(m, api::members::take_back)).scope(Scope::Members),
+    Route::get("/api/v1/tokens", READS, Gives::Json(200, "Tokens"), "The caller's personal tokens in this tenant", |m| on(m, api::tokens::list)),
+    Route::post("/api/v1/tokens", READS, Gives::Json(201, "IssuedToken"), "Issues a personal token, no wider than the caller; it is in the answer and nowhere else", |m| on(m, api::tokens::issue)).takes(Takes::Json("NewToken")).scope(Scope::Tokens),
+    Route::delete("/api/v1/tokens/{id}", READS, Gives::Status(204), "Revokes a personal token of the caller's", |m| on(m, api::tokens::revoke)).scope(Scope::Tokens),
     Route::get("/api/v1/audit", MANAGES, Gives::Json(200, "AuditEvents"), "Who did what in the tenant, newest first; `after` and `limit` page through it", |m| on(m, api::audit::list)),
     Route::get("/api/v1/audit/export", MANAGES, Gives::Lines, "The tenant's whole audit chain as JSON Lines; docs/AUDIT.md says how to verify it", |m| on(m, api::audit::export)),
     // The operator's API.
-    Route::get("/api/admin/v1/stats", OPERATES, Gives::Json(200, "Stats"), "How much there is of everything", |m| on(m, api::admin::stats::show)),
-    Route::get("/api/admin/v1/alerts", OPERATES, Gives::Json(200, "Alerts"), "Alerts, newest first; `open` chooses open or closed ones", |m| on(m, api::admin::alerts::list)),
-    Route::get("/api/admin/v1/alerts/{id}", OPERATES, Gives::Json(200, "Alert"), "One alert with its deliveries", |m| on(m, api::admin::alerts::show)),
-    Route::post("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Says that you know: it does not fire again", |m| on(m, api::admin::alerts::acknowledge)),
-    Route::delete("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Takes that back: it fires again when it is due", |m| on(m, api::admin::alerts::take_back)),
-    Route::get("/api/admin/v1/audit", OPERATES, Gives::Json(200, "AuditEvents"), "What operators did, newest first; `after` and `limit` page through it", |m| on(m, api::admin::audit::list)),
-    Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)),
-    Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)),
-    Route::get("/api/admin/v1/flows/{id}", OPERATES, Gives::Json(200, "Flow"), "One flow; 404 once it has ended", |m| on(m, api::admin::flows::show)),
+    Route::get("/api/admin/v1/stats", OPERATES, Gives::Json(200, "Stats"), "How much there is of everything", |m| on(m, api::admin::stats::show)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/alerts", OPERATES, Gives::Json(200, "Alerts"), "Alerts, newest first; `open` chooses open or closed ones", |m| on(m, api::admin::alerts::list)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/alerts/{id}", OPERATES, Gives::Json(200, "Alert"), "One alert with its deliveries", |m| on(m, api::admin::alerts::show)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Says that you know: it does not fire again", |m| on(m, api::admin::alerts::acknowledge)).scope(Scope::Operate),
+    Route::delete("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Takes that back: it fires again when it is due", |m| on(m, api::admin::alerts::take_back)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/tenants", OPERATES, Gives::Json(200, "OperatedTenants"), "Tenants, newest first, without their names", |m| on(m, api::admin::tenants::list)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/tenants/{id}/read", OPERATES, Gives::Json(200, "TenantData"), "A tenant's name, people and agents; the reason stands in the tenant's audit", |m| on(m, api::admin::tenants::read)).takes(Takes::Json("ReasonToRead")).scope(Scope::Operate),
+    Route::get("/api/admin/v1/audit", OPERATES, Gives::Json(200, "AuditEvents"), "What operators did, newest first; `after` and `limit` page through it", |m| on(m, api::admin::audit::list)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/flows/{id}", OPERATES, Gives::Json(200, "Flow"), "One flow; 404 once it has ended", |m| on(m, api::admin::flows::show)).scope(Scope::Operate),
     // Cron, machines, the model.
     Route::get("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
     Route::post("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
@@ -314,7 +357,7 @@ async fn within(longest: Duration, answer: impl Future<Output = Response>) -> Re
 
 async fn check(web: &Web, route: &Route, request: &mut Request) -> Result<(), Problem> {
     guard::same_site(web, request.method(), request.headers())?;
-    guard::admit(web, route.needs, request).await?;
+    guard::admit(web, (route.needs, route.scope), request).await?;
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > route.bytes_max()) {

@@ -82,6 +82,13 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             store::alerts::open(&mut tx, &alert).await.unwrap();
             tx.commit().await.unwrap();
         }
+        "invitation" => {
+            let (by, email) = (&world.alice.caller, domain::names::Email::parse("carol@example.org").unwrap());
+            let mut tx = world.database.db.system().await.unwrap();
+            let with = (&email, domain::people::Role::Member);
+            app::members::invite(&mut tx, world.flows.entropy.as_ref(), with, by).await.unwrap();
+            tx.commit().await.unwrap();
+        }
         other => panic!("say here how a flow of kind {other} begins"),
     }
     let statement = format!(

@@ -7,6 +7,8 @@ pub(crate) mod cron;
 pub(crate) mod events;
 pub(crate) mod machine;
 pub(crate) mod me;
+pub(crate) mod members;
 pub(crate) mod model;
+pub(crate) mod tokens;
 pub(crate) mod turns;
 pub(crate) mod view;

@@ -20,6 +20,7 @@ pub(crate) struct Asked {
     is_model: bool,
     wants_page: bool,
     sign_in: Option<String>,
+    factor: Option<String>,
 }
 
 impl Asked {
@@ -29,7 +30,8 @@ impl Asked {
         let is_api = ["/api/", "/llm/", "/health", "/ready"].iter().any(|prefix| path.starts_with(prefix));
         let wants_page = !is_api && accept.contains("text/html");
         let sign_in = (wants_page && request.method() == Method::GET).then(|| pages::login_address(path));
-        Self { is_asset: path.starts_with("/assets/"), is_model: path.starts_with("/llm/"), wants_page, sign_in }
+        let factor = sign_in.is_some().then(|| pages::factor::address(path));
+        Self { is_asset: path.starts_with("/assets/"), is_model: path.starts_with("/llm/"), wants_page, sign_in, factor }
     }
 }
 
@@ -38,6 +40,9 @@ pub(crate) fn dress(mut response: Response, asked: &Asked, request_id: &str) -> 
         return response;
     };
     if let (StatusCode::UNAUTHORIZED, Some(address)) = (problem.status, &asked.sign_in) {
+        return pages::see_other(address);
+    }
+    if let (Problem::FACTOR, Some(address)) = (problem.slug, &asked.factor) {
         return pages::see_other(address);
     }
     let body = if asked.is_model {

@@ -103,7 +103,7 @@ fn set_cookie(response: &mut Response, site: &Site, value: &str, seconds: u64) {
 }
 
 /// A path of this site and nothing else: an open redirect would lend our name to others.
-fn own_path(next: &str) -> &str {
+pub(crate) fn own_path(next: &str) -> &str {
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if next.starts_with('/') && !next.starts_with("//") && plain { next } else { "/dashboard" }
 }

@@ -9,7 +9,9 @@ pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod dashboard;
 pub(crate) mod entry;
+pub(crate) mod factor;
 pub(crate) mod frame;
+pub(crate) mod invitation;
 pub(crate) mod login;
 pub mod model;
 pub(crate) mod problem;
@@ -17,6 +19,8 @@ pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod story;
 pub(crate) mod talk;
+pub(crate) mod team;
+pub(crate) mod tenants;
 pub(crate) mod words;
 
 pub mod samples;

@@ -1,5 +1,7 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
+mod people;
+
 use askama::Template as _;
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use domain::{
@@ -12,6 +14,7 @@ use domain::{
     names::{AgentName, Email},
     people::{Caller, Role, Shown},
     protocol::LogLine,
+    scopes::Scopes,
     timeline::{Entry, Happening, Usual},
 };
 use uuid::Uuid;
@@ -80,10 +83,16 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
                 .render(),
         ),
         ("setup-closed", SetupPage::closed().render()),
-        ("settings", SettingsPage::new(&by, BASE).render()),
+        ("settings", SettingsPage::new(&by, BASE, people::tokens(), now()).render()),
+        ("settings-issued", SettingsPage::new(&by, BASE, people::tokens(), now()).showing("berth_pat_shown-once").render()),
+        (
+            "settings-refused",
+            SettingsPage::new(&viewer, BASE, Vec::new(), now()).refused(&people::wish(HOSTILE), "A token works for 1 to 365 days.".to_owned()).render(),
+        ),
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
     ];
+    all.extend(people::all(&by, &viewer, now()));
     all.extend(super::admin::samples::all(&by, now()));
     all
 }
@@ -127,6 +136,7 @@ fn caller(role: Role) -> Caller {
         role,
         is_operator: role == Role::Owner,
         shown: Shown::Session { id: id::<domain::id::Session>(3), authenticated_at: before(60_000), factor_at: None },
+        scopes: Scopes::ALL,
     }
 }
 

@@ -53,6 +53,9 @@ async fn only_operators_get_in_and_to_others_nothing_is_there() {
         // An owner of a tenant who does not run the service: as if the address did not exist.
         let mallory = send(&house, &house.mallory, route.verb, &path).await;
         assert_eq!((mallory.status, blank(&mallory)), (StatusCode::NOT_FOUND, nowhere.clone()), "{path}");
+        if route.path.contains("/tenants/{id}") {
+            continue; // takes a tenant and a reason: crates/web/tests/it/factor.rs
+        }
         let alice = send(&house, &house.alice, route.verb, &path).await;
         assert!(alice.status.is_success() || alice.status == StatusCode::SEE_OTHER, "{path}: {}", alice.text);
     }
@@ -89,7 +92,7 @@ async fn answers_have_the_shape_that_the_document_says() {
         fits(&document, schema, &answer.json(), route.path);
         seen += 1;
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 8);
     let machines = house.get(&house.alice, "/api/admin/v1/machines").await.json();
     assert_eq!((&machines["machines"][0]["step"], &machines["machines"][0]["state"]), (&"live".into(), &"made".into()));
 }

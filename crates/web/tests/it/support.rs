@@ -120,8 +120,20 @@ impl House {
         self.cookie_of(&self.alice).await
     }
 
-    /// Signs in with a personal token and returns the cookie.
+    /// Signs in with a personal token and returns the cookie. Operators have given a second factor.
     pub async fn cookie_of(&self, token: &str) -> String {
+        let cookie = self.plain_cookie_of(token).await;
+        let sessions = "update sessions set factor_at = now() where factor_at is null \
+                        and user_id in (select id from users where is_operator)";
+        let factors = "insert into operator_factors (user_id, secret_sealed, confirmed_at) \
+                       select id, '\\x00', now() from users where is_operator on conflict do nothing";
+        self.world.database.sql(sessions).await;
+        self.world.database.sql(factors).await;
+        cookie
+    }
+
+    /// Signs in with a personal token and nothing else.
+    pub async fn plain_cookie_of(&self, token: &str) -> String {
         let answer = self.form("", "/login", &format!("token={token}")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         let cookie = answer.headers["set-cookie"].to_str().unwrap();
@@ -152,4 +164,72 @@ async fn token(web: &Web, caller: &Caller) -> String {
     let token = app::tokens::issue_token(&mut tx, &*web.dice.0, &email, false, "test").await.unwrap();
     tx.commit().await.unwrap();
     token.expose().to_owned()
+}
+
+impl House {
+    /// Makes somebody a member of alice's tenant.
+    pub async fn join(&self, email: &str, role: &str) -> domain::MemberId {
+        let token = self.person(email).await;
+        let me = self.get(&token, "/api/v1/me").await.json();
+        let user: domain::UserId = me["user"].as_str().unwrap().parse().unwrap();
+        let id: domain::MemberId = domain::entropy::mint(&*self.web.dice.0);
+        let role = domain::people::Role::parse(role).unwrap();
+        let mut tx = self.web.db.system().await.unwrap();
+        store::members::insert(&mut tx, id, (self.world.alice.caller.tenant, user), role).await.unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// A personal token of somebody who gets a tenant of their own.
+    pub async fn person(&self, email: &str) -> String {
+        let email = Email::parse(email).unwrap();
+        let mut tx = self.web.db.system().await.unwrap();
+        let token = app::tokens::issue_token(&mut tx, &*self.web.dice.0, &email, false, "test").await.unwrap();
+        tx.commit().await.unwrap();
+        token.expose().to_owned()
+    }
+
+    /// The same person's token for alice's tenant, whose member they are.
+    pub async fn token_in_alices(&self, email: &str) -> String {
+        let token = vault::Token::mint(&*self.web.dice.0, vault::TokenKind::Personal);
+        let hash = vault::digest(token.expose().as_bytes());
+        let tenant = self.world.alice.caller.tenant.uuid();
+        self.world
+            .database
+            .sql(&format!(
+                "insert into tokens (id, token_hash, user_id, tenant_id, name, expires_at) \
+                 select gen_random_uuid(), '\\x{hash}', id, '{tenant}', 'test', berth.now() + interval '1 day' \
+                 from users where email = '{email}'"
+            ))
+            .await;
+        token.expose().to_owned()
+    }
+
+    /// An open invitation into alice's tenant, and the link that was mailed.
+    pub async fn invited(&self, email: &str) -> (String, String) {
+        let body = format!(r#"{{"email":"{email}","role":"member"}}"#);
+        let answer = self.post(&self.alice, "/api/v1/members", &body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+        self.world.run_flows(20).await;
+        (answer.json()["id"].as_str().unwrap().to_owned(), self.mailed_link(email))
+    }
+
+    /// The link in the last mail to this address.
+    pub fn mailed_link(&self, email: &str) -> String {
+        let sent = self.world.mailer.ledger();
+        let mail = sent.iter().rev().map(|sent| &sent.what).find(|mail| mail.to.as_str() == email).expect("a mail");
+        let at = mail.text.find("berth_lnk_").expect("a link");
+        mail.text[at..].split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Makes alice a viewer of mallory's tenant too; returns its id.
+    pub async fn second_tenant(&self) -> String {
+        let id: domain::MemberId = domain::entropy::mint(&*self.web.dice.0);
+        let tenant = self.world.mallory.caller.tenant;
+        let mut tx = self.web.db.system().await.unwrap();
+        let who = (tenant, self.world.alice.caller.user);
+        store::members::insert(&mut tx, id, who, domain::people::Role::Viewer).await.unwrap();
+        tx.commit().await.unwrap();
+        tenant.to_string()
+    }
 }

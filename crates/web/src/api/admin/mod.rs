@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod flows;
 pub(crate) mod machines;
 pub(crate) mod stats;
+pub(crate) mod tenants;
 pub(crate) mod view;
 
 use std::fmt::Display;

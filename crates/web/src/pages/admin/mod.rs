@@ -8,6 +8,8 @@ pub(crate) mod flows;
 pub(crate) mod machines;
 pub(crate) mod overview;
 pub(super) mod samples;
+pub(crate) mod tenant;
+pub(crate) mod tenants;
 
 use chrono::{DateTime, Utc};
 use domain::{alert::Related, people::Caller};

@@ -1,0 +1,62 @@
+//! Mailing an invitation: one step, until a mail server took it or a day is over.
+//!
+//! The link is drawn here and its hash committed before the mail leaves, so it stands in no
+//! row and no flow. A mail that is sent twice holds two links; the later one works.
+
+use clients::mail::{Mail, MailError, Mailer, Subject};
+use domain::InvitationId;
+use store::{flows::Claim, members::Invitation};
+use vault::{Token, TokenKind};
+
+use crate::{
+    World,
+    outcome::{HouseWrite, Next, Outcome, StepError},
+};
+
+/// Runs the one step.
+///
+/// # Errors
+/// [`StepError::Retry`] and the database only.
+pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
+    let id = InvitationId::from_uuid(claim.subject);
+    let done = |told: &str| Ok(Outcome::next(Next::Done).house(HouseWrite::Invited(id, told.to_owned())));
+    let link = Token::mint(world.entropy.as_ref(), TokenKind::Link);
+    let mut tx = world.db.system().await?;
+    let invitation = store::members::invitation_by_id(&mut tx, id).await?;
+    let Some(invitation) = invitation else { return Ok(Outcome::next(Next::Done)) }; // answered or taken back
+    if claim.overdue {
+        return done("not sent: no mail server took it within a day");
+    }
+    let Some(mailer) = mailer(world) else { return done("not sent: no mail is set up here") };
+    if !store::members::keep_link(&mut tx, id, &link.hash()).await? {
+        return Ok(Outcome::next(Next::Done)); // it expired meanwhile
+    }
+    tx.commit().await?;
+    let (subject, text) = words(&world.carriers.base, &invitation, &link);
+    let mail = Mail { id: id.to_string(), at: claim.now, to: invitation.email.clone(), subject, text };
+    match mailer.send(&mail).await {
+        Ok(()) => done("sent"),
+        Err(error @ (MailError::Refused(_) | MailError::Unfit)) => done(&format!("not sent: {error}")),
+        Err(error @ (MailError::Later(_) | MailError::Folder)) => Err(StepError::retry(error.to_string())),
+    }
+}
+
+/// What sends mails to people.
+fn mailer(world: &World) -> Option<&dyn Mailer> {
+    world.carriers.mail.as_ref().map(|(mailer, _)| mailer.as_ref())
+}
+
+fn words(base: &str, invitation: &Invitation, link: &Token) -> (Subject, String) {
+    let Invitation { tenant_name, role, invited_by, .. } = invitation;
+    let who = if invited_by.is_empty() { "Somebody" } else { invited_by };
+    let lines = [
+        format!("{who} invites you to {tenant_name} on Berth, as {}.", role.name()),
+        String::new(),
+        "Open this link within seven days and press the button. It works once:".to_owned(),
+        String::new(),
+        format!("{base}/invitation?link={}", link.expose()),
+        String::new(),
+        "If you did not expect this, do nothing.".to_owned(),
+    ];
+    (Subject::of(&format!("Join {tenant_name} on Berth")), lines.join("\n") + "\n")
+}

@@ -1,0 +1,109 @@
+//! `/admin/tenants/{id}`: one tenant, and its data for a reason that the tenant reads.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use domain::{agent::Agent, id, operators::Reason};
+use http::StatusCode;
+use store::{members::Member, tenant_views::TenantView};
+
+use crate::{
+    api::{admin::tenants::data_of, agents::sentence},
+    body::{At, Form},
+    guard::Operator,
+    pages::{
+        self,
+        admin::{Look, frame},
+        frame::Frame,
+        words::{self, Moment},
+    },
+    problem::Problem,
+    state::Web,
+};
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "admin/tenant.html")]
+pub(crate) struct TenantPage {
+    frame: Frame,
+    tab: &'static str,
+    id: String,
+    since: Moment,
+    members: i64,
+    machines: i64,
+    alerts: i64,
+    reason: String,
+    fault: Option<String>,
+    data: Option<Data>,
+}
+
+/// What is shown for a reason.
+#[derive(Debug)]
+struct Data {
+    members: Vec<(String, &'static str, Moment)>,
+    agents: Vec<(String, String, &'static str, &'static str)>,
+}
+
+impl TenantPage {
+    pub(crate) fn new(row: &TenantView, look: Look<'_>) -> Self {
+        Self {
+            frame: frame(look.by, "Tenant", String::new(), "berth"),
+            tab: "tenants",
+            id: row.id.to_string(),
+            since: look.at(row.created_at),
+            members: row.members,
+            machines: row.machines,
+            alerts: row.alerts,
+            reason: String::new(),
+            fault: None,
+            data: None,
+        }
+    }
+
+    /// With the tenant's data.
+    pub(crate) fn showing(self, (members, agents): (&[Member], &[Agent]), reason: &str, look: Look<'_>) -> Self {
+        let members = members.iter().map(|m| (m.email.clone(), m.role.name(), look.at(m.since))).collect();
+        let agent =
+            |a: &Agent| (a.id.to_string(), a.name.as_str().to_owned(), words::tone(&a.seen), a.seen.name());
+        let data = Data { members, agents: agents.iter().map(agent).collect() };
+        Self { data: Some(data), reason: reason.to_owned(), ..self }
+    }
+
+    /// With what is wrong with the reason.
+    pub(crate) fn refused(self, typed: &str, fault: String) -> Self {
+        Self { reason: typed.chars().take(300).collect(), fault: Some(fault), ..self }
+    }
+}
+
+pub(crate) async fn show(
+    State(web): State<Web>,
+    operator: Operator,
+    At(id): At<id::Tenant>,
+) -> Result<Response, Problem> {
+    let look = Look { by: operator.caller(), now: web.dice.now() };
+    let row = one(&web, id).await?;
+    pages::page(StatusCode::OK, &TenantPage::new(&row, look))
+}
+
+pub(crate) async fn read(
+    State(web): State<Web>,
+    operator: Operator,
+    At(id): At<id::Tenant>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let look = Look { by: operator.caller(), now: web.dice.now() };
+    let page = TenantPage::new(&one(&web, id).await?, look);
+    let reason = match Reason::parse(form.field("reason")) {
+        Ok(reason) => reason,
+        Err(error) => {
+            let page = page.refused(form.field("reason"), sentence(&error));
+            return pages::page(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
+    let (members, agents) = data_of(&web.db, id, &reason, operator.caller()).await?;
+    pages::page(StatusCode::OK, &page.showing((&members, &agents), reason.as_str(), look))
+}
+
+async fn one(web: &Web, id: domain::TenantId) -> Result<TenantView, Problem> {
+    let mut tx = web.db.system().await?;
+    store::tenant_views::list(&mut tx, (None, Some(id)), 1).await?.pop().ok_or_else(Problem::not_found)
+}
