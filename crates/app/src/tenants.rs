@@ -1,0 +1,86 @@
+//! The end of a tenant: asked for by an owner, thirty days of grace, then everything goes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    Entropy,
+    agent::Wanted,
+    audit::{Act, Actor},
+    entropy::mint,
+    people::{Caller, Role},
+};
+use serde_json::json;
+use store::{StoreError, SystemTx, flows::NewFlow};
+
+use crate::{agents, audit};
+
+/// Kind of the flow that erases a tenant; its subject is the tenant.
+pub const ERASURE: &str = "erasure";
+/// How long a tenant that is to be erased can be kept after all.
+pub const GRACE: Duration = Duration::from_hours(30 * 24);
+/// Agents stopped in one go; a tenant with more stops the others by hand.
+const AGENTS_MAX: i64 = 1000;
+
+/// Why a tenant was left as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantError {
+    /// Owners only.
+    #[error("only an owner ends a tenant, or keeps it")]
+    Forbidden,
+    /// It is wanted already.
+    #[error("this tenant is to be erased already")]
+    Wanted,
+    /// Nothing to take back.
+    #[error("this tenant is not to be erased, or its time is over")]
+    NotWanted,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Wants the caller's tenant erased in thirty days. Its agents are stopped; all data stays until then.
+///
+/// # Errors
+/// [`TenantError`]; the caller does not commit.
+pub async fn erase(
+    mut tx: SystemTx,
+    entropy: &dyn Entropy,
+    by: &Caller,
+) -> Result<DateTime<Utc>, TenantError> {
+    owners_only(&mut tx, by).await?;
+    let after = store::tenants::want_erased(&mut tx, by.tenant, by.user, GRACE).await?;
+    let after = after.ok_or(TenantError::Wanted)?;
+    let step = json!({ "step": "wait" });
+    let flow = NewFlow { id: mint(entropy), kind: ERASURE, subject: by.tenant.uuid(), step, deadline: None };
+    store::flows::start_house_once(&mut tx, &flow).await?;
+    let mut tx = tx.into_tenant(by.tenant).await?;
+    for agent in store::agents::list(&mut tx, None, AGENTS_MAX).await? {
+        if agent.wanted == Wanted::Running {
+            store::order::flow_first(&mut tx, agents::LIFE, agent.id.uuid()).await?;
+            store::agents::set_wanted(&mut tx, agent.id, Wanted::Stopped).await?;
+            store::flows::signal(&mut tx, agents::LIFE, agent.id.uuid(), agents::signal::WANTED).await?;
+        }
+    }
+    audit::record(&mut tx, by, Act::TenantErase, &by.tenant, &[("after", &after.to_rfc3339())]).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// Keeps the caller's tenant after all. Its agents stay stopped until somebody starts them.
+///
+/// # Errors
+/// [`TenantError`]; the caller does not commit.
+pub async fn keep(tx: &mut SystemTx, by: &Caller) -> Result<(), TenantError> {
+    owners_only(tx, by).await?;
+    if !store::tenants::keep(tx, by.tenant).await? {
+        return Err(TenantError::NotWanted);
+    }
+    Ok(audit::record_for(tx, by.tenant, Actor::of(by), Act::TenantKeep, (&by.tenant, &[])).await?)
+}
+
+async fn owners_only(tx: &mut SystemTx, by: &Caller) -> Result<(), TenantError> {
+    let members = store::members::lock(tx, by.tenant).await?;
+    let is_owner = members.iter().any(|member| member.user == by.user && member.role == Role::Owner);
+    if is_owner { Ok(()) } else { Err(TenantError::Forbidden) }
+}
