@@ -15,5 +15,6 @@ pub mod model_budget;
 pub mod operators;
 pub mod people;
 pub mod sessions;
+pub mod tenants;
 pub mod tokens;
 pub mod verify;

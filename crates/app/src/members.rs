@@ -148,11 +148,7 @@ pub async fn accept(
 ///
 /// # Errors
 /// [`MemberError`]; the caller does not commit.
-pub async fn accept_by_mail(
-    tx: &mut SystemTx,
-    entropy: &dyn Entropy,
-    link: &Token,
-) -> Result<Token, MemberError> {
+pub async fn accept_by_mail(tx: &mut SystemTx, entropy: &dyn Entropy, link: &Token) -> Result<Token, MemberError> {
     store::people::lock_setup(tx).await?;
     let invitation = look_at_invitation(tx, link).await?.ok_or(MemberError::Closed)?;
     let address = &invitation.email;

@@ -9,6 +9,7 @@ use domain::{
     audit::{Act, Actor},
     entropy::mint,
     people::{Caller, Role},
+    timeline::Happening,
 };
 use serde_json::json;
 use store::{StoreError, SystemTx, flows::NewFlow};
@@ -43,22 +44,22 @@ pub enum TenantError {
 ///
 /// # Errors
 /// [`TenantError`]; the caller does not commit.
-pub async fn erase(
-    mut tx: SystemTx,
-    entropy: &dyn Entropy,
-    by: &Caller,
-) -> Result<DateTime<Utc>, TenantError> {
+pub async fn erase(mut tx: SystemTx, entropy: &dyn Entropy, by: &Caller) -> Result<DateTime<Utc>, TenantError> {
     owners_only(&mut tx, by).await?;
     let after = store::tenants::want_erased(&mut tx, by.tenant, by.user, GRACE).await?;
     let after = after.ok_or(TenantError::Wanted)?;
     let step = json!({ "step": "wait" });
     let flow = NewFlow { id: mint(entropy), kind: ERASURE, subject: by.tenant.uuid(), step, deadline: None };
-    store::flows::start_house_once(&mut tx, &flow).await?;
+    store::flows::start_house(&mut tx, &flow).await?;
     let mut tx = tx.into_tenant(by.tenant).await?;
     for agent in store::agents::list(&mut tx, None, AGENTS_MAX).await? {
         if agent.wanted == Wanted::Running {
             store::order::flow_first(&mut tx, agents::LIFE, agent.id.uuid()).await?;
             store::agents::set_wanted(&mut tx, agent.id, Wanted::Stopped).await?;
+            let by = by.email.as_str().to_owned();
+            let said =
+                [Happening::Asked { what: "stop".to_owned(), by }, Happening::Wanted { wanted: Wanted::Stopped }];
+            store::timeline::append(&mut tx, agent.id, &said).await?;
             store::flows::signal(&mut tx, agents::LIFE, agent.id.uuid(), agents::signal::WANTED).await?;
         }
     }

@@ -73,6 +73,9 @@ acts! {
     SessionClose, "session.close", "signed out";
     SessionOpen, "session.open", "signed in";
     SessionSwitch, "session.switch", "switched to this tenant";
+    TenantErase, "tenant.erase", "asked for the tenant to be erased";
+    TenantExport, "tenant.export", "downloaded everything of the tenant";
+    TenantKeep, "tenant.keep", "kept the tenant after all";
     TokenIssue, "token.issue", "issued a personal token";
     TokenRevoke, "token.revoke", "revoked a personal token";
     TurnAsk, "turn.ask", "said something to an agent";

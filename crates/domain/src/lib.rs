@@ -34,6 +34,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, MachineId, MemberId, ProofId,
-    SessionId, TenantId, TokenId, UserId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, MachineId, MemberId,
+    ProofId, SessionId, TenantId, TokenId, UserId,
 };

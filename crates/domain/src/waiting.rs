@@ -71,6 +71,9 @@ pub fn whom(kind: &str, step: &str) -> Option<&'static str> {
         ("retention", "forget") => "Waits for a worker to forget what ran out",
         ("notice", "fire") => "Waits for a worker to write down that its alert fires",
         ("notice", "deliver") => "Waits for mail and webhook to take the alert",
+        ("erasure", "wait") => "Waits for the thirty days after which its tenant is erased",
+        ("erasure", "empty") => "Waits for the last of its tenant's agents to be removed",
+        ("erasure", "erase") => "Waits for a worker to delete its tenant",
         ("invitation", "send") => "Waits for the mail server to take the invitation",
         ("notice", "rest") => "Waits for its alert to be closed or to be due again",
         _ => return None,
@@ -182,6 +185,7 @@ mod tests {
             .chain(Spare::every().iter().map(|step| ("spare", step.name())))
             .chain([("sweep", "spread"), ("sweep", "gather"), ("sweep_slice", "look")])
             .chain([("refill", "count"), ("retention", "forget"), ("invitation", "send")])
+            .chain([("erasure", "wait"), ("erasure", "empty"), ("erasure", "erase")])
             .map(|(kind, step)| (kind, step.to_owned()))
             .collect::<Vec<_>>();
         let mut said = Vec::new();

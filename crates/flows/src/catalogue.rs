@@ -85,6 +85,7 @@ pub fn catalogue(agent: AgentId, machine: MachineId) -> Vec<Stage> {
         .chain(exchanges.iter().map(exchange))
         .chain(Notice::EVERY.map(notice))
         .chain([invitation()])
+        .chain(erasure())
         .chain(house())
         .collect()
 }
@@ -201,6 +202,27 @@ fn invitation() -> Stage {
         may_end: true,
         removal: Removal::ByItself,
     }
+}
+
+/// A tenant's end. It rests until its time is over, or an owner keeps the tenant.
+fn erasure() -> [Stage; 3] {
+    let stage = |step: &'static str, deadline, owner, wakers, next| Stage {
+        kind: app::tenants::ERASURE,
+        step,
+        stored: json!({ "step": step }),
+        owner,
+        deadline,
+        wakers,
+        next,
+        // Kept after all, or gone, there is nothing left to do.
+        may_end: true,
+        removal: Removal::WithItsAgent,
+    };
+    [
+        stage("wait", None, Owner::Tenant, &[Waker::Tenant, Waker::Time], &["empty"]),
+        stage("empty", Some(Duration::from_hours(24)), Owner::Worker, &[Waker::Time], &["erase", "wait"]),
+        stage("erase", Some(Duration::from_mins(15)), Owner::Worker, &[], &["wait"]),
+    ]
 }
 
 /// The runs of jobs, and the slices of a sweep.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use domain::{TenantId, agent::Wanted};
+use domain::{TenantId, agent::Wanted, alert::AlertKind};
 use serde_json::json;
 use store::flows::Claim;
 
@@ -35,10 +35,19 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     if !left.is_zero() {
         return Ok(Outcome::next(Next::Wait(step("wait"), left.min(LOOK))));
     }
+    let key = format!("erasure_stuck:{tenant}");
+    if claim.overdue {
+        let message = "a tenant that is due to be erased still has agents or machines".to_owned();
+        let kind = AlertKind::FlowFailed;
+        let alert = HouseWrite::Alert { key, kind, subject: claim.id.to_string(), message };
+        return Ok(Outcome::next(Next::Wait(step("wait"), LOOK)).house(alert));
+    }
     match claim.step.get("step").and_then(serde_json::Value::as_str) {
         Some("wait") => Ok(Outcome::next(Next::Go(step("empty")))),
         Some("empty") => empty(world, tenant).await,
-        Some("erase") => Ok(Outcome::next(Next::Done).house(HouseWrite::EraseTenant(tenant))),
+        Some("erase") => Ok(Outcome::next(Next::Done)
+            .house(HouseWrite::CloseAlerts(vec![key]))
+            .house(HouseWrite::EraseTenant(tenant))),
         _ => Err(StepError::retry("this build cannot read the flow's step")),
     }
 }

@@ -3,7 +3,8 @@
 //! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
 //! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
 //! module a kind: [`life`], [`spare`], [`exchange`], [`sweep`], [`refill`],
-//! [`retention`], [`notice`], [`invitation`]; [`catalogue`] lists their steps. [`schedule`]
+//! [`retention`], [`notice`], [`invitation`],
+//! [`erasure`]; [`catalogue`] lists their steps. [`schedule`]
 //! starts the house's jobs.
 //!
 //! Invariants: a step runs with no transaction open and may run twice; what it
@@ -13,6 +14,7 @@
 
 pub mod catalogue;
 pub mod deliver;
+pub mod erasure;
 pub mod exchange;
 pub mod invitation;
 pub mod life;

@@ -184,6 +184,8 @@ pub enum HouseWrite {
     SpareForgotten(MachineId),
     /// What a sweep saw of machines; only what changed is written.
     Health(Vec<(MachineId, Health)>),
+    /// A tenant is erased, with everything that belongs to it.
+    EraseTenant(TenantId),
     /// What became of an invitation's mail.
     Invited(InvitationId, String),
     /// An alert fired, or was told.
@@ -277,6 +279,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareReady(machine) => store::spares::ready(tx, *machine).await,
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
+        HouseWrite::EraseTenant(tenant) => store::tenants::erase(tx, *tenant).await,
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
     }

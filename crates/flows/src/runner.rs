@@ -247,6 +247,7 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         app::jobs::REFILL => refill::run(world, claim).await,
         app::jobs::RETENTION => retention::run(world, claim).await,
         app::machines::SPARE => spare::run(world, claim).await,
+        app::tenants::ERASURE => crate::erasure::run(world, claim).await,
         app::members::INVITATION => crate::invitation::run(world, claim).await,
         app::alerts::NOTICE => crate::notice::run(world, claim).await,
         other => Err(StepError::retry(format!("this build knows no flow of kind {other}"))),

@@ -118,7 +118,11 @@ async fn house(snapshot: &mut Snapshot) -> anyhow::Result<Verdict> {
         let rows = store::audit::house_since(&mut snapshot.house, after(&checker), BATCH).await?;
         if rows.is_empty() {
             let head = store::audit::house_head(&mut snapshot.house).await?;
-            return Ok(Verdict { events: checker.seq(), chain: "house".into(), broken: checker.end_at(head.as_ref()).err() });
+            return Ok(Verdict {
+                events: checker.seq(),
+                chain: "house".into(),
+                broken: checker.end_at(head.as_ref()).err(),
+            });
         }
         for row in rows {
             if let Err(broken) = checker.event(&row.event, &row.hash) {
@@ -136,7 +140,11 @@ async fn tenant(db: &Db, snapshot: &mut Snapshot, id: TenantId) -> anyhow::Resul
         let rows = store::audit::since(&mut tx, after(&checker), BATCH).await?;
         if rows.is_empty() {
             let head = store::audit::head(&mut tx).await?;
-            return Ok(Verdict { events: checker.seq(), chain: id.to_string(), broken: checker.end_at(head.as_ref()).err() });
+            return Ok(Verdict {
+                events: checker.seq(),
+                chain: id.to_string(),
+                broken: checker.end_at(head.as_ref()).err(),
+            });
         }
         for row in rows {
             if let Err(broken) = checker.event(&row.event, &row.hash) {

@@ -43,11 +43,11 @@ pub async fn tenant_tables(tx: &mut TenantTx) -> Result<Vec<TenantTable>, StoreE
     )
     .fetch_all(tx.conn())
     .await?;
-    let table = |row| {
-        let (name, quoted, key, hidden) = row;
+    let tables = rows.into_iter().map(|row| {
+        let (name, quoted, key, hidden) = (row.name, row.quoted, row.key, row.hidden);
         TenantTable { name, quoted, key, hidden }
-    };
-    Ok(rows.into_iter().map(|row| table((row.name, row.quoted, row.key, row.hidden))).collect())
+    });
+    Ok(tables.collect())
 }
 
 /// This tenant's rows after the one given, by key, at most `limit`, without the columns that hold bytes.

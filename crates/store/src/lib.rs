@@ -17,6 +17,7 @@ pub mod audit;
 mod callers;
 mod carry;
 mod db;
+pub mod dynamic;
 mod error;
 pub mod exchanges;
 pub mod figures;
@@ -43,6 +44,7 @@ pub mod sessions;
 mod signals;
 pub mod spares;
 pub mod tenant_views;
+pub mod tenants;
 pub mod timeline;
 pub mod tokens;
 

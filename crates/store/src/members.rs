@@ -176,13 +176,9 @@ pub async fn invite(
     (email, role): (&Email, Role),
     valid: Duration,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
-        "delete from invitations where tenant_id = $1 and email = $2",
-        tenant.uuid(),
-        email.as_str(),
-    )
-    .execute(tx.conn())
-    .await?;
+    sqlx::query!("delete from invitations where tenant_id = $1 and email = $2", tenant.uuid(), email.as_str(),)
+        .execute(tx.conn())
+        .await?;
     sqlx::query!(
         "insert into invitations (id, tenant_id, email, role, invited_by, expires_at)
          values ($1, $2, $3, $4, $5, berth.now() + make_interval(secs => $6))",

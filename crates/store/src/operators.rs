@@ -116,7 +116,9 @@ pub async fn count_failure(tx: &mut SystemTx, user: UserId) -> Result<(), StoreE
 
 /// Writes that this session gave a second factor now.
 pub async fn mark_session(tx: &mut SystemTx, session: SessionId) -> Result<(), StoreError> {
-    sqlx::query!("update sessions set factor_at = berth.now() where id = $1", session.uuid()).execute(tx.conn()).await?;
+    sqlx::query!("update sessions set factor_at = berth.now() where id = $1", session.uuid())
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

@@ -100,7 +100,6 @@ pub async fn addresses_in(
 /// The addresses of these users, whoever they belong to: for operators.
 pub async fn addresses(tx: &mut SystemTx, users: &[UserId]) -> Result<Vec<(UserId, String)>, StoreError> {
     let ids: Vec<_> = users.iter().map(|user| user.uuid()).collect();
-    let rows =
-        sqlx::query!("select id, email from users where id = any ($1)", &ids).fetch_all(tx.conn()).await?;
+    let rows = sqlx::query!("select id, email from users where id = any ($1)", &ids).fetch_all(tx.conn()).await?;
     Ok(rows.into_iter().map(|row| (UserId::from_uuid(row.id), row.email)).collect())
 }

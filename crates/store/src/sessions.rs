@@ -41,15 +41,12 @@ pub async fn delete_session(
     tx: &mut SystemTx,
     hash: &TokenHash,
 ) -> Result<Option<(SessionId, UserId, TenantId)>, StoreError> {
-    let row = sqlx::query!(
-        "delete from sessions where token_hash = $1 returning id, user_id, tenant_id",
-        &hash.bytes()[..],
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(row.map(|row| {
-        (SessionId::from_uuid(row.id), UserId::from_uuid(row.user_id), TenantId::from_uuid(row.tenant_id))
-    }))
+    let row =
+        sqlx::query!("delete from sessions where token_hash = $1 returning id, user_id, tenant_id", &hash.bytes()[..],)
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(row
+        .map(|row| (SessionId::from_uuid(row.id), UserId::from_uuid(row.user_id), TenantId::from_uuid(row.tenant_id))))
 }
 
 /// Who holds this session, with their membership as it is now.

@@ -72,12 +72,6 @@ pub async fn is_inhabited(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, S
 /// Erases a tenant and everything that belongs to it. The database refuses while it is not due, or a machine or an
 /// agent is left. Already gone is success.
 pub async fn erase(tx: &mut SystemTx, tenant: TenantId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "delete from alert_deliveries d using alerts a where a.id = d.alert_id and a.tenant_id = $1",
-        tenant.uuid(),
-    )
-    .execute(tx.conn())
-    .await?;
     sqlx::query!("delete from tenants where id = $1", tenant.uuid()).execute(tx.conn()).await?;
     Ok(())
 }

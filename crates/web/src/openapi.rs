@@ -173,6 +173,10 @@ fn responses(route: &Route) -> Value {
             json!({ "description": schema, "content": { "application/json": { "schema": schemas::named(schema) } } }),
         ),
         Gives::Status(status) => (status, json!({ "description": "Done" })),
+        Gives::Archive => {
+            let bytes = json!({ "type": "string", "format": "binary" });
+            (200, json!({ "description": "A tar archive", "content": { "application/x-tar": { "schema": bytes } } }))
+        }
         Gives::Lines => (
             200,
             json!({ "description": "JSON Lines", "content": { "application/jsonl": { "schema": { "type": "string" } } } }),

@@ -82,6 +82,8 @@ pub enum Gives {
     Events,
     /// JSON Lines: one JSON value a line.
     Lines,
+    /// A tar archive.
+    Archive,
     /// A file or plain text.
     Text,
 }
@@ -236,6 +238,8 @@ pub static ROUTES: &[Route] = &[
     Route::post("/team/leave", READS, Gives::Redirect, "Leaves the tenant, whose name is typed", |m| on(m, pages::team::leave)).takes(Takes::Form(&["name"])),
     Route::get("/tenants", READS, Gives::Page, "The tenants that you belong to", |m| on(m, pages::tenants::show)),
     Route::post("/tenants/{id}/switch", READS, Gives::Redirect, "Lets the session act for another tenant", |m| on(m, pages::tenants::switch)).takes(Takes::Form(&[])),
+    Route::post("/tenants/{id}/erase", OWNS, Gives::Redirect, "Has the tenant erased in thirty days; its name is typed", |m| on(m, pages::tenants::erase)).takes(Takes::Form(&["name"])),
+    Route::post("/tenants/{id}/keep", OWNS, Gives::Redirect, "Keeps a tenant that was to be erased", |m| on(m, pages::tenants::keep)).takes(Takes::Form(&[])),
     Route::get("/invitation", OPEN, Gives::Page, "An invitation into a tenant, by the link that was mailed", |m| on(m, pages::invitation::show)),
     Route::post("/invitation", OPEN, Gives::Redirect, "Joins the tenant", |m| on(m, pages::invitation::accept)).takes(Takes::Form(&["link"])),
     Route::get("/agents", READS, Gives::Redirect, "The dashboard", |m| on(m, pages::entry::agents)),
@@ -283,6 +287,9 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45).scope(Scope::Talk),
     Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
     Route::get("/api/v1/tenants", READS, Gives::Json(200, "Tenants"), "The tenants that the caller belongs to", |m| on(m, api::members::tenants)),
+    Route::delete("/api/v1/tenants/{id}", OWNS, Gives::Json(202, "Erasure"), "Has the tenant erased in thirty days, with everything that belongs to it", |m| on(m, api::tenants::erase)),
+    Route::post("/api/v1/tenants/{id}/keep", OWNS, Gives::Status(204), "Keeps a tenant that was to be erased", |m| on(m, api::tenants::keep)),
+    Route::get("/api/v1/export", OWNS, Gives::Archive, "Everything of the tenant as a tar archive of JSON Lines; docs/EXPORT.md says what is where", |m| on(m, api::export::stream)).scope(Scope::All),
     Route::get("/api/v1/members", READS, Gives::Json(200, "Members"), "Who belongs to the tenant, and who is invited", |m| on(m, api::members::list)),
     Route::post("/api/v1/members", MANAGES, Gives::Json(202, "Invited"), "Invites somebody by mail", |m| on(m, api::members::invite)).takes(Takes::Json("NewMember")).scope(Scope::Members),
     Route::delete("/api/v1/members/{id}", MANAGES, Gives::Status(204), "Removes a member; their sessions and tokens here end", |m| on(m, api::members::remove)).scope(Scope::Members),

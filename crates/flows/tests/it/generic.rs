@@ -89,6 +89,13 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             app::members::invite(&mut tx, world.flows.entropy.as_ref(), with, by).await.unwrap();
             tx.commit().await.unwrap();
         }
+        "erasure" => {
+            let by = &world.mallory.caller;
+            let tx = world.database.db.system().await.unwrap();
+            app::tenants::erase(tx, world.flows.entropy.as_ref(), by).await.unwrap();
+            let due = "update tenants set erase_after = now() - interval '1 second' where erase_after is not null";
+            world.database.sql(due).await;
+        }
         other => panic!("say here how a flow of kind {other} begins"),
     }
     let statement = format!(

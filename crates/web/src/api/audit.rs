@@ -80,11 +80,7 @@ fn users(rows: &[Row]) -> Vec<UserId> {
     users.into_iter().collect()
 }
 
-pub(crate) async fn list(
-    State(db): State<Db>,
-    member: Member,
-    query: Query,
-) -> Result<Json<Listed<Events>>, Problem> {
+pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<Listed<Events>>, Problem> {
     let (limit, after) = (admin::limit(&query)?, admin::filter(&query, "after", "the number of an event")?);
     let tenant = member.caller().tenant;
     let mut tx = db.tenant_read(tenant).await?;

@@ -128,12 +128,7 @@ impl Export {
         Ok(tar::entry(&format!("audit/{number:06}.jsonl"), text.as_bytes(), self.at))
     }
 
-    async fn table(
-        &mut self,
-        table: TenantTable,
-        after: Option<Value>,
-        number: u32,
-    ) -> Result<Vec<u8>, StoreError> {
+    async fn table(&mut self, table: TenantTable, after: Option<Value>, number: u32) -> Result<Vec<u8>, StoreError> {
         let mut tx = self.db.tenant_read(self.tenant).await?;
         let rows = store::dynamic::rows(&mut tx, &table, after.as_ref(), BATCH).await?;
         drop(tx);

@@ -81,11 +81,7 @@ pub(crate) async fn issue(
     Ok((StatusCode::CREATED, Json(IssuedToken { id, token: token.expose().to_owned() })))
 }
 
-pub(crate) async fn revoke(
-    State(db): State<Db>,
-    member: Member,
-    At(id): At<id::Token>,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn revoke(State(db): State<Db>, member: Member, At(id): At<id::Token>) -> Result<StatusCode, Problem> {
     let mut tx = db.system().await?;
     app::tokens::revoke(&mut tx, id, member.caller()).await?;
     tx.commit().await?;

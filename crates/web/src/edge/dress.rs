@@ -31,7 +31,13 @@ impl Asked {
         let wants_page = !is_api && accept.contains("text/html");
         let sign_in = (wants_page && request.method() == Method::GET).then(|| pages::login_address(path));
         let factor = sign_in.is_some().then(|| pages::factor::address(path));
-        Self { is_asset: path.starts_with("/assets/"), is_model: path.starts_with("/llm/"), wants_page, sign_in, factor }
+        Self {
+            is_asset: path.starts_with("/assets/"),
+            is_model: path.starts_with("/llm/"),
+            wants_page,
+            sign_in,
+            factor,
+        }
     }
 }
 

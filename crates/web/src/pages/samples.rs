@@ -84,10 +84,15 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ),
         ("setup-closed", SetupPage::closed().render()),
         ("settings", SettingsPage::new(&by, BASE, people::tokens(), now()).render()),
-        ("settings-issued", SettingsPage::new(&by, BASE, people::tokens(), now()).showing("berth_pat_shown-once").render()),
+        (
+            "settings-issued",
+            SettingsPage::new(&by, BASE, people::tokens(), now()).showing("berth_pat_shown-once").render(),
+        ),
         (
             "settings-refused",
-            SettingsPage::new(&viewer, BASE, Vec::new(), now()).refused(&people::wish(HOSTILE), "A token works for 1 to 365 days.".to_owned()).render(),
+            SettingsPage::new(&viewer, BASE, Vec::new(), now())
+                .refused(&people::wish(HOSTILE), "A token works for 1 to 365 days.".to_owned())
+                .render(),
         ),
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),

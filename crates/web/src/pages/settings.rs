@@ -118,11 +118,8 @@ impl TokenLine {
 impl Typed {
     fn new(name: &str, days: u32, scopes: &[&str], operator: bool) -> Self {
         let offered = Scope::EVERY.into_iter().filter(|scope| operator || *scope != Scope::Operate);
-        let choice = |scope: Scope| Choice {
-            word: scope.name(),
-            told: scope.told(),
-            is_chosen: scopes.contains(&scope.name()),
-        };
+        let choice =
+            |scope: Scope| Choice { word: scope.name(), told: scope.told(), is_chosen: scopes.contains(&scope.name()) };
         Self {
             name: name.chars().take(80).collect(),
             lives: LIVES.into_iter().map(|life| (life, life == days)).collect(),
@@ -161,11 +158,7 @@ pub(crate) async fn issue(State(web): State<Web>, member: Member, form: Form) ->
     }
 }
 
-pub(crate) async fn revoke(
-    State(web): State<Web>,
-    member: Member,
-    At(id): At<id::Token>,
-) -> Result<Response, Problem> {
+pub(crate) async fn revoke(State(web): State<Web>, member: Member, At(id): At<id::Token>) -> Result<Response, Problem> {
     let mut tx = web.db.system().await?;
     app::tokens::revoke(&mut tx, id, member.caller()).await?;
     tx.commit().await?;

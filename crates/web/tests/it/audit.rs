@@ -34,6 +34,7 @@ struct Stage {
     link: String,
     token: String,
     other: String,
+    mine: String,
 }
 
 impl Stage {
@@ -58,17 +59,24 @@ impl Stage {
             database.sql("update agents set wanted = 'stopped'").await;
         }
         if route.path.ends_with("/retry") {
-            database.sql(r#"update agents set seen = '{"state":"failed","since":"2026-11-21T14:00:00Z","why":"x"}'"#).await;
+            database
+                .sql(r#"update agents set seen = '{"state":"failed","since":"2026-11-21T14:00:00Z","why":"x"}'"#)
+                .await;
         }
         let carol = house.join("carol@example.org", "member").await.to_string();
         let (invitation, link) = house.invited("dora@example.org").await;
         let cookie = house.cookie().await;
-        let token = house.get(&house.alice, "/api/v1/tokens").await.json()["tokens"][0]["id"].as_str().unwrap().to_owned();
+        let token =
+            house.get(&house.alice, "/api/v1/tokens").await.json()["tokens"][0]["id"].as_str().unwrap().to_owned();
         let other = house.second_tenant().await;
+        let mine = house.world.alice.caller.tenant.to_string();
+        if route.path.ends_with("/keep") {
+            house.world.database.sql("update tenants set erase_after = now() + interval '1 day'").await;
+        }
         if route.path.ends_with("/leave") {
             house.world.database.sql("update members set role = 'owner'").await;
         }
-        Self { house, cookie, operator, agent: agent.to_string(), alert, carol, invitation, link, token, other }
+        Self { house, cookie, operator, agent: agent.to_string(), alert, carol, invitation, link, token, other, mine }
     }
 
     fn path(&self, route: &Route) -> String {
@@ -77,7 +85,8 @@ impl Stage {
             path if path.contains("/members/") => &self.carol,
             path if path.contains("/invitations/") => &self.invitation,
             path if path.contains("/tokens/") => &self.token,
-            path if path.contains("/tenants/") => &self.other,
+            path if path.starts_with("/tenants/") && path.ends_with("/switch") => &self.other,
+            path if path.contains("/tenants/") => &self.mine,
             _ => &self.agent,
         };
         route.path.replace("{id}", id)
@@ -95,6 +104,7 @@ impl Stage {
             "/team/members/{id}/role" => "role=viewer".to_owned(),
             "/api/v1/members/{id}/role" => r#"{"role":"viewer"}"#.to_owned(),
             "/team/members/{id}/remove" | "/team/members/{id}/owner" => "email=carol%40example.org".to_owned(),
+            "/tenants/{id}/erase" => "name=alice%40example.org".to_owned(),
             "/team/leave" => "name=alice%40example.org".to_owned(),
             "/invitation" => format!("link={}", self.link),
             "/factor" => format!("code={}", self.house.code(&self.operator).await),
@@ -129,7 +139,8 @@ impl Stage {
         }
         let token = if is_operators { &self.operator } else { &self.house.alice };
         let wait = if route.path.ends_with("/turns") { "?wait=0" } else { "" };
-        let request = ask(route.verb.method(), &format!("{path}{wait}"), token).header("content-type", "application/json");
+        let request =
+            ask(route.verb.method(), &format!("{path}{wait}"), token).header("content-type", "application/json");
         let before = self.house.events().await;
         let answer = self.house.send(request.body(Body::from(body)).unwrap()).await;
         assert_eq!(self.house.events().await - before, 1, "{} {}: {}", route.path, answer.status, answer.text);
@@ -273,7 +284,11 @@ async fn what_stands_cannot_be_changed_unseen() {
         database.sql("drop table kept").await;
     }
     verify().await.unwrap();
-    database.sql(&format!("delete from audit_events where {mine} and seq = (select max(seq) from audit_events where {mine})")).await;
+    database
+        .sql(&format!(
+            "delete from audit_events where {mine} and seq = (select max(seq) from audit_events where {mine})"
+        ))
+        .await;
     assert!(matches!(verify().await, Err(Broken::OtherHead { .. })), "the tail is gone");
 }
 
@@ -323,7 +338,10 @@ async fn what_an_operator_does_stands_in_the_houses_chain() {
     let house = &stage.house;
     let told = house.get(&stage.operator, "/api/admin/v1/audit").await.json();
     assert_eq!(told["events"][0]["act"], "alert.acknowledge");
-    assert_eq!((&told["events"][0]["subject"], &told["events"][0]["actor_name"]), (&stage.alert.as_str().into(), &"night@example.org".into()));
+    assert_eq!(
+        (&told["events"][0]["subject"], &told["events"][0]["actor_name"]),
+        (&stage.alert.as_str().into(), &"night@example.org".into())
+    );
     let page = house.page(&house.cookie_of(&stage.operator).await, "/admin/audit").await;
     assert!(page.text.contains("acknowledged an alert"), "{}", page.text);
     assert_eq!(house.get(&house.alice, "/api/admin/v1/audit").await.status, StatusCode::NOT_FOUND);

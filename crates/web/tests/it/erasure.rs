@@ -59,7 +59,8 @@ async fn tables_with_tenants(database: &Database) -> Vec<String> {
 /// What a tenant leaves everywhere: a live agent that talked, members, an invitation, money, an alert.
 async fn lived_in(house: &House) {
     let agent = house.world.live_agent("xebec").await;
-    let said = house.post(&house.alice, &format!("/api/v1/agents/{agent}/turns?wait=0"), r#"{"text":"hush-words"}"#).await;
+    let said =
+        house.post(&house.alice, &format!("/api/v1/agents/{agent}/turns?wait=0"), r#"{"text":"hush-words"}"#).await;
     assert_eq!(said.status, StatusCode::ACCEPTED);
     house.world.run_flows(20).await;
     house.join("carol@example.org", "member").await;
@@ -102,16 +103,28 @@ async fn an_export_holds_every_row_of_the_tenant_and_no_other() {
         let folder = format!("data/{table}/");
         let lines: usize = files
             .iter()
-            .filter(|(name, _)| name.starts_with(&folder) || **name == format!("{table}.jsonl") || (table == "audit_events" && name.starts_with("audit/")))
+            .filter(|(name, _)| {
+                name.starts_with(&folder)
+                    || **name == format!("{table}.jsonl")
+                    || (table == "audit_events" && name.starts_with("audit/"))
+            })
             .map(|(_, text)| text.lines().filter(|line| !line.starts_with("{\"head\"")).count())
             .sum();
         assert_eq!(i64::try_from(lines).unwrap(), rows, "{table}");
     }
     let everything: String = files.values().cloned().collect();
-    for foreign in ["mallory", &house.world.mallory.caller.tenant.uuid().to_string(), "berth_pat_", "berth_lnk_", "hush-words", "\\\\x"] {
+    for foreign in [
+        "mallory",
+        &house.world.mallory.caller.tenant.uuid().to_string(),
+        "berth_pat_",
+        "berth_lnk_",
+        "hush-words",
+        "\\\\x",
+    ] {
         assert!(!everything.contains(foreign), "{foreign} is in it");
     }
-    let chain: String = files.iter().filter(|(name, _)| name.starts_with("audit/")).map(|(_, text)| text.as_str()).collect();
+    let chain: String =
+        files.iter().filter(|(name, _)| name.starts_with("audit/")).map(|(_, text)| text.as_str()).collect();
     let mut checker = app::audit::chain::Checker::new(None);
     chain.lines().for_each(|line| checker.line(line).unwrap());
     checker.end_of_export().unwrap();
@@ -138,7 +151,11 @@ async fn batches_meet_without_a_gap() {
     let mut seqs: Vec<i64> = files
         .iter()
         .filter(|(name, _)| name.starts_with("data/timeline/"))
-        .flat_map(|(_, text)| text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_i64().unwrap()).collect::<Vec<_>>())
+        .flat_map(|(_, text)| {
+            text.lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_i64().unwrap())
+                .collect::<Vec<_>>()
+        })
         .collect();
     let all = seqs.len();
     seqs.dedup();
@@ -155,7 +172,14 @@ async fn a_tenant_is_erased_after_thirty_days_and_nothing_is_left() {
     let others = async |database: &Database| {
         let mut counts = Vec::new();
         for table in tables_with_tenants(database).await {
-            counts.push(database.count(&format!("select count(*) from {table} where tenant_id is distinct from '{}' and tenant_id is not null", tenant.uuid())).await);
+            counts.push(
+                database
+                    .count(&format!(
+                        "select count(*) from {table} where tenant_id is distinct from '{}' and tenant_id is not null",
+                        tenant.uuid()
+                    ))
+                    .await,
+            );
         }
         counts
     };
@@ -169,15 +193,13 @@ async fn a_tenant_is_erased_after_thirty_days_and_nothing_is_left() {
     let before = others(database).await;
 
     database.move_clock("29 days 23 hours").await;
-    house.world.run_flows(60).await;
+    wind(&house).await;
     assert_eq!(database.count("select count(*) from agents").await, 1, "not a day too early");
     let early = format!("delete from tenants where id = '{}'", tenant.uuid());
     assert!(sqlx_refuses(database, &early).await, "the database refuses too");
 
     database.move_clock("30 days 1 minute").await;
-    for _ in 0..6 {
-        house.world.run_flows(60).await;
-    }
+    wind(&house).await;
     assert_eq!(clients::provider::Provider::list(&house.world.provider).await.unwrap(), [], "a machine is left");
     for table in tables_with_tenants(database).await {
         let rows = format!("select count(*) from {table} where tenant_id = '{}'", tenant.uuid());
@@ -186,6 +208,17 @@ async fn a_tenant_is_erased_after_thirty_days_and_nothing_is_left() {
     assert_eq!(database.count(&format!("select count(*) from tenants where id = '{}'", tenant.uuid())).await, 0);
     assert_eq!(database.count("select count(*) from flows where kind = 'erasure'").await, 0);
     assert_eq!(others(database).await, before, "another tenant lost something");
+}
+
+/// Runs flows until none pauses for a short while any more, by the moved clock.
+async fn wind(house: &House) {
+    for _ in 0..30 {
+        let soon = "update flows set run_at = berth.now() where run_at < berth.now() + interval '9 minutes'";
+        house.world.database.sql(soon).await;
+        if house.world.run_flows(60).await.is_empty() {
+            break;
+        }
+    }
 }
 
 async fn sqlx_refuses(database: &Database, statement: &str) -> bool {
@@ -216,7 +249,7 @@ async fn a_tenant_is_kept_while_there_is_time() {
     house.world.database.move_clock("6 days").await;
     assert_eq!(house.form(&cookie, &format!("/tenants/{tenant}/keep"), "").await.status, StatusCode::SEE_OTHER);
     house.world.database.move_clock("31 days").await;
-    house.world.run_flows(60).await;
+    wind(&house).await;
     assert!(house.world.agent(agent).await.is_some());
     assert_eq!(house.world.database.count("select count(*) from flows where kind = 'erasure'").await, 0);
     let late = house.post(&house.alice, &format!("/api/v1/tenants/{tenant}/keep"), "").await;

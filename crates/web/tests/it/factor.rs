@@ -48,7 +48,10 @@ async fn an_operators_browser_shows_a_factor_every_twelve_hours() {
     let token = house.operator("night@example.org").await;
     let cookie = house.plain_cookie_of(&token).await;
     let led = house.page(&cookie, "/admin/machines").await;
-    assert_eq!((led.status, &led.headers["location"]), (StatusCode::SEE_OTHER, &"/factor?next=%2Fadmin%2Fmachines".parse().unwrap()));
+    assert_eq!(
+        (led.status, &led.headers["location"]),
+        (StatusCode::SEE_OTHER, &"/factor?next=%2Fadmin%2Fmachines".parse().unwrap())
+    );
     let refused = house.page(&cookie, "/api/admin/v1/stats").await;
     assert!(refused.status == StatusCode::FORBIDDEN && refused.text.contains("second-factor"), "{}", refused.text);
     assert_eq!(house.form(&cookie, "/admin/alerts/alr_x/acknowledge", "").await.status, StatusCode::FORBIDDEN);
@@ -59,7 +62,11 @@ async fn an_operators_browser_shows_a_factor_every_twelve_hours() {
     let page = house.form(&cookie, "/factor", &format!("code={code}&next=%2Fadmin")).await;
     assert!(page.status == StatusCode::OK && page.text.contains("recovery codes"), "{}", page.text);
     assert_eq!(house.page(&cookie, "/admin").await.status, StatusCode::OK);
-    assert_eq!(house.form(&cookie, "/factor/begin", "").await.status, StatusCode::CONFLICT, "a thief sets up no other one");
+    assert_eq!(
+        house.form(&cookie, "/factor/begin", "").await.status,
+        StatusCode::CONFLICT,
+        "a thief sets up no other one"
+    );
 
     house.world.database.move_clock("12 hours 1 second").await;
     assert_eq!(house.page(&cookie, "/admin").await.status, StatusCode::SEE_OTHER);
@@ -69,7 +76,8 @@ async fn an_operators_browser_shows_a_factor_every_twelve_hours() {
     assert_eq!(house.page(&cookie, "/admin").await.status, StatusCode::OK);
     let other = house.plain_cookie_of(&token).await;
     assert_eq!(house.page(&other, "/admin").await.status, StatusCode::SEE_OTHER, "another browser gives its own");
-    let kept = house.world.database.texts("select to_jsonb(t)::text from (select * from operator_factors) t").await.concat();
+    let kept =
+        house.world.database.texts("select to_jsonb(t)::text from (select * from operator_factors) t").await.concat();
     assert!(!kept.contains(&*vault::totp_text(&secret)));
 }
 
@@ -103,9 +111,14 @@ async fn a_recovery_code_works_once_and_is_kept_as_a_hash() {
     let secret = house.secret(&cookie).await;
     let code = house.code_of(&secret, 0).await;
     let page = house.form(&cookie, "/factor", &format!("code={code}&next=")).await;
-    let codes: Vec<&str> = page.text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|w| w.len() == 19 && w.matches('-').count() == 3).collect();
+    let codes: Vec<&str> = page
+        .text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .filter(|w| w.len() == 19 && w.matches('-').count() == 3)
+        .collect();
     assert_eq!(codes.len(), 10, "{}", page.text);
-    let kept = house.world.database.texts("select to_jsonb(t)::text from (select * from recovery_codes) t").await.concat();
+    let kept =
+        house.world.database.texts("select to_jsonb(t)::text from (select * from recovery_codes) t").await.concat();
     assert!(codes.iter().all(|code| !kept.contains(code)));
     let other = house.plain_cookie_of(&token).await;
     let given = house.form(&other, "/factor", &format!("code={}&next=", codes[0].to_lowercase())).await;
@@ -122,7 +135,11 @@ async fn a_token_that_operates_needs_a_factor_too() {
     let cookie = house.plain_cookie_of(&token).await;
     for scope in ["all", "operate"] {
         let refused = house.form(&cookie, "/settings/tokens", &format!("name=x&days=1&scope={scope}")).await;
-        assert!(refused.status == StatusCode::UNPROCESSABLE_ENTITY && refused.text.contains("second factor"), "{}", refused.text);
+        assert!(
+            refused.status == StatusCode::UNPROCESSABLE_ENTITY && refused.text.contains("second factor"),
+            "{}",
+            refused.text
+        );
     }
     assert_eq!(house.form(&cookie, "/settings/tokens", "name=x&days=1&scope=read").await.status, StatusCode::OK);
     assert_eq!(house.get(&token, "/api/admin/v1/stats").await.status, StatusCode::OK, "one from the server has it");
@@ -187,5 +204,8 @@ async fn an_address_makes_one_operator_once_and_only_when_it_is_verified() {
     assert!(!run(&listed, mallory, &email, true).await, "somebody else with the same address, from another issuer");
     assert!(!run(&listed, alice, &email, true).await, "once: who was removed does not come back by it");
     assert_eq!(house.world.database.count("select count(*) from users where is_operator").await, 0);
-    assert_eq!(house.world.database.count("select count(*) from house_audit_events where act = 'operator.make'").await, 1);
+    assert_eq!(
+        house.world.database.count("select count(*) from house_audit_events where act = 'operator.make'").await,
+        1
+    );
 }

@@ -27,7 +27,10 @@ async fn somebody_is_invited_by_mail_and_joins_once() {
     let house = House::new().await;
     let (id, link) = house.invited("carol@example.org").await;
     let listed = house.get(&house.alice, "/api/v1/members").await.json();
-    assert_eq!((&listed["invitations"][0]["id"], &listed["invitations"][0]["mail"]), (&id.as_str().into(), &"sent".into()));
+    assert_eq!(
+        (&listed["invitations"][0]["id"], &listed["invitations"][0]["mail"]),
+        (&id.as_str().into(), &"sent".into())
+    );
     let everything = house.world.database.texts("select to_jsonb(t)::text from (select * from invitations) t").await;
     let flows = house.world.database.texts("select to_jsonb(t)::text from (select * from flows) t").await;
     assert!(!everything.concat().contains(&link) && !flows.concat().contains(&link), "only its hash is kept");
@@ -70,7 +73,11 @@ async fn whoever_is_known_signs_in_before_they_join() {
     let cookie = house.cookie_of(&house.mallory).await;
     assert_eq!(house.form(&cookie, "/invitation", &format!("link={link}")).await.status, StatusCode::SEE_OTHER);
     let page = house.page(&cookie, "/dashboard").await;
-    assert!(page.text.contains("alice@example.org: your tenants"), "the browser acts for the new tenant: {}", page.text);
+    assert!(
+        page.text.contains("alice@example.org: your tenants"),
+        "the browser acts for the new tenant: {}",
+        page.text
+    );
     let tenants = house.get(&house.mallory, "/api/v1/tenants").await.json();
     assert_eq!(tenants["tenants"].as_array().unwrap().len(), 2);
 }
@@ -83,7 +90,8 @@ async fn of_many_at_once_exactly_one_joins_by_a_link() {
         let (router, body) = (house.router.clone(), format!("link={link}"));
         let request = http::Request::builder().method(Method::POST).uri("/invitation").header("accept", "text/html");
         let request = request.header("sec-fetch-site", "same-origin");
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(Body::from(body)).unwrap();
+        let request =
+            request.header("content-type", "application/x-www-form-urlencoded").body(Body::from(body)).unwrap();
         tokio::spawn(async move { crate::support::send(&router, request).await.status })
     });
     let mut joined = 0;
@@ -129,7 +137,8 @@ async fn nobody_gives_changes_or_takes_a_role_above_their_own() {
             }
             set("dora@example.org", theirs).await;
             let may_invite = own >= Role::Admin && theirs <= own && theirs != Role::Owner;
-            let body = format!(r#"{{"email":"eve-{}-{}@example.org","role":"{}"}}"#, own.name(), theirs.name(), theirs.name());
+            let body =
+                format!(r#"{{"email":"eve-{}-{}@example.org","role":"{}"}}"#, own.name(), theirs.name(), theirs.name());
             let invited = house.post(&carol, "/api/v1/members", &body).await.status;
             assert_eq!(invited == StatusCode::ACCEPTED, may_invite, "{own:?} invites {theirs:?}: {invited}");
             if own < Role::Admin || theirs > own {
@@ -149,11 +158,18 @@ async fn the_last_owner_stays() {
     assert_eq!(delete(&house, &house.alice, &format!("/api/v1/members/{alice}")).await, StatusCode::CONFLICT);
     assert_eq!(house.post(&house.alice, "/api/v1/members/leave", "").await.status, StatusCode::CONFLICT);
     let carol = id_of(&house, "carol@example.org").await;
-    assert_eq!(house.post(&house.alice, &format!("/api/v1/members/{carol}/owner"), "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        house.post(&house.alice, &format!("/api/v1/members/{carol}/owner"), "").await.status,
+        StatusCode::NO_CONTENT
+    );
     let roles = members(&house, &house.alice).await;
     assert_eq!(roles.iter().map(|m| m.1.as_str()).collect::<Vec<_>>(), ["admin", "owner"]);
     assert_eq!(house.post(&house.alice, "/api/v1/members/leave", "").await.status, StatusCode::NO_CONTENT);
-    assert_eq!(house.get(&house.alice, "/api/v1/me").await.status, StatusCode::UNAUTHORIZED, "her token here has ended");
+    assert_eq!(
+        house.get(&house.alice, "/api/v1/me").await.status,
+        StatusCode::UNAUTHORIZED,
+        "her token here has ended"
+    );
 }
 
 /// Owners who all leave, demote and remove each other at the same moment: one stays, every time.
@@ -174,7 +190,8 @@ async fn owners_who_go_at_the_same_moment_leave_one_behind() {
             .map(|(token, own)| {
                 let router = house.router.clone();
                 let request = ask(Method::POST, &format!("/api/v1/members/{own}/role"), token);
-                let request = request.header("content-type", "application/json").body(Body::from(r#"{"role":"admin"}"#)).unwrap();
+                let request =
+                    request.header("content-type", "application/json").body(Body::from(r#"{"role":"admin"}"#)).unwrap();
                 tokio::spawn(async move { crate::support::send(&router, request).await.status })
             })
             .collect();
@@ -200,7 +217,11 @@ async fn who_is_removed_is_out_at_once() {
     assert_eq!(house.get(&token, "/api/v1/agents").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(house.page(&cookie, "/dashboard").await.status, StatusCode::SEE_OTHER);
     house.join_again(carol).await;
-    assert_eq!(house.get(&token, "/api/v1/agents").await.status, StatusCode::UNAUTHORIZED, "an old token does not come back");
+    assert_eq!(
+        house.get(&token, "/api/v1/agents").await.status,
+        StatusCode::UNAUTHORIZED,
+        "an old token does not come back"
+    );
 }
 
 impl House {
@@ -221,7 +242,8 @@ async fn members_of_another_tenant_are_not_there() {
     let carol = house.join("carol@example.org", "member").await;
     for (verb, path) in [(Method::DELETE, ""), (Method::POST, "/role"), (Method::POST, "/owner")] {
         let request = ask(verb, &format!("/api/v1/members/{carol}{path}"), &house.mallory);
-        let request = request.header("content-type", "application/json").body(Body::from(r#"{"role":"viewer"}"#)).unwrap();
+        let request =
+            request.header("content-type", "application/json").body(Body::from(r#"{"role":"viewer"}"#)).unwrap();
         assert_eq!(house.send(request).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert!(!house.get(&house.mallory, "/api/v1/members").await.text.contains("carol"));
@@ -242,7 +264,11 @@ async fn a_browser_switches_between_its_tenants() {
     assert!(!house.page(&cookie, "/dashboard").await.text.contains("xebec"));
     assert_eq!(house.form(&cookie, "/agents", "name=x").await.status, StatusCode::FORBIDDEN, "a viewer there");
     let token = house.post(&house.alice, &format!("/tenants/{other}/switch"), "").await;
-    assert!(token.status == StatusCode::FORBIDDEN || token.status == StatusCode::UNSUPPORTED_MEDIA_TYPE, "{}", token.text);
+    assert!(
+        token.status == StatusCode::FORBIDDEN || token.status == StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "{}",
+        token.text
+    );
 }
 
 #[tokio::test]
@@ -263,6 +289,9 @@ async fn the_page_asks_for_the_name_of_what_it_ends() {
     assert!(last.status == StatusCode::CONFLICT && last.text.contains("always has an owner"));
     let twice = house.form(&cookie, "/team/invitations", "email=carol%40example.org&role=viewer").await;
     assert!(twice.status == StatusCode::CONFLICT && twice.text.contains("member already"), "{}", twice.text);
-    assert_eq!(house.form(&cookie, &format!("/team/members/{carol}/remove"), "email=carol%40example.org").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        house.form(&cookie, &format!("/team/members/{carol}/remove"), "email=carol%40example.org").await.status,
+        StatusCode::SEE_OTHER
+    );
     assert_eq!(members(&house, &house.alice).await.len(), 1);
 }

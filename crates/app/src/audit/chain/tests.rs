@@ -107,7 +107,8 @@ fn a_chain_is_bound_to_its_owner() {
     let stranger = "ten_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a";
     let mut checker = Checker::new(Some(stranger.parse().unwrap()));
     assert!(matches!(checker.line(&lines[0]), Err(Broken::OtherChain { .. })));
-    let renamed: Vec<String> = lines.iter().map(|line| line.replace("\"chain\":\"house\"", &format!("\"chain\":\"{stranger}\""))).collect();
+    let renamed: Vec<String> =
+        lines.iter().map(|line| line.replace("\"chain\":\"house\"", &format!("\"chain\":\"{stranger}\""))).collect();
     assert_eq!(verify(&renamed, None), Err(Broken::Unlinked { seq: 1 }));
 }
 
@@ -115,7 +116,8 @@ fn a_chain_is_bound_to_its_owner() {
 #[test]
 fn the_documents_example_passes() {
     let document = include_str!("../../../../../docs/AUDIT.md");
-    let lines: Vec<&str> = document.lines().filter(|line| line.starts_with("{\"event\"") || line.starts_with("{\"head\"")).collect();
+    let lines: Vec<&str> =
+        document.lines().filter(|line| line.starts_with("{\"event\"") || line.starts_with("{\"head\"")).collect();
     assert_eq!(lines.len(), 3, "the example has two events and a head");
     assert_eq!(verify(&lines, None).map(|head| head.seq), Ok(2));
 }

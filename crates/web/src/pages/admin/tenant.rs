@@ -62,8 +62,7 @@ impl TenantPage {
     /// With the tenant's data.
     pub(crate) fn showing(self, (members, agents): (&[Member], &[Agent]), reason: &str, look: Look<'_>) -> Self {
         let members = members.iter().map(|m| (m.email.clone(), m.role.name(), look.at(m.since))).collect();
-        let agent =
-            |a: &Agent| (a.id.to_string(), a.name.as_str().to_owned(), words::tone(&a.seen), a.seen.name());
+        let agent = |a: &Agent| (a.id.to_string(), a.name.as_str().to_owned(), words::tone(&a.seen), a.seen.name());
         let data = Data { members, agents: agents.iter().map(agent).collect() };
         Self { data: Some(data), reason: reason.to_owned(), ..self }
     }

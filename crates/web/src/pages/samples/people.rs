@@ -19,13 +19,15 @@ use store::{
 use super::{HOSTILE, before, id};
 use crate::{
     api::audit::Names,
-    pages::{
-        audit::AuditPage, invitation::InvitationPage, team::TeamPage, tenants::TenantsPage,
-    },
+    pages::{audit::AuditPage, invitation::InvitationPage, team::TeamPage, tenants::TenantsPage},
 };
 
 /// Name of the file and the page.
-pub(super) fn all(by: &Caller, viewer: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<String, askama::Error>)> {
+pub(super) fn all(
+    by: &Caller,
+    viewer: &Caller,
+    now: DateTime<Utc>,
+) -> Vec<(&'static str, Result<String, askama::Error>)> {
     let team = |by: &Caller| TeamPage::new(by, &members(by), &invitations(by), now);
     let asked = || invitations(by).into_iter().next();
     let joins = |who| asked().map_or(Ok(String::new()), |one| InvitationPage::open("berth_lnk_x", &one, who).render());
@@ -34,13 +36,23 @@ pub(super) fn all(by: &Caller, viewer: &Caller, now: DateTime<Utc>) -> Vec<(&'st
         page.refused("Sign in first, then open the invitation again: this address is known here.".to_owned()).render()
     });
     let head = chain::empty(Chain::Tenant(by.tenant));
-    let audit = AuditPage::new(by, &events(by, now), &Names::default(), (Some(head), Some("/audit?after=3".to_owned())), now);
+    let audit =
+        AuditPage::new(by, &events(by, now), &Names::default(), (Some(head), Some("/audit?after=3".to_owned())), now);
     vec![
         ("team", team(by).render()),
         ("team-viewer", team(viewer).render()),
         ("team-not-invited", team(by).not_invited(HOSTILE, "That is not an e-mail address.".to_owned()).render()),
-        ("team-refused", team(by).refused("A tenant always has an owner: make somebody else one first.".to_owned()).render()),
-        ("tenants", TenantsPage::new(by, &memberships(by)).render()),
+        (
+            "team-refused",
+            team(by).refused("A tenant always has an owner: make somebody else one first.".to_owned()).render(),
+        ),
+        ("tenants", TenantsPage::new(by, &memberships(by), None, now).render()),
+        ("tenants-ending", TenantsPage::new(by, &memberships(by), Some(before(-900_000_000)), now).render()),
+        (
+            "tenants-refused",
+            TenantsPage::new(by, &memberships(by), None, now).refused("That is not its name.".to_owned()).render(),
+        ),
+        ("tenants-viewer", TenantsPage::new(viewer, &memberships(viewer), None, now).render()),
         ("invitation", joins(None)),
         ("invitation-signed-in", joins(Some(viewer))),
         ("invitation-known", known),
