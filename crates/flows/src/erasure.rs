@@ -39,7 +39,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     if claim.overdue {
         let message = "a tenant that is due to be erased still has agents or machines".to_owned();
         let kind = AlertKind::FlowFailed;
-        let alert = HouseWrite::Alert { key, kind, subject: claim.id.to_string(), message };
+        let alert = HouseWrite::Alert { key, kind, subject: claim.flow.to_string(), message };
         return Ok(Outcome::next(Next::Wait(step("wait"), LOOK)).house(alert));
     }
     match claim.step.get("step").and_then(serde_json::Value::as_str) {
