@@ -100,7 +100,7 @@ fn parameters(route: &Route) -> Value {
         .collect();
     let whole = |least: i64, most: i64| json!({ "type": "integer", "minimum": least, "maximum": most });
     match (route.verb, route.path) {
-        (Verb::Get, "/api/v1/agents") => {
+        (Verb::Get, "/api/v1/agents" | "/api/admin/v1/tenants") => {
             all.push(text("after", "query", false, json!({ "type": "string" })));
             all.push(text("limit", "query", false, whole(1, 100)));
         }
@@ -119,10 +119,6 @@ fn parameters(route: &Route) -> Value {
         }
         (Verb::Get, "/api/v1/audit" | "/api/admin/v1/audit") => {
             all.push(text("after", "query", false, json!({ "type": "integer", "minimum": 1 })));
-            all.push(text("limit", "query", false, whole(1, 100)));
-        }
-        (Verb::Get, "/api/admin/v1/tenants") => {
-            all.push(text("after", "query", false, json!({ "type": "string" })));
             all.push(text("limit", "query", false, whole(1, 100)));
         }
         (Verb::Get, "/api/admin/v1/alerts" | "/api/admin/v1/machines" | "/api/admin/v1/flows") => {

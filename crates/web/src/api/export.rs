@@ -142,7 +142,7 @@ impl Export {
 
     fn file(&mut self, path: &str, counted: &str, rows: &[Value]) -> Vec<u8> {
         *self.rows.entry(counted.to_owned()).or_default() += u64::try_from(rows.len()).unwrap_or(0);
-        let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        let text = rows.iter().fold(String::new(), |text, row| text + &row.to_string() + "\n");
         tar::entry(path, text.as_bytes(), self.at)
     }
 }

@@ -31,7 +31,8 @@ pub(crate) struct TeamPage {
     may_hand_over: bool,
     members: Vec<MemberLine>,
     invitations: Vec<InvitationLine>,
-    roles: Vec<&'static str>,
+    /// Roles that somebody may be invited with; the usual one is marked.
+    roles: Vec<(&'static str, bool)>,
     typed: String,
     invite_fault: Option<String>,
     fault: Option<String>,
@@ -91,7 +92,7 @@ impl TeamPage {
             may_hand_over: by.role == Role::Owner,
             members: members.iter().map(line).collect(),
             invitations: invitations.iter().map(invited).collect(),
-            roles: upto(by.role.min(Role::Admin)).map(Role::name).collect(),
+            roles: upto(by.role.min(Role::Admin)).map(|role| (role.name(), role == Role::Member)).collect(),
             typed: String::new(),
             invite_fault: None,
             fault: None,
