@@ -111,9 +111,8 @@ async fn a_token_is_shown_once_kept_as_a_hash_and_expires() {
     let page = house.form(&cookie, "/settings/tokens", "name=nightly+%3Cb%3E&days=7&scope=read&scope=talk").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert_eq!(page.headers["cache-control"], "no-store");
-    let at = page.text.match_indices("berth_pat_").map(|(at, _)| &page.text[at..at + 53]);
-    let token =
-        at.filter(|text| vault::Token::parse(vault::TokenKind::Personal, text).is_some()).next().unwrap().to_owned();
+    let mut at = page.text.match_indices("berth_pat_").map(|(at, _)| &page.text[at..at + 53]);
+    let token = at.find(|text| vault::Token::parse(vault::TokenKind::Personal, text).is_some()).unwrap().to_owned();
     assert!(!house.page(&cookie, "/settings").await.text.contains(&token), "shown once");
     let rows = house.world.database.texts("select to_jsonb(t)::text from (select * from tokens) t").await.concat();
     assert!(!rows.contains(&token[10..]));
