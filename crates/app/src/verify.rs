@@ -32,7 +32,7 @@ pub const GRACE: TimeDelta = TimeDelta::minutes(3);
 const BATCH: i64 = 500;
 
 /// Every column that holds sealed values, with its table. A test compares it with the schema.
-pub const SEALED: [(&str, &str); 8] = [
+pub const SEALED: [(&str, &str); 9] = [
     ("exchanges", "answer"),
     ("exchanges", "question"),
     ("machines", "gateway_token_sealed"),
@@ -40,6 +40,7 @@ pub const SEALED: [(&str, &str); 8] = [
     ("machines", "machine_key_sealed"),
     ("machines", "machine_token_sealed"),
     ("machines", "model_key_sealed"),
+    ("operator_factors", "secret_sealed"),
     ("ssh_authorities", "key_sealed"),
 ];
 
@@ -283,6 +284,10 @@ impl Looking<'_> {
     async fn house(&mut self, at: &mut Snapshot) -> Result<(), StoreError> {
         for (row, stored) in rows::authorities(&mut at.house).await? {
             let place = Place { owner: Owner::House, table: "ssh_authorities", column: "key_sealed", row };
+            self.sealed(&place, &row, &stored);
+        }
+        for (row, stored) in rows::factors(&mut at.house).await? {
+            let place = Place { owner: Owner::House, table: "operator_factors", column: "secret_sealed", row };
             self.sealed(&place, &row, &stored);
         }
         for machine in rows::keys_left(&mut at.house, BATCH).await? {

@@ -182,6 +182,12 @@ pub async fn authorities(tx: &mut SystemTx) -> Result<Vec<(Uuid, Vec<u8>)>, Stor
     Ok(rows.into_iter().map(|row| (row.id, row.key_sealed)).collect())
 }
 
+/// Operators' rows and the sealed secrets of their authenticators as they lie there.
+pub async fn factors(tx: &mut SystemTx) -> Result<Vec<(Uuid, Vec<u8>)>, StoreError> {
+    let rows = sqlx::query!("select user_id, secret_sealed from operator_factors").fetch_all(tx.conn()).await?;
+    Ok(rows.into_iter().map(|row| (row.user_id, row.secret_sealed)).collect())
+}
+
 /// Of these subjects, the ones with an open alert: the part of an alert's key after the first colon.
 pub async fn alerted(tx: &mut SystemTx, subjects: &[String]) -> Result<Vec<String>, StoreError> {
     let subjects = sqlx::query_scalar!(
