@@ -55,6 +55,13 @@ impl Stage {
                  ('019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a', 'k', 'flow_stuck', 'x', 'x', 'warning', {known})"
             ))
             .await;
+        let carol = house.join("carol@example.org", "member").await.to_string();
+        let (invitation, link) = house.invited("dora@example.org").await;
+        let cookie = house.cookie().await;
+        let token =
+            house.get(&house.alice, "/api/v1/tokens").await.json()["tokens"][0]["id"].as_str().unwrap().to_owned();
+        let other = house.second_tenant().await;
+        // Last: whatever runs flows would make it well again.
         if route.path.ends_with("/start") {
             database.sql("update agents set wanted = 'stopped'").await;
         }
@@ -63,12 +70,6 @@ impl Stage {
                 .sql(r#"update agents set seen = '{"state":"failed","since":"2026-11-21T14:00:00Z","why":"x"}'"#)
                 .await;
         }
-        let carol = house.join("carol@example.org", "member").await.to_string();
-        let (invitation, link) = house.invited("dora@example.org").await;
-        let cookie = house.cookie().await;
-        let token =
-            house.get(&house.alice, "/api/v1/tokens").await.json()["tokens"][0]["id"].as_str().unwrap().to_owned();
-        let other = house.second_tenant().await;
         let mine = house.world.alice.caller.tenant.to_string();
         if route.path.ends_with("/keep") {
             house.world.database.sql("update tenants set erase_after = now() + interval '1 day'").await;
