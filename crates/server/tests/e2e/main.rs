@@ -16,3 +16,4 @@ mod machines;
 #[path = "../common/program.rs"]
 mod program;
 mod setting;
+mod several;
