@@ -2,9 +2,12 @@
 
 use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 
+use http::Method;
+use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{
     Database,
+    http_call::{Call, call},
     sim::{Options, Simulator},
 };
 use tokio::time::sleep;
@@ -15,7 +18,7 @@ use crate::{api::Api, front::Front, process::Process, program::key};
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
 /// Bearer of the cron routes.
-pub(crate) const CRON: &str = "cron-secret-of-these-tests";
+const CRON: &str = "cron-secret-of-these-tests";
 
 /// A fleet.
 pub(crate) struct Fleet {
@@ -82,6 +85,34 @@ impl Fleet {
     pub(crate) async fn kill(&mut self, index: usize) {
         self.processes[index].kill().await;
         self.processes[index].start(None);
+    }
+
+    /// Asks for a job as cron does; its run, as it is answered.
+    pub(crate) async fn cron(&self, job: &str) -> Value {
+        let asked = Call {
+            method: Method::POST,
+            url: format!("{}/api/cron/{job}", self.api.base),
+            headers: vec![("authorization", format!("Bearer {CRON}"))],
+            body: None,
+            patience: Duration::from_secs(80),
+        };
+        let answer = call(asked).await.expect("cron is answered");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+
+    /// All of them are killed and start again with other settings.
+    pub(crate) async fn restart_with(&mut self, settings: &[(&'static str, &str)]) {
+        for process in &mut self.processes {
+            process.kill().await;
+            for (name, value) in settings {
+                process.set(name, value);
+            }
+            process.start(None);
+        }
+        for process in &mut self.processes {
+            process.up().await;
+        }
     }
 
     /// `kill -9`, and started anew so that it dies there.
