@@ -11,6 +11,7 @@ mod by_browser;
 mod by_curl;
 mod curl;
 mod disturbed;
+mod hardened;
 mod killed;
 mod machines;
 #[path = "../common/program.rs"]

@@ -1,14 +1,14 @@
 //! Three processes and a pool before one real daemon: killed at random, no machine is lost, doubled or given twice.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
 use domain::machine::MachineName;
 use tokio::{process::Child, time::sleep};
 
-use crate::{berth::Berth, curl::Curl, machines::Machines, setting::say};
+use crate::{berth::Berth, curl::Curl, hardened, setting::say};
 
 const POOL: [(&str, &str); 2] = [("BERTH_POOL_FLOOR", "2"), ("BERTH_POOL_CEILING", "2")];
 const NO_POOL: [(&str, &str); 1] = [("BERTH_POOL_FLOOR", "0")];
@@ -51,7 +51,7 @@ async fn three_processes_are_killed_at_random_before_the_real_daemon() {
     assert_eq!(theirs.iter().collect::<BTreeSet<_>>().len(), 3, "each has a machine of its own: {theirs:?}");
     assert!(spares.iter().all(|spare| theirs.contains(spare)), "the spares were taken: {spares:?} {theirs:?}");
     full(&berth).await;
-    unlike(&berth.machines()).await;
+    hardened::each(&berth.machines(), 5).await;
     berth.verified().await;
 
     for worker in &mut workers {
@@ -108,32 +108,3 @@ async fn machines_of(berth: &Berth, api: &Curl, agents: &[String]) -> Vec<String
     }
     names
 }
-
-/// What no two machines may share: machine id, host key, the gateway's identity, its journal, its tokens.
-async fn unlike(machines: &Machines) {
-    let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    let all = machines.list().await;
-    assert_eq!(all.len(), 5, "{all:?}");
-    for machine in all {
-        let name = machine.name.to_string();
-        let own = machines.inside(&name, OWN).await;
-        let lines: Vec<&str> = own.lines().collect();
-        assert!(lines.len() >= 5, "{name} has an identity: {own}");
-        for line in lines {
-            if let Some(other) = seen.insert(line.to_owned(), name.clone()) {
-                panic!("{name} and {other} share {line}");
-            }
-        }
-    }
-}
-
-/// One line for each thing that is a machine's own.
-const OWN: &str = r#"
-set -e
-echo "machine-id $(cat /etc/machine-id)"
-echo "boot-name $(hostname)"
-for key in /etc/ssh/ssh_host_*_key.pub; do echo "host-key $(cut -d' ' -f2 "$key")"; done
-echo "machine-key $(sha256sum < /etc/berth/machine.key)"
-echo "guest $(sha256sum < /etc/berth/guest.json)"
-find / -xdev -path '*/identity/device.json' -exec sha256sum {} \; | while read -r sum _; do echo "device $sum"; done
-"#;
