@@ -133,6 +133,10 @@ fn parameters(route: &Route) -> Value {
             all.push(text("after", "query", false, json!({ "type": "string" })));
             all.push(text("limit", "query", false, whole(1, 100)));
         }
+        (Verb::Get, "/api/admin/v1/schedules/{job}/runs" | "/api/admin/v1/pool") => {
+            all.push(text("after", "query", false, json!({ "type": "string" })));
+            all.push(text("limit", "query", false, whole(1, 100)));
+        }
         (Verb::Get, "/setup" | "/login") => all.push(text("link", "query", false, json!({ "type": "string" }))),
         _ => {}
     }
