@@ -90,7 +90,7 @@ pub async fn latest(tx: &mut SystemTx, each: i64) -> Result<Vec<JobRun>, StoreEr
     Ok(rows.into_iter().map(Row::read).collect())
 }
 
-/// A page of a job's runs, newest first: ids begin with their age.
+/// A page of a job's runs, newest first; after a run that was forgotten there is nothing.
 pub async fn runs(tx: &mut SystemTx, job: Job, after: Option<Uuid>, limit: i64) -> Result<Vec<JobRun>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
@@ -99,8 +99,9 @@ pub async fn runs(tx: &mut SystemTx, job: Job, after: Option<Uuid>, limit: i64) 
            from job_runs r
            left join users u on u.id = r.operator_id
            left join flows f on f.kind in ('sweep', 'refill', 'retention') and f.subject = r.id and r.ended_at is null
-           where r.job = $1 and ($2::uuid is null or r.id < $2)
-           order by r.id desc
+           where r.job = $1
+             and ($2::uuid is null or (r.asked_at, r.id) < (select asked_at, id from job_runs where id = $2))
+           order by r.asked_at desc, r.id desc
            limit $3"#,
         job.name(),
         after,
