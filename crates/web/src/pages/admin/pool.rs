@@ -91,7 +91,7 @@ impl Line {
             _ => "off",
         };
         let waiting = flow.as_ref().map_or_else(
-            || "No flow looks after it: run `berth verify`.".to_owned(),
+            || "No flow looks after it: berth verify says more.".to_owned(),
             |flow| waiting::sentence(&flow.facts()),
         );
         Self {

@@ -135,7 +135,9 @@ impl Line {
             does: does(&row.job),
             tone,
             state,
-            in_words: app::jobs::in_words(&row.cron).map(|words| as_sentence(&words)).unwrap_or_default(),
+            in_words: app::jobs::in_words(&row.cron)
+                .map(|words| as_sentence(&format!("{}, UTC", words.trim_end_matches('.'))))
+                .unwrap_or_default(),
             next: app::jobs::next_ticks(&row.cron, row.now, TIMES_TOLD).into_iter().map(|at| look.at(at)).collect(),
             missed: CatchUp::parse(&row.catch_up).map_or("unknown to this build", CatchUp::sentence),
             last: row.last_at.map(|at| look.at(at)),
