@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
-    Dice, Door, Limits, Site, Web,
+    Dice, Door, Limits, PoolPlan, Site, Web,
     llm::{Forwarding, Models},
 };
 
@@ -55,6 +55,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
 
     let counted = telemetry::count()?;
     let told = config.carriers.shown();
+    let spares = config.machines.spares;
+    let pool = PoolPlan { floor: spares.floor, ceiling: spares.ceiling, image: config.machines.image.clone() };
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
@@ -106,6 +108,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
             .with_metrics(config.metrics_token, counted);
         site.carriers = told;
+        site.pool = pool;
         models = answering(config.models)?;
         let state = Web {
             db: db.clone(),

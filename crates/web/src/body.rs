@@ -7,7 +7,10 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
 };
-use domain::id::{Id, Kind};
+use domain::{
+    id::{Id, Kind},
+    job::Job,
+};
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -44,6 +47,10 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 /// The id in an address. Anything that is no id of this noun reads as an unknown one.
 pub(crate) struct At<K>(pub Id<K>);
+
+/// The job in an address. Another word reads as an unknown one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtJob(pub Job);
 
 /// The agent and the exchange in an address.
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +151,15 @@ impl<K: Kind, S: Send + Sync> FromRequestParts<S> for At<K> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Path(text) = parts.extract::<Path<String>>().await.map_err(|_| Problem::not_found())?;
         text.parse().map(Self).map_err(|_| Problem::not_found())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AtJob {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Path(word) = parts.extract::<Path<String>>().await.map_err(|_| Problem::not_found())?;
+        Job::parse(&word).map(Self).ok_or_else(Problem::not_found)
     }
 }
 

@@ -33,4 +33,4 @@ pub mod state;
 pub use figures::Render;
 pub use listener::{Limits, serve};
 pub use routes::{Door, ROUTES, router};
-pub use state::{Dice, Ready, Site, Web};
+pub use state::{Dice, PoolPlan, Ready, Site, Web};

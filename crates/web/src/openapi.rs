@@ -100,7 +100,7 @@ fn parameters(route: &Route) -> Value {
         .collect();
     let whole = |least: i64, most: i64| json!({ "type": "integer", "minimum": least, "maximum": most });
     match (route.verb, route.path) {
-        (Verb::Get, "/api/v1/agents") => {
+        (Verb::Get, "/api/v1/agents" | "/api/admin/v1/schedules/{job}/runs" | "/api/admin/v1/pool") => {
             all.push(text("after", "query", false, json!({ "type": "string" })));
             all.push(text("limit", "query", false, whole(1, 100)));
         }

@@ -232,6 +232,11 @@ pub static ROUTES: &[Route] = &[
     Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)),
     Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)),
     Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)),
+    Route::get("/admin/schedules", OPERATES, Gives::Page, "When jobs run by themselves, and their last runs", |m| on(m, pages::admin::schedules::show)),
+    Route::post("/admin/schedules/{job}", OPERATES, Gives::Redirect, "Changes when a job runs by itself", |m| on(m, pages::admin::schedules::change)).takes(Takes::Form(&["cron", "enabled", "catch_up"])),
+    Route::post("/admin/schedules/{job}/runs", OPERATES, Gives::Redirect, "Runs a job now, or joins the run under way", |m| on(m, pages::admin::schedules::run)).takes(Takes::Form(&[])),
+    Route::get("/admin/pool", OPERATES, Gives::Page, "Spare machines, and what each waits for", |m| on(m, pages::admin::pool::show)),
+    Route::post("/admin/pool/refill", OPERATES, Gives::Redirect, "Counts the spares and makes those that are missing", |m| on(m, pages::admin::pool::refill)).takes(Takes::Form(&[])),
     // The API.
     Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
     Route::get("/api/v1/model", READS, Gives::Json(200, "Model"), "Which model answers the tenant's agents, and what of today's budget is used", |m| on(m, api::model::show)),
@@ -257,6 +262,11 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)),
     Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)),
     Route::get("/api/admin/v1/flows/{id}", OPERATES, Gives::Json(200, "Flow"), "One flow; 404 once it has ended", |m| on(m, api::admin::flows::show)),
+    Route::get("/api/admin/v1/schedules", OPERATES, Gives::Json(200, "Schedules"), "When jobs run by themselves, each with its last run", |m| on(m, api::admin::schedules::list)),
+    Route::post("/api/admin/v1/schedules/{job}", OPERATES, Gives::Json(200, "Schedule"), "Changes when a job runs by itself; what is left out stays", |m| on(m, api::admin::schedules::change)).takes(Takes::Json("ScheduleChange")),
+    Route::get("/api/admin/v1/schedules/{job}/runs", OPERATES, Gives::Json(200, "Runs"), "The runs of a job, newest first, kept thirty days", |m| on(m, api::admin::schedules::runs)),
+    Route::post("/api/admin/v1/schedules/{job}/runs", OPERATES, Gives::Json(202, "Run"), "Runs a job now; answers with the run under way if there is one", |m| on(m, api::admin::schedules::run)),
+    Route::get("/api/admin/v1/pool", OPERATES, Gives::Json(200, "Pool"), "How many spares there are and were taken; each spare, newest first, with what it waits for", |m| on(m, api::admin::pool::show)),
     // Cron, machines, the model.
     Route::get("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
     Route::post("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),

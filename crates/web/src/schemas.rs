@@ -1,6 +1,7 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
 mod admin;
+mod jobs;
 mod model;
 
 use serde_json::{Value, json};
@@ -92,6 +93,13 @@ pub(crate) fn all() -> Value {
         "Flow": admin::flow(),
         "Flows": admin::listed("flows", "Flow"),
         "Stats": admin::stats(),
+        "Schedule": jobs::schedule(),
+        "Schedules": jobs::schedules(),
+        "ScheduleChange": jobs::schedule_change(),
+        "Run": jobs::run(),
+        "Runs": admin::listed("runs", "Run"),
+        "Pool": jobs::pool(),
+        "Spare": jobs::spare(),
         "Problem": object(
             json!({
                 "type": text, "title": text, "status": { "type": "integer" }, "detail": text, "instance": text,

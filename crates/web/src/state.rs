@@ -59,8 +59,29 @@ pub struct Site {
     pub security_contact: Option<String>,
     /// Who hears of alerts, in words: `mail to …`, `webhook at …`. Empty: they stand on the page only.
     pub carriers: Vec<String>,
+    /// How many spares this process keeps, for the operator's page.
+    pub pool: PoolPlan,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
+}
+
+/// How many spares are kept, and made from what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// At least so many wait. With a ceiling of zero there is no pool.
+    pub floor: u16,
+    /// At most so many wait, when agents come fast.
+    pub ceiling: u16,
+    /// Alias of the image that is current; empty while none is set.
+    pub image: String,
+}
+
+impl PoolPlan {
+    /// Whether spares are kept at all.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.floor > 0 || self.ceiling > 0
+    }
 }
 
 impl Site {
@@ -75,6 +96,7 @@ impl Site {
             metrics: None,
             security_contact,
             carriers: Vec::new(),
+            pool: PoolPlan::default(),
             ready,
         }
     }

@@ -39,10 +39,15 @@ impl Fleet {
 
     /// The same on this database.
     pub(crate) async fn on(database: Database, count: usize) -> Self {
+        Self::with(database, count, Vec::new()).await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn with(database: Database, count: usize, settings: Vec<(&'static str, String)>) -> Self {
         let folder = TempDir::new().unwrap();
         let simulator = Simulator::start(Options::below(folder.path())).await.unwrap();
         let [a, b, _, _] = simulator.home().octets();
-        let common = environment(&database, &simulator);
+        let common = [environment(&database, &simulator), settings].concat();
         let address = |n: usize| Ipv4Addr::new(a, b, 0, 10 + u8::try_from(n).unwrap());
         let mut processes: Vec<Process> =
             (0..count).map(|n| Process::new(address(n), folder.path(), common.clone())).collect();

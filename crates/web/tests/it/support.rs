@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
 use vault::Secret;
-use web::{Dice, Door, Ready, Site, Web, llm::Models};
+use web::{Dice, Door, PoolPlan, Ready, Site, Web, llm::Models};
 
 pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
@@ -66,6 +66,19 @@ impl House {
         let mallory = token(&web, &world.mallory.caller).await;
         let router = web::router(web.clone(), Door::Public);
         Self { world, web, router, alice, mallory, request_id: None }
+    }
+
+    /// Keeps so many spares, and says so on the operator's page.
+    pub fn keep_spares(&mut self, floor: u16, ceiling: u16) {
+        let mut machines = (*self.world.flows.machines).clone();
+        (machines.pool.floor, machines.pool.ceiling) = (floor, ceiling);
+        let public_url = self.web.site.public_url.clone();
+        let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
+        let mut site = Site::new(public_url, None, None, ready);
+        site.pool = PoolPlan { floor, ceiling, image: machines.image.clone() };
+        self.world.flows.machines = machines.into();
+        self.web.site = Arc::new(site);
+        self.router = web::router(self.web.clone(), Door::Public);
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Answer {

@@ -5,6 +5,8 @@
 pub(crate) mod alerts;
 pub(crate) mod flows;
 pub(crate) mod machines;
+pub(crate) mod pool;
+pub(crate) mod schedules;
 pub(crate) mod stats;
 pub(crate) mod view;
 

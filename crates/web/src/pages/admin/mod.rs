@@ -6,7 +6,9 @@ pub(crate) mod flow;
 pub(crate) mod flows;
 pub(crate) mod machines;
 pub(crate) mod overview;
+pub(crate) mod pool;
 pub(super) mod samples;
+pub(crate) mod schedules;
 
 use chrono::{DateTime, Utc};
 use domain::{alert::Related, people::Caller};
@@ -79,7 +81,10 @@ impl Link {
             "life" => ("agent", Some(format!("/admin/machines?agent={subject}"))),
             "notice" => ("alert", Some(format!("/admin/alerts/{subject}"))),
             "exchange" => ("exchange", None),
-            "sweep" => ("sweep", None),
+            "spare" => ("machine", Some(format!("/admin/machines?id={subject}"))),
+            "refill" => ("run", Some("/admin/schedules#pool".to_owned())),
+            "retention" => ("run", Some("/admin/schedules#retention".to_owned())),
+            "sweep" => ("run", Some("/admin/schedules#health".to_owned())),
             _ => ("subject", None),
         };
         Self { what, id: ShortId::of(subject), to }
