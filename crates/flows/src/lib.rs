@@ -28,5 +28,5 @@ pub mod sweep;
 mod world;
 
 pub use notice::Carriers;
-pub use runner::{CrashAt, CrashPoint, Ran, RunnerOptions, run, run_due};
+pub use runner::{Behaviour, CrashAt, CrashPoint, Ran, RunnerOptions, behaviour, run, run_due};
 pub use world::{Machines, Pool, World};

@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use domain::timeline::Happening;
+use futures::future::BoxFuture;
 use metrics::{counter, histogram};
 use store::{
     StoreError,
@@ -64,6 +65,9 @@ impl CrashPoint {
     }
 }
 
+/// What a worker does with a claimed flow.
+pub type Behaviour = for<'a> fn(&'a World, &'a Claim) -> BoxFuture<'a, Result<Outcome, StepError>>;
+
 /// How a runner works.
 #[derive(Debug, Clone)]
 pub struct RunnerOptions {
@@ -75,11 +79,13 @@ pub struct RunnerOptions {
     pub poll: Duration,
     /// Where to die, in tests.
     pub crash_at: Option<CrashAt>,
+    /// The catalogue's kinds, [`behaviour`]. Another one measures the engine by itself.
+    pub behaviour: Behaviour,
 }
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(15), steps_max: 32, poll: Duration::from_secs(1), crash_at: None }
+        Self { lease: Duration::from_secs(15), steps_max: 32, poll: Duration::from_secs(1), crash_at: None, behaviour }
     }
 }
 
@@ -209,7 +215,7 @@ async fn drive(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
 async fn drive_uncounted(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
     die_at(options, &claim, CrashPoint::Claimed);
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(STEP_MAX, step(world, &claim)) => {
+        outcome = tokio::time::timeout(STEP_MAX, (options.behaviour)(world, &claim)) => {
             outcome.unwrap_or_else(|_| Err(StepError::retry(format!("the step took longer than {} s", STEP_MAX.as_secs()))))
         }
         () = keep_lease(world, options.lease, &claim) => {
@@ -236,6 +242,14 @@ fn die_at(options: &RunnerOptions, claim: &Claim, point: CrashPoint) {
     if options.crash_at.as_ref().is_some_and(|crash| crash.point == point && crash.step == name(&claim.step)) {
         std::process::abort();
     }
+}
+
+/// Runs one step of any kind that this build knows.
+///
+/// # Errors
+/// [`StepError`]; a kind that it does not know is tried again, for a newer build to take.
+pub fn behaviour<'a>(world: &'a World, claim: &'a Claim) -> BoxFuture<'a, Result<Outcome, StepError>> {
+    Box::pin(step(world, claim))
 }
 
 async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
