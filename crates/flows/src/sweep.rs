@@ -55,7 +55,9 @@ const AT_ONCE: usize = 96;
 static LOOKS: Semaphore = Semaphore::const_new(768);
 /// A machine that can be reached answers within this, also one that is busy.
 const LOOK_MAX: Duration = Duration::from_millis(2500);
-/// Before each of the two looks that follow a bad one.
+/// The two looks that follow a bad one wait less: together they decide how long a sweep takes.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(2);
+/// Before each of them.
 const AGAIN: Duration = Duration::from_millis(500);
 /// From so many on, and being more than half of a slice, bad ones are not looked at again.
 const MANY: usize = 50;
@@ -199,7 +201,7 @@ impl Tally {
 
 /// Bad news is looked at twice more before it is certain.
 async fn verdict(world: &World, claim: &Claim, machine: &Expected, tally: &Tally) -> (Health, bool) {
-    let mut health = look(world, claim, machine).await;
+    let mut health = look(world, claim, machine, LOOK_MAX).await;
     tally.count(health);
     for _ in 0..2 {
         if health == Health::Ready {
@@ -209,16 +211,16 @@ async fn verdict(world: &World, claim: &Claim, machine: &Expected, tally: &Tally
             return (health, false);
         }
         tokio::time::sleep(AGAIN).await;
-        health = look(world, claim, machine).await;
+        health = look(world, claim, machine, LOOK_AGAIN_MAX).await;
     }
     (health, true)
 }
 
-async fn look(world: &World, claim: &Claim, machine: &Expected) -> Health {
+async fn look(world: &World, claim: &Claim, machine: &Expected, longest: Duration) -> Health {
     // Closed never: an error cannot happen, and would only ask one machine more.
     let _room = LOOKS.acquire().await.ok();
     let whom = (machine.id, machine.address, machine.host_key.as_str());
-    match world.ask_at(whom, claim.now, Ask::Status, LOOK_MAX).await {
+    match world.ask_at(whom, claim.now, Ask::Status, longest).await {
         Ok(Reply::Status(status)) if status.gateway == Gateway::Ready => Health::Ready,
         Ok(_) => Health::NotReady,
         Err(_) => Health::Silent,
