@@ -23,6 +23,7 @@ pub mod retention;
 mod runner;
 pub mod schedule;
 mod seats;
+mod settler;
 pub mod spare;
 pub mod sweep;
 mod world;

@@ -7,7 +7,10 @@
 //! before their effect, by the step itself: a configuration's fence and a
 //! proof's nonce. Both carry an identity and may be written twice.)
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::timeline::Happening;
 use futures::future::BoxFuture;
@@ -24,6 +27,7 @@ use crate::{
     outcome::{Next, Outcome, Step, StepError, TenantWrite, write_house, write_tenant},
     refill, retention,
     seats::{Seat, Seats},
+    settler::{Left, Settler},
     spare, sweep,
 };
 
@@ -114,6 +118,7 @@ impl Ran {
 /// Runs flows until `stop`; steps under way are given time to end.
 pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) {
     let seats = Seats::new(options.steps_max);
+    let settler = Arc::new(Settler::start(world.clone()));
     let tasks = TaskTracker::new();
     while !stop.is_cancelled() {
         // With every seat taken there is nothing to claim for: wait for one instead of asking the database.
@@ -131,13 +136,13 @@ pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) 
         world.db.set_sated(seats.are_taken());
         let found = !claimed.is_empty();
         for (claim, seat) in claimed {
-            let (world, options) = (world.clone(), options.clone());
+            let (world, options, settler) = (world.clone(), options.clone(), Arc::clone(&settler));
             let span = tracing::info_span!("step", flow = %claim.flow, kind = %claim.kind, step = name(&claim.step));
             if let Some(trace) = &claim.trace {
                 (world.adopt)(&span, trace);
             }
             tasks.spawn(async move {
-                drive(&world, &options, claim).instrument(span).await;
+                drive(&world, &options, Some(&settler), claim).instrument(span).await;
                 drop(seat);
                 world.db.set_sated(false);
             });
@@ -163,7 +168,7 @@ pub async fn run_due(world: &World, options: &RunnerOptions) -> Result<Vec<Ran>,
     let seats = Seats::new(options.steps_max);
     let mut ran = Vec::new();
     for (claim, _seat) in claim(world, options, &seats).await? {
-        ran.push(drive(world, options, claim).await);
+        ran.push(drive(world, options, None, claim).await);
     }
     Ok(ran)
 }
@@ -202,17 +207,17 @@ async fn sleep(world: &World, longest: Duration) -> Duration {
     next.await.unwrap_or(longest).max(Duration::from_millis(20))
 }
 
-async fn drive(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
+async fn drive(world: &World, options: &RunnerOptions, settler: Option<&Settler>, claim: Claim) -> Ran {
     let began = Instant::now();
     let (kind, step) = (claim.kind.clone(), name(&claim.step).to_owned());
-    let ran = drive_uncounted(world, options, claim).await;
+    let ran = drive_uncounted(world, options, settler, claim).await;
     let labels = [("kind", kind.clone()), ("step", step.clone()), ("ended", ran.word().to_owned())];
     counter!("berth_steps_total", &labels).increment(1);
     histogram!("berth_step_seconds", "kind" => kind, "step" => step).record(began.elapsed().as_secs_f64());
     ran
 }
 
-async fn drive_uncounted(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
+async fn drive_uncounted(world: &World, options: &RunnerOptions, settler: Option<&Settler>, claim: Claim) -> Ran {
     die_at(options, &claim, CrashPoint::Claimed);
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(STEP_MAX, (options.behaviour)(world, &claim)) => {
@@ -224,7 +229,7 @@ async fn drive_uncounted(world: &World, options: &RunnerOptions, claim: Claim) -
         }
     };
     die_at(options, &claim, CrashPoint::Done);
-    match settle(world, &claim, outcome).await {
+    match settle(world, settler, &claim, outcome).await {
         Ok(ran) => {
             die_at(options, &claim, CrashPoint::Settled);
             ran
@@ -285,11 +290,22 @@ async fn keep_lease(world: &World, lease: Duration, claim: &Claim) {
     }
 }
 
-async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError>) -> Result<Ran, StoreError> {
+async fn settle(
+    world: &World,
+    settler: Option<&Settler>,
+    claim: &Claim,
+    outcome: Result<Outcome, StepError>,
+) -> Result<Ran, StoreError> {
     let (outcome, ran) = match outcome {
         Ok(outcome) => (outcome, Ran::Step),
         Err(error) => (again(world, claim, &error), Ran::Failed),
     };
+    if let Some(settler) = settler
+        && let Some(left) = left_alone(claim, &outcome, ran)
+    {
+        let kept = settler.settle(claim.clone(), left).await?;
+        return Ok(if kept { ran } else { Ran::LostLease });
+    }
     let mut tx = world.db.system().await?;
     let kept = match &outcome.next {
         Next::Done => store::flows::finish(&mut tx, claim, outcome.result.as_ref()).await?,
@@ -312,16 +328,31 @@ async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError
         write_house(&mut tx, world, (claim.flow, claim.tenant), write).await?;
     }
     match claim.tenant {
-        Some(tenant) => {
+        Some(tenant) if !outcome.tenant.is_empty() => {
             let mut tx = tx.into_tenant(tenant).await?;
             for write in &outcome.tenant {
                 write_tenant(&mut tx, write).await?;
             }
             tx.commit().await?;
         }
-        None => tx.commit().await?,
+        _ => tx.commit().await?,
     }
     Ok(ran)
+}
+
+/// What is left behind by a step that stays where it is, or ends, and writes nothing else.
+fn left_alone(claim: &Claim, outcome: &Outcome, ran: Ran) -> Option<Left> {
+    if !outcome.house.is_empty() || !outcome.tenant.is_empty() {
+        return None;
+    }
+    match &outcome.next {
+        Next::Done if claim.has_parent() => None,
+        Next::Done => Some(Left::Nothing),
+        // A step that was left is remembered with the time it took.
+        Next::Go(step) | Next::Wait(step, _) if moved(claim, step) => None,
+        Next::Go(step) => Some(Left::There(to(claim, step, Duration::ZERO, ran, outcome))),
+        Next::Wait(step, pause) => Some(Left::There(to(claim, step, *pause, ran, outcome))),
+    }
 }
 
 fn to(claim: &Claim, step: &Step, pause: Duration, ran: Ran, outcome: &Outcome) -> Settle {

@@ -290,3 +290,23 @@ const UNREACHABLE: &str = "fleet_unreachable";
 fn gather() -> Step {
     Step { name: "gather", value: json!({ "step": "gather" }), deadline: Some(Duration::from_mins(10)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_is_cut_into_as_many_slices_as_run_at_once_while_their_size_allows_it() {
+        for (machines, size) in [(0, 500), (1_101, 500), (10_000, 626), (27_000, 1_688), (100_000, 1_700)] {
+            assert_eq!(slice_size(machines), size, "{machines}");
+        }
+        assert!(10_000 / u64::from(slice_size(10_000)) < SLICES);
+    }
+
+    #[test]
+    fn a_slice_that_is_silent_altogether_ends_within_its_step() {
+        let at_once = 768 / usize::try_from(SLICES).unwrap();
+        let waits = (SLICE_MAX as usize + MANY * 2).div_ceil(at_once);
+        assert!(LOOK_MAX * u32::try_from(waits).unwrap() < Duration::from_secs(100));
+    }
+}

@@ -99,7 +99,7 @@ pub async fn report_health(tx: &mut SystemTx, seen: &[(MachineId, Health)]) -> R
     let (machines, health): (Vec<Uuid>, Vec<String>) =
         seen.iter().map(|(machine, health)| (machine.uuid(), health.name().to_owned())).unzip();
     sqlx::query!(
-        "update machines set health = seen.health, health_at = berth.now()
+        "update machines set health = seen.health, health_at = (select berth.now())
          from unnest($1::uuid[], $2::text[]) as seen (id, health)
          where machines.id = seen.id and machines.health <> seen.health and machines.gone_at is null",
         &machines,

@@ -34,6 +34,7 @@ pub mod order;
 pub mod people;
 pub mod proofs;
 pub mod schedules;
+pub mod settling;
 mod signals;
 pub mod spares;
 pub mod timeline;
