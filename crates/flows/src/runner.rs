@@ -15,10 +15,7 @@ use std::{
 use domain::timeline::Happening;
 use futures::future::BoxFuture;
 use metrics::{counter, histogram};
-use store::{
-    StoreError,
-    flows::{Claim, Settle},
-};
+use store::{StoreError, flows::Claim};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -27,7 +24,7 @@ use crate::{
     outcome::{Next, Outcome, Step, StepError, TenantWrite, write_house, write_tenant},
     refill, retention,
     seats::{Seat, Seats},
-    settler::{Left, Settler},
+    settler::{Settler, alone, moved, to},
     spare, sweep,
 };
 
@@ -253,6 +250,7 @@ fn die_at(options: &RunnerOptions, claim: &Claim, point: CrashPoint) {
 ///
 /// # Errors
 /// [`StepError`]; a kind that it does not know is tried again, for a newer build to take.
+#[must_use]
 pub fn behaviour<'a>(world: &'a World, claim: &'a Claim) -> BoxFuture<'a, Result<Outcome, StepError>> {
     Box::pin(step(world, claim))
 }
@@ -301,7 +299,7 @@ async fn settle(
         Err(error) => (again(world, claim, &error), Ran::Failed),
     };
     if let Some(settler) = settler
-        && let Some(left) = left_alone(claim, &outcome, ran)
+        && let Some(left) = alone(claim, &outcome, ran)
     {
         let kept = settler.settle(claim.clone(), left).await?;
         return Ok(if kept { ran } else { Ran::LostLease });
@@ -340,32 +338,6 @@ async fn settle(
     Ok(ran)
 }
 
-/// What is left behind by a step that stays where it is, or ends, and writes nothing else.
-fn left_alone(claim: &Claim, outcome: &Outcome, ran: Ran) -> Option<Left> {
-    if !outcome.house.is_empty() || !outcome.tenant.is_empty() {
-        return None;
-    }
-    match &outcome.next {
-        Next::Done if claim.has_parent() => None,
-        Next::Done => Some(Left::Nothing),
-        // A step that was left is remembered with the time it took.
-        Next::Go(step) | Next::Wait(step, _) if moved(claim, step) => None,
-        Next::Go(step) => Some(Left::There(to(claim, step, Duration::ZERO, ran, outcome))),
-        Next::Wait(step, pause) => Some(Left::There(to(claim, step, *pause, ran, outcome))),
-    }
-}
-
-fn to(claim: &Claim, step: &Step, pause: Duration, ran: Ran, outcome: &Outcome) -> Settle {
-    Settle {
-        step: step.value.clone(),
-        pause,
-        moved: moved(claim, step),
-        deadline: step.deadline,
-        failed: ran == Ran::Failed,
-        heard: outcome.heard,
-    }
-}
-
 /// The same step once more, later and later, said on the timeline at the first, second, fourth, eighth … time.
 fn again(world: &World, claim: &Claim, error: &StepError) -> Outcome {
     tracing::warn!(
@@ -395,10 +367,6 @@ fn backoff(world: &World, attempt: i32) -> Duration {
     let mut random = [0];
     world.entropy.fill(&mut random);
     whole.mul_f64(1.0 - f64::from(random[0]) / 1024.0)
-}
-
-fn moved(claim: &Claim, next: &Step) -> bool {
-    name(&claim.step) != name(&next.value)
 }
 
 /// The word of a stored step.

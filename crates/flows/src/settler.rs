@@ -5,7 +5,7 @@
 //! and a worker settles many times as many steps. A step with writes of its own
 //! keeps its own transaction, so that no flow waits for another one's locks.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use domain::FlowId;
 use store::{
@@ -15,7 +15,11 @@ use store::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::World;
+use crate::{
+    World,
+    outcome::{Next, Outcome, Step},
+    runner::{Ran, name},
+};
 
 /// Most flows in one transaction.
 const TOGETHER: usize = 64;
@@ -51,6 +55,38 @@ impl Settler {
         // Without an answer nobody knows whether it was written. The lease decides: it runs out, or it was given back.
         answer.await.unwrap_or(Ok(false))
     }
+}
+
+/// What is left behind by a step that stays where it is, or ends, and writes nothing else.
+pub(crate) fn alone(claim: &Claim, outcome: &Outcome, ran: Ran) -> Option<Left> {
+    if !outcome.house.is_empty() || !outcome.tenant.is_empty() {
+        return None;
+    }
+    match &outcome.next {
+        Next::Done if claim.has_parent() => None,
+        Next::Done => Some(Left::Nothing),
+        // A step that was left is remembered with the time it took.
+        Next::Go(step) | Next::Wait(step, _) if moved(claim, step) => None,
+        Next::Go(step) => Some(Left::There(to(claim, step, Duration::ZERO, ran, outcome))),
+        Next::Wait(step, pause) => Some(Left::There(to(claim, step, *pause, ran, outcome))),
+    }
+}
+
+/// How the flow's row is written.
+pub(crate) fn to(claim: &Claim, step: &Step, pause: Duration, ran: Ran, outcome: &Outcome) -> Settle {
+    Settle {
+        step: step.value.clone(),
+        pause,
+        moved: moved(claim, step),
+        deadline: step.deadline,
+        failed: ran == Ran::Failed,
+        heard: outcome.heard,
+    }
+}
+
+/// Whether the flow goes to another step.
+pub(crate) fn moved(claim: &Claim, next: &Step) -> bool {
+    name(&claim.step) != name(&next.value)
 }
 
 async fn write(world: World, mut given: mpsc::UnboundedReceiver<Entry>) {
