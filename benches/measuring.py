@@ -5,6 +5,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -23,6 +24,8 @@ class Cluster:
     """A Postgres of its own, with fsync, reached through a socket that only its user and root may touch."""
 
     def __init__(self):
+        # Ended from outside, it is stopped all the same.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
         if not pathlib.Path("/usr/lib/postgresql").is_dir():
             sys.exit("No Postgres server is installed. Install the package postgresql.")
         newest = max(pathlib.Path("/usr/lib/postgresql").iterdir(), key=lambda found: float(found.name))
@@ -117,7 +120,7 @@ def engine(profile):
     made = subprocess.run(
         ["cargo", "bench", "--workspace", "--bench", "engine", "--no-run", "--profile", profile,
          "--message-format=json-render-diagnostics"],
-        check=True, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, env=os.environ | {"SQLX_OFFLINE": "true"})
+        check=True, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, env={"SQLX_OFFLINE": "true"} | os.environ)
     for line in made.stdout.splitlines():
         message = json.loads(line)
         if message.get("target", {}).get("name") == "engine" and message.get("executable"):
