@@ -204,7 +204,7 @@ fn house() -> Vec<Stage> {
     vec![
         stage(SWEEP, "spread", json!({ "step": "spread", "calm": false }), 10, &["gather"], true),
         stage(SWEEP, "gather", json!({ "step": "gather" }), 10, &[], true),
-        stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 3, &[], true),
+        stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 10, &[], true),
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
     ]

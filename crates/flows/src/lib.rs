@@ -23,10 +23,11 @@ pub mod retention;
 mod runner;
 pub mod schedule;
 mod seats;
+mod settler;
 pub mod spare;
 pub mod sweep;
 mod world;
 
 pub use notice::Carriers;
-pub use runner::{CrashAt, CrashPoint, Ran, RunnerOptions, run, run_due};
+pub use runner::{Behaviour, CrashAt, CrashPoint, Ran, RunnerOptions, behaviour, run, run_due};
 pub use world::{Machines, Pool, World};

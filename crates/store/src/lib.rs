@@ -39,6 +39,7 @@ pub mod pool_views;
 pub mod proofs;
 pub mod schedules;
 pub mod sessions;
+pub mod settling;
 mod signals;
 pub mod spares;
 pub mod timeline;

@@ -18,7 +18,7 @@ use crate::{api::Api, front::Front, process::Process, program::key};
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
 /// Bearer of the cron routes.
-const CRON: &str = "cron-secret-of-these-tests";
+pub(crate) const CRON: &str = "cron-secret-of-these-tests";
 
 /// A fleet.
 pub(crate) struct Fleet {

@@ -38,9 +38,9 @@ pub struct Claim {
     pub trace: Option<String>,
     /// The database's time of the claim.
     pub now: DateTime<Utc>,
-    wakes: i64,
+    pub(crate) wakes: i64,
     parent: Option<FlowId>,
-    token: Uuid,
+    pub(crate) token: Uuid,
 }
 
 /// Something asked of a flow.
@@ -53,6 +53,12 @@ pub struct Signal {
 }
 
 impl Claim {
+    /// Whether another flow waits for its end.
+    #[must_use]
+    pub const fn has_parent(&self) -> bool {
+        self.parent.is_some()
+    }
+
     /// Whether this was asked and not heard yet.
     #[must_use]
     pub fn hears(&self, signal: &str) -> bool {
@@ -87,10 +93,14 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
     let full: Vec<Uuid> =
         seats.held.iter().filter(|(_, n)| *n >= seats.share).map(|(tenant, _)| whose(tenant)).collect();
     let rows = sqlx::query!(
-        r#"with waiting as materialized (
+        r#"with clock as materialized (
+               -- Read once: asked for each row, it costs more than all the rest.
+               select berth.now() as now
+           ), waiting as materialized (
                select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as whose, run_at
                from flows
-               where run_at <= berth.now() and (lease_until is null or lease_until < berth.now())
+               where run_at <= (select now from clock)
+                 and (lease_until is null or lease_until < (select now from clock))
                  and coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') <> all ($4)
                order by run_at
                limit $3::bigint * $8::bigint
@@ -101,19 +111,22 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
            ), due as (
                select flows.id
                from flows join ranked on ranked.id = flows.id
-               where flows.run_at <= berth.now() and (flows.lease_until is null or flows.lease_until < berth.now())
+               where flows.run_at <= (select now from clock)
+                 and (flows.lease_until is null or flows.lease_until < (select now from clock))
                  and ranked.seat <= $7
                order by ranked.seat, ranked.run_at
                limit $3
                for update of flows skip locked
            )
            update flows
-           set lease_token = $1, lease_until = berth.now() + make_interval(secs => $2), attempt = attempt + 1
+           set lease_token = $1,
+               lease_until = (select now from clock) + make_interval(secs => $2),
+               attempt = attempt + 1
            from due
            where flows.id = due.id
            returning flows.id, kind, tenant_id, subject, parent_id, trace, step, step_since, attempt, wakes, removal_asked,
-                     coalesce(deadline_at < berth.now(), false) as "overdue!",
-                     berth.now() as "now!",
+                     coalesce(deadline_at < (select now from clock), false) as "overdue!",
+                     (select now from clock) as "now!",
                      (select count(*) from flows child where child.parent_id = flows.id) as "children!",
                      coalesce((select jsonb_agg(jsonb_build_object('name', s.signal, 'seq', s.seq) order by s.seq)
                                from flow_signals s where s.flow_id = flows.id), '[]') as "signals!""#,
