@@ -37,7 +37,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let troubled = store::alerts::is_open(&mut tx, LOW).await?;
     drop(tx);
     let begin = missing(wanted, &stock, troubled);
-    let gave_way = claim.step["gave_way"] == true;
+    let gave_way = claim.step.get("gave_way").is_some_and(|gave_way| gave_way == true);
     if begin > 0 && stock.given_away_now && !gave_way {
         return Ok(Outcome::next(Next::Wait(counted_after(true), GIVE_WAY)));
     }
