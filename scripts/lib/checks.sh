@@ -69,13 +69,13 @@ check_queries() {
     caller touch "$CHECKOUT/crates/store/src/lib.rs"
 }
 
-# The vendors' own clients, pinned by their lock file; a mail server and a receiver of webhooks.
+# The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, a prover of row security.
 install_peers() {
     local peers=$CHECKOUT/target/peers list=$CHECKOUT/crates/clients/tests/peers/requirements.txt
     if ! cmp -s "$list" "$peers/installed"; then
         step "making room for Python's packages" caller python3 -m venv --clear "$peers" || die "python3 -m venv does not work."
-        step "installing the mail server and the webhooks' library" caller "$peers/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" ||
-            die "the mail server and the webhooks' library could not be installed."
+        step "installing the mail server, the webhooks' library and the prover" caller "$peers/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" ||
+            die "the mail server, the webhooks' library and the prover could not be installed."
         caller cp "$list" "$peers/installed"
     fi
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
