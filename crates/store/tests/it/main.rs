@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod given_up;
+mod leaks;
 mod matrix;
 mod model_usage;
 mod peers;

@@ -8,6 +8,7 @@ mod agents;
 mod figures;
 mod forward;
 mod forward_broken;
+mod gate;
 mod listener;
 mod llm;
 mod logs;
