@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
-    Dice, Door, Limits, Site, Web,
+    Dice, Door, Limits, Pace, Site, Web,
     llm::{Forwarding, Models},
 };
 
@@ -106,6 +106,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
             .with_metrics(config.metrics_token, counted);
         site.carriers = told;
+        site.proxies = config.proxies;
+        site.pace = Pace::per_minute(config.requests_per_minute);
         models = answering(config.models)?;
         let state = Web {
             db: db.clone(),

@@ -25,6 +25,7 @@ pub mod history;
 pub mod house;
 pub mod invariants;
 pub mod jobs;
+pub mod limits;
 pub mod machine_views;
 pub mod machines;
 mod migrate;

@@ -4,13 +4,13 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeZone as _, Utc};
-use domain::Entropy;
+use domain::{Entropy, limits::Proxies};
 use store::Db;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::{figures::Render, llm::Models};
+use crate::{figures::Render, llm::Models, pace::Pace};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -61,6 +61,10 @@ pub struct Site {
     pub carriers: Vec<String>,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
+    /// Who may say for whom a request comes.
+    pub proxies: Proxies,
+    /// How often ordinary requests are taken.
+    pub pace: Pace,
 }
 
 impl Site {
@@ -76,6 +80,8 @@ impl Site {
             security_contact,
             carriers: Vec::new(),
             ready,
+            proxies: Proxies::default(),
+            pace: Pace::default(),
         }
     }
 

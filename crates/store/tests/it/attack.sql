@@ -238,6 +238,8 @@ create function attack.elsewhere() returns setof text language sql as $$
                                          ('createdb', rolcreatedb), ('replication', rolreplication)) as has (attribute, it)
         where r.rolname like 'berth%' and it
         union all
+        select 'default grant of ' || d.defaclrole::regrole, 'everybody', d.defaclacl::text from pg_default_acl d
+        union all
         select 'statistics of others', 'berth_tenant', seen from unnest(attack.statistics('berth_tenant')) as seen
     )
     select concat_ws(e'\t', what, role, string_agg(privilege, ' ' order by privilege), 'may') from granted group by what, role

@@ -5,6 +5,7 @@
 mod catalogue;
 mod given_up;
 mod leaks;
+mod limits;
 mod matrix;
 mod model_usage;
 mod peers;

@@ -9,6 +9,7 @@ mod figures;
 mod forward;
 mod forward_broken;
 mod gate;
+mod limits;
 mod listener;
 mod llm;
 mod logs;
