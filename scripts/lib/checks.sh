@@ -6,7 +6,7 @@ lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm and Python for programs and libraries of others.
 peer_packages() {
-    printf '%s\n' openssh-server openssh-client curl python3 python3-venv
+    printf '%s\n' openssh-server openssh-client curl python3 python3-venv slowhttptest
     if ! have npm; then printf '%s\n' npm; fi
 }
 

@@ -20,7 +20,7 @@ use vault::{Token, TokenKind};
 use web::{
     ROUTES,
     guard::Needs,
-    routes::{Route, Takes},
+    routes::{Gives, Route, Takes},
 };
 
 use self::{aside::Kept, bodies::body};
@@ -118,6 +118,12 @@ impl Gate {
         }
         let kept = Kept::of(&house.world.database).await;
         Self { house, callers, objects, kept }
+    }
+
+    /// The addresses of all pages, with ids in them.
+    pub fn pages(&self) -> Vec<String> {
+        let pages = ROUTES.iter().filter(|route| route.gives == Gives::Page);
+        pages.map(|route| self.at(route.path)).collect()
     }
 
     /// The address with ids in it: those of alice's things.

@@ -16,5 +16,6 @@ mod logs;
 mod openapi;
 mod ops;
 mod pages;
+mod peers;
 mod support;
 mod trips;
