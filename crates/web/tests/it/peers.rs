@@ -52,7 +52,11 @@ async fn a_thousand_dawdlers_are_shown_out_and_nobody_else_notices() {
     let house = House::new().await;
     let address = serve(&house, "http://127.0.0.1:8080", anywhere().await).await;
     let login = format!("http://{address}/login");
-    for (what, how) in [("heads", &["-H"][..]), ("bodies", &["-B", "-t", "POST"]), ("answers", &["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "4", "-k", "3"])] {
+    for (what, how) in [
+        ("heads", &["-H"][..]),
+        ("bodies", &["-B", "-t", "POST"]),
+        ("answers", &["-X", "-w", "10", "-y", "20", "-n", "5", "-z", "4", "-k", "3"]),
+    ] {
         let prefix = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("slow-{what}-{}", std::process::id()));
         let prefix = prefix.to_str().unwrap();
         let common = ["-c", "1000", "-r", "500", "-i", "4", "-l", "14", "-p", "5", "-g", "-o", prefix, "-u", &login];
@@ -67,7 +71,8 @@ async fn a_thousand_dawdlers_are_shown_out_and_nobody_else_notices() {
             std::fs::remove_file(format!("{prefix}.{end}")).ok();
         }
         // Seconds,Closed,Pending,Connected,Service Available
-        let last: Vec<u32> = counts.lines().last().unwrap().split(',').map_while(|cell| cell.trim().parse().ok()).collect();
+        let last: Vec<u32> =
+            counts.lines().last().unwrap().split(',').map_while(|cell| cell.trim().parse().ok()).collect();
         assert!(last[0] <= 14 && last[1] == 1000 && last[3] == 0, "{what}: {counts}");
         assert!(asked > 100, "{what}: only {asked} good requests were answered");
         assert!(slowest < Duration::from_secs(3), "{what}: a good request took {slowest:?}");
