@@ -6,7 +6,7 @@ lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm and Python for programs and libraries of others.
 peer_packages() {
-    printf '%s\n' openssh-server openssh-client curl python3 python3-venv
+    printf '%s\n' openssh-server openssh-client curl python3 python3-venv slowhttptest
     if ! have npm; then printf '%s\n' npm; fi
 }
 
@@ -69,7 +69,8 @@ check_queries() {
     caller touch "$CHECKOUT/crates/store/src/lib.rs"
 }
 
-# The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, readers of counts and traces.
+# The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, readers of counts and
+# traces, a prover of row security.
 install_peers() {
     local peers=$CHECKOUT/target/peers
     local lists=("$CHECKOUT/crates/clients/tests/peers/requirements.txt" "$CHECKOUT/crates/server/tests/peers/requirements.txt")

@@ -8,6 +8,7 @@ pub mod agents;
 pub mod alerts;
 pub mod exchanges;
 pub mod jobs;
+pub mod limits;
 pub mod machines;
 pub mod model_budget;
 pub mod people;

@@ -17,6 +17,7 @@ pub mod id;
 pub mod invariants;
 pub mod job;
 pub mod life;
+pub mod limits;
 pub mod machine;
 pub mod model;
 pub mod names;

@@ -5,6 +5,7 @@ mod model;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clients::provider::Limits;
+use domain::limits::Proxies;
 use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
 use vault::{Keyring, MasterKey, Secret};
@@ -58,6 +59,10 @@ pub struct Config {
     pub public_url: Url,
     /// Where Berth listens for people.
     pub listen: SocketAddr,
+    /// Who is believed about where requests come from.
+    pub proxies: Proxies,
+    /// How often one may ask in a minute; 0 for no bound.
+    pub requests_per_minute: u32,
     /// Where Berth listens for machines only.
     pub machine_listen: Option<SocketAddr>,
     /// Bearer of the cron routes.
@@ -95,6 +100,8 @@ impl Config {
             listen: values
                 .parse("BERTH_LISTEN", "an address and a port")?
                 .ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,
+            proxies: proxies(values)?,
+            requests_per_minute: u32::try_from(values.number("BERTH_REQUESTS_PER_MINUTE", 0..=1_000_000)?).unwrap_or(0),
             machine_listen,
             cron_secret: shared_secret(values, "CRON_SECRET")?,
             metrics_token: shared_secret(values, "BERTH_METRICS_TOKEN")?,
@@ -173,6 +180,12 @@ impl LookConfig {
             pool: values.need("BERTH_INCUS_POOL")?.to_string(),
         })
     }
+}
+
+fn proxies(values: &Values) -> Result<Proxies, BadSetting> {
+    let name = "BERTH_TRUSTED_PROXIES";
+    let text = values.get(name)?.unwrap_or_default();
+    text.parse().map_err(|error: domain::limits::BadNetwork| bad(name, format!("cannot be read: {error}")))
 }
 
 fn ring(text: &str) -> Result<Keyring, BadSetting> {
@@ -295,6 +308,8 @@ mod tests {
             ("BERTH_PUBLIC_URL", "http://hunter2.example.org"),
             ("BERTH_LISTEN", "hunter2"),
             ("BERTH_LEASE_SECONDS", "0"),
+            ("BERTH_TRUSTED_PROXIES", "127.0.0.1, hunter2"),
+            ("BERTH_REQUESTS_PER_MINUTE", "hunter2"),
             ("BERTH_MACHINE_SSH_PORT", "65536"),
             ("BERTH_CRASH_AT", "hunter2"),
             ("DATABASE_URL_FILE", "/nonexistent/hunter2"),
@@ -310,6 +325,15 @@ mod tests {
             assert!(error.starts_with(name.trim_end_matches("_FILE")), "{name}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn nobody_is_believed_about_sources_unless_named() {
+        let source = |config: Config| {
+            config.proxies.source("10.20.3.4".parse().unwrap(), ["203.0.113.5"].into_iter()).to_string()
+        };
+        assert_eq!(source(with(&[]).unwrap()), "10.20.3.4");
+        assert_eq!(source(with(&[("BERTH_TRUSTED_PROXIES", "127.0.0.1, 10.20.0.0/16")]).unwrap()), "203.0.113.5");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
-    Dice, Door, Limits, PoolPlan, Site, Web,
+    Dice, Door, Limits, Pace, PoolPlan, Site, Web,
     llm::{Forwarding, Models},
 };
 
@@ -109,6 +109,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             .with_metrics(config.metrics_token, counted);
         site.carriers = told;
         site.pool = pool;
+        site.proxies = config.proxies;
+        site.pace = Pace::per_minute(config.requests_per_minute);
         models = answering(config.models)?;
         let state = Web {
             db: db.clone(),

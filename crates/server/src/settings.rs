@@ -59,6 +59,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Where Berth listens for people, behind your TLS proxy.",
     ),
     plain(
+        "BERTH_TRUSTED_PROXIES",
+        None,
+        "127.0.0.1, 10.20.0.0/16",
+        "Your TLS proxies: addresses or networks, separated by commas. They alone are believed when X-Forwarded-For says for whom a request comes. Not set: nobody is, and everything behind one proxy counts as one source.",
+    ),
+    plain(
+        "BERTH_REQUESTS_PER_MINUTE",
+        Some("1200"),
+        "1200",
+        "How often one user or machine may ask in a minute, of each process; a source four times as often, changes a quarter as often. 0: as often as they like.",
+    ),
+    plain(
         "BERTH_MACHINE_LISTEN",
         None,
         "10.77.0.1:8081",

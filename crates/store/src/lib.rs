@@ -27,6 +27,7 @@ pub mod house;
 pub mod invariants;
 pub mod job_views;
 pub mod jobs;
+pub mod limits;
 pub mod links;
 pub mod machine_views;
 pub mod machines;

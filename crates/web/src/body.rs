@@ -26,6 +26,8 @@ pub(crate) struct BytesMax(pub usize);
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub T);
 
+/// How long a body of at most 64 KiB may take to arrive, as the head of a request may: nobody waits for a drip.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long the body of a model call may take to arrive: its answer may take far longer.
 const WEIGHED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -63,7 +65,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !has_type(&request, &["application/json"]) {
             return Err(wrong_type("application/json"));
         }
-        let bytes = whole(request).await?;
+        let bytes = whole(request, BODY_WITHIN).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -72,11 +74,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Weighed<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let late = |_| Problem {
-            status: StatusCode::REQUEST_TIMEOUT,
-            ..Problem::unreadable("The request's body arrived too slowly.")
-        };
-        let bytes = timeout(WEIGHED_WITHIN, whole(request)).await.map_err(late)??;
+        let bytes = whole(request, WEIGHED_WITHIN).await?;
         let value = parse(&bytes).map_err(|problem| Problem { status: StatusCode::BAD_REQUEST, ..problem })?;
         Ok(Self { value, bytes })
     }
@@ -103,7 +101,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if !has_type(&request, &["application/x-www-form-urlencoded"]) {
             return Err(wrong_type("application/x-www-form-urlencoded"));
         }
-        let bytes = whole(request).await?;
+        let bytes = whole(request, BODY_WITHIN).await?;
         Ok(Self(pairs(&bytes)))
     }
 }
@@ -176,10 +174,14 @@ impl<S: Send + Sync> FromRequestParts<S> for AtTurn {
     }
 }
 
-/// The whole body, refused as soon as it is seen to be too large.
-async fn whole(request: Request) -> Result<Bytes, Problem> {
+/// The whole body, refused as soon as it is seen to be too large, or has taken too long.
+async fn whole(request: Request, within: Duration) -> Result<Bytes, Problem> {
     let max = request.extensions().get::<BytesMax>().map_or(0, |max| max.0);
-    let read = Limited::new(request.into_body(), max).collect().await;
+    let late = |_| Problem {
+        status: StatusCode::REQUEST_TIMEOUT,
+        ..Problem::unreadable("The request's body arrived too slowly.")
+    };
+    let read = timeout(within, Limited::new(request.into_body(), max).collect()).await.map_err(late)?;
     read.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
             Problem::too_large(max)

@@ -6,10 +6,15 @@
 //! for a proof which its route does not declare answers 500, and the route test
 //! finds it.
 
+use app::limits::Limit;
 use axum::extract::{FromRequestParts, Request};
-use domain::people::{Caller, Role};
+use domain::{
+    limits::Source,
+    people::{Caller, Role},
+};
 use http::{HeaderMap, Method, header, request::Parts};
 use store::machines::MachineCaller as Machine;
+use uuid::Uuid;
 use vault::{Secret, Token, TokenKind};
 
 use crate::{errors::Fault as _, problem::Problem, state::Web};
@@ -93,13 +98,13 @@ impl ModelCaller {
     }
 }
 
-/// Looks the caller up and leaves the proof in the request.
-pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Result<(), Problem> {
-    let headers = request.headers();
-    match needs {
-        Needs::Open => {}
+/// Looks the caller up and leaves the proof in the request. Returns whom the request counts for: a user or a machine.
+pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Result<Option<Uuid>, Problem> {
+    let (headers, source) = (request.headers(), request.extensions().get().copied());
+    let account = match needs {
+        Needs::Open => None,
         Needs::Member(least) => {
-            let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web, headers, source).await?.ok_or_else(Problem::signed_out)?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
                     "Your role here is {}; this needs the role {} or more. Ask an owner of {}.",
@@ -108,44 +113,56 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
                     caller.tenant_name,
                 )));
             }
+            let user = caller.user.uuid();
             request.extensions_mut().insert(Member(caller));
+            Some(user)
         }
         Needs::Operator => {
-            let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web, headers, source).await?.ok_or_else(Problem::signed_out)?;
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
+            let user = caller.user.uuid();
             request.extensions_mut().insert(Operator(caller));
+            Some(user)
         }
         Needs::Cron => {
             shared_secret(headers, web.site.cron_secret(), "CRON_SECRET", ["cron-off", "wrong-cron-secret"])?;
             request.extensions_mut().insert(CronCaller(()));
+            None
         }
         Needs::Metrics => {
             let slugs = ["metrics-off", "wrong-metrics-token"];
             shared_secret(headers, web.site.metrics_token(), "BERTH_METRICS_TOKEN", slugs)?;
             request.extensions_mut().insert(MetricsCaller(()));
+            None
         }
         Needs::Machine => {
-            let machine = machine(web, headers).await?;
+            let machine = machine(web, headers, source).await?;
             request.extensions_mut().insert(MachineCaller(machine));
+            Some(machine.machine.uuid())
         }
         Needs::ModelKey => {
-            let machine = model_key(web, headers).await?;
+            let machine = model_key(web, headers, source).await?;
             request.extensions_mut().insert(ModelCaller(machine));
+            Some(machine.machine.uuid())
         }
-    }
-    Ok(())
+    };
+    Ok(account)
 }
 
 /// The person behind a request: a bearer token if there is one, otherwise the session cookie.
-async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+async fn person(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Result<Option<Caller>, Problem> {
     if headers.contains_key(header::AUTHORIZATION) {
         let Some(token) = bearer(headers).and_then(|text| Token::parse(TokenKind::Personal, text)) else {
             return Ok(None);
         };
         let mut tx = web.db.system().await.or_problem()?;
         let caller = app::tokens::caller_by_token(&mut tx, &token).await.or_problem()?;
+        drop(tx);
+        if caller.is_none() {
+            wrong_token(web, source).await?;
+        }
         return Ok(caller);
     }
     let Some(token) = session_token(headers, web.site.cookie_name()) else {
@@ -174,20 +191,34 @@ fn shared_secret(
     Ok(())
 }
 
-async fn machine(web: &Web, headers: &HeaderMap) -> Result<Machine, Problem> {
+/// Counts a token that nobody has. It was looked up first, so a good one is never refused for the bad ones beside it.
+async fn wrong_token(web: &Web, source: Option<Source>) -> Result<(), Problem> {
+    let Some(source) = source else { return Ok(()) };
+    app::limits::spend_at_once(&web.db, Limit::WrongToken { source }).await.or_problem()
+}
+
+async fn machine(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Result<Machine, Problem> {
     let refused = || Problem { detail: "Send the machine's own token as bearer.".into(), ..Problem::signed_out() };
     let token = bearer(headers).and_then(|text| Token::parse(TokenKind::Machine, text)).ok_or_else(refused)?;
     let mut tx = web.db.system().await.or_problem()?;
     let found = app::machines::by_machine_token(&mut tx, &token).await.or_problem()?;
+    drop(tx);
+    if found.is_none() {
+        wrong_token(web, source).await?;
+    }
     found.ok_or_else(refused)
 }
 
-async fn model_key(web: &Web, headers: &HeaderMap) -> Result<Machine, Problem> {
+async fn model_key(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Result<Machine, Problem> {
     let refused = || Problem { detail: "Send the machine's model key as x-api-key.".into(), ..Problem::signed_out() };
     let given = headers.get("x-api-key").and_then(|value| value.to_str().ok()).or_else(|| bearer(headers));
     let token = given.and_then(|text| Token::parse(TokenKind::Model, text)).ok_or_else(refused)?;
     let mut tx = web.db.system().await.or_problem()?;
     let found = app::machines::by_model_key(&mut tx, &token).await.or_problem()?;
+    drop(tx);
+    if found.is_none() {
+        wrong_token(web, source).await?;
+    }
     found.ok_or_else(refused)
 }
 
@@ -220,11 +251,23 @@ macro_rules! proofs {
 
 proofs!(Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
 
+/// Where a request comes from, for what counts by it; `None` without a listener before the router.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CameFrom(pub Option<Source>);
+
+impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get().copied()))
+    }
+}
+
 impl FromRequestParts<Web> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
-        person(web, &parts.headers).await.map(Self)
+        person(web, &parts.headers, parts.extensions.get().copied()).await.map(Self)
     }
 }
 

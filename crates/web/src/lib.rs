@@ -23,6 +23,7 @@ pub mod listener;
 pub mod llm;
 pub mod openapi;
 mod ops;
+mod pace;
 pub mod pages;
 pub mod problem;
 pub mod proof_model;
@@ -32,5 +33,6 @@ pub mod state;
 
 pub use figures::Render;
 pub use listener::{Limits, serve};
+pub use pace::Pace;
 pub use routes::{Door, ROUTES, router};
 pub use state::{Dice, PoolPlan, Ready, Site, Web};

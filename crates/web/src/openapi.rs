@@ -212,6 +212,9 @@ fn responses(route: &Route) -> Value {
             refuse(422, "A value cannot be used");
         }
     }
+    if route.counts {
+        refuse(429, "Too often for now; Retry-After says when to go on");
+    }
     refuse(500, "A fault in Berth");
     Value::Object(all)
 }

@@ -80,6 +80,14 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     }
 
+    /// Too much of it for now; in so many seconds there is room again.
+    #[must_use]
+    pub fn too_many(seconds: u32) -> Self {
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let detail = format!("That was too often for now, so it was not done. Wait {seconds} {unit}, then try again.");
+        Self { retry_after_seconds: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", detail) }
+    }
+
     /// What is asked does not fit what is there.
     #[must_use]
     pub fn conflict(slug: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -26,7 +26,9 @@ use crate::{
     body::BytesMax,
     edge, figures,
     guard::{self, Needs},
-    llm, ops, pages,
+    llm, ops,
+    pace::{Act, Counted},
+    pages,
     problem::Problem,
     state::Web,
 };
@@ -100,6 +102,8 @@ pub struct Route {
     pub door: Door,
     /// From the complete head to the answer's first byte.
     pub seconds: u64,
+    /// Whether it counts towards how often its caller may ask. Files compiled in and the eyes of a watchman do not.
+    pub counts: bool,
     mount: fn(MethodFilter) -> MethodRouter<Web>,
 }
 
@@ -120,6 +124,7 @@ impl Route {
             gives,
             door: Door::Public,
             seconds: 30,
+            counts: true,
             mount,
         }
     }
@@ -150,6 +155,10 @@ impl Route {
 
     const fn within(self, seconds: u64) -> Self {
         Self { seconds, ..self }
+    }
+
+    const fn uncounted(self) -> Self {
+        Self { counts: false, ..self }
     }
 
     const fn for_machines(self) -> Self {
@@ -197,12 +206,12 @@ const AGENT: Gives = Gives::Json(202, "Agent");
 pub static ROUTES: &[Route] = &[
     // Open.
     Route::get("/", OPEN, Gives::Redirect, "The way in: the dashboard, or the sign-in page", |m| on(m, pages::entry::home)),
-    Route::get("/health", OPEN, Gives::Json(200, "Health"), "Whether the process is up", |m| on(m, ops::health)).for_machines(),
+    Route::get("/health", OPEN, Gives::Json(200, "Health"), "Whether the process is up", |m| on(m, ops::health)).for_machines().uncounted(),
     Route::get("/metrics", Needs::Metrics, Gives::Text, "What was counted, in the Prometheus text format", |m| on(m, figures::metrics)),
-    Route::get("/ready", OPEN, Gives::Json(200, "Health"), "Whether the database answers and work is done", |m| on(m, ops::ready)),
+    Route::get("/ready", OPEN, Gives::Json(200, "Health"), "Whether the database answers and work is done", |m| on(m, ops::ready)).uncounted(),
     Route::get("/openapi.json", OPEN, Gives::Json(200, "Anything"), "This document", |m| on(m, ops::openapi)),
     Route::get("/.well-known/security.txt", OPEN, Gives::Text, "Where to report a vulnerability (RFC 9116)", |m| on(m, ops::security_txt)),
-    Route::get("/assets/{file}", OPEN, Gives::Text, "Style, script and icons of the pages", |m| on(m, assets::serve)),
+    Route::get("/assets/{file}", OPEN, Gives::Text, "Style, script and icons of the pages", |m| on(m, assets::serve)).uncounted(),
     // Signing in and out.
     Route::get("/setup", OPEN, Gives::Page, "Set-up of the first operator, by the one-time link printed at start", |m| on(m, pages::setup::show)),
     Route::post("/setup", OPEN, Gives::Redirect, "Uses the set-up link", |m| on(m, pages::setup::finish)).takes(Takes::Form(&["link", "email", "tenant"])),
@@ -298,7 +307,7 @@ pub fn router(web: Web, door: Door) -> Router {
         .with_state(web)
 }
 
-/// Around each handler: origin, guard, size, time.
+/// Around each handler: origin, how often, guard, size, time.
 async fn admit(State((web, route)): State<(Web, &'static Route)>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = check(&web, route, &mut request).await {
         return problem.into_response();
@@ -317,7 +326,14 @@ async fn within(longest: Duration, answer: impl Future<Output = Response>) -> Re
 
 async fn check(web: &Web, route: &Route, request: &mut Request) -> Result<(), Problem> {
     guard::same_site(web, request.method(), request.headers())?;
-    guard::admit(web, route.needs, request).await?;
+    let act = if route.verb == Verb::Get { Act::Reads } else { Act::Changes };
+    if let Some(source) = request.extensions().get().copied().filter(|_| route.counts) {
+        web.site.pace.take(Counted::Source(source), act)?;
+    }
+    let account = guard::admit(web, route.needs, request).await?;
+    if let Some(account) = account.filter(|_| route.counts) {
+        web.site.pace.take(Counted::Account(account), act)?;
+    }
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > route.bytes_max()) {

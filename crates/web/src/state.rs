@@ -4,13 +4,13 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeZone as _, Utc};
-use domain::Entropy;
+use domain::{Entropy, limits::Proxies};
 use store::Db;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::{figures::Render, llm::Models};
+use crate::{figures::Render, llm::Models, pace::Pace};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -63,6 +63,10 @@ pub struct Site {
     pub pool: PoolPlan,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
+    /// Who may say for whom a request comes.
+    pub proxies: Proxies,
+    /// How often ordinary requests are taken.
+    pub pace: Pace,
 }
 
 /// How many spares are kept, and made from what.
@@ -98,6 +102,8 @@ impl Site {
             carriers: Vec::new(),
             pool: PoolPlan::default(),
             ready,
+            proxies: Proxies::default(),
+            pace: Pace::default(),
         }
     }
 

@@ -172,5 +172,7 @@ fn environment(database: &Database, simulator: &Simulator) -> Vec<(&'static str,
         ("BERTH_MACHINE_SSH_PORT", options.ssh_port.to_string()),
         ("BERTH_LEASE_SECONDS", LEASE.as_secs().to_string()),
         ("BERTH_DATABASE_CONNECTIONS", "6".to_owned()),
+        // One owner asks as fast as the machine bears.
+        ("BERTH_REQUESTS_PER_MINUTE", "0".to_owned()),
     ]
 }

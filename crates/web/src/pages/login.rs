@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use app::{
+    limits::{self, Limit},
     people::{self, LinkError},
     sessions::{self, SESSION},
 };
@@ -13,7 +14,7 @@ use vault::{Token, TokenKind};
 
 use crate::{
     body::{Form, Query},
-    guard::{self, Visitor},
+    guard::{self, CameFrom, Visitor},
     pages::{self, frame::Frame},
     problem::Problem,
     state::{Site, Web},
@@ -46,7 +47,7 @@ pub(crate) async fn show(Visitor(caller): Visitor, query: Query) -> Result<Respo
     pages::page(StatusCode::OK, &LoginPage::new(link.map(str::to_owned), next, None))
 }
 
-pub(crate) async fn sign_in(State(web): State<Web>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn sign_in(State(web): State<Web>, came: CameFrom, form: Form) -> Result<Response, Problem> {
     let next = own_path(form.field("next"));
     let refused = |fault| pages::page(StatusCode::UNAUTHORIZED, &LoginPage::new(None, next, Some(fault)));
     let mut tx = web.db.system().await?;
@@ -57,6 +58,8 @@ pub(crate) async fn sign_in(State(web): State<Web>, form: Form) -> Result<Respon
                 Ok(signed_in(&web.site, &session, next))
             }
             Err(LinkError::Closed | LinkError::TenantName) => {
+                drop(tx);
+                wrong_link(&web, came).await?;
                 refused("That link was used or has expired. Ask for a new one, or sign in with a token.")
             }
             Err(LinkError::Store(error)) => Err(error.into()),
@@ -65,12 +68,22 @@ pub(crate) async fn sign_in(State(web): State<Web>, form: Form) -> Result<Respon
     let Some(token) = Token::parse(TokenKind::Personal, form.field("token").trim()) else {
         return refused("That is no personal token. It begins with berth_pat_ and has 53 characters.");
     };
-    match sessions::sign_in_by_token(&mut tx, &*web.dice.0, &token).await? {
-        Some(session) => {
-            tx.commit().await?;
-            Ok(signed_in(&web.site, &session, next))
-        }
-        None => refused("Berth does not know that token. It may have expired or been revoked; ask for a new one."),
+    if let Some(session) = sessions::sign_in_by_token(&mut tx, &*web.dice.0, &token).await? {
+        tx.commit().await?;
+        return Ok(signed_in(&web.site, &session, next));
+    }
+    drop(tx);
+    if let CameFrom(Some(source)) = came {
+        limits::spend_at_once(&web.db, Limit::WrongToken { source }).await?;
+    }
+    refused("Berth does not know that token. It may have expired or been revoked; ask for a new one.")
+}
+
+/// Counts a link that is not open.
+pub(crate) async fn wrong_link(web: &Web, CameFrom(source): CameFrom) -> Result<(), Problem> {
+    match source {
+        Some(source) => Ok(limits::spend_at_once(&web.db, Limit::WrongLink { source }).await?),
+        None => Ok(()),
     }
 }
 

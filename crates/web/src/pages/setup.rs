@@ -11,6 +11,7 @@ use vault::{Token, TokenKind};
 use crate::{
     api::agents::sentence,
     body::{Form, Query},
+    guard::CameFrom,
     pages::{self, frame::Frame, login},
     problem::Problem,
     state::Web,
@@ -57,7 +58,7 @@ impl SetupPage {
     }
 }
 
-pub(crate) async fn show(State(web): State<Web>, query: Query) -> Result<Response, Problem> {
+pub(crate) async fn show(State(web): State<Web>, came: CameFrom, query: Query) -> Result<Response, Problem> {
     let text = query.get("link").unwrap_or_default();
     let Some(link) = Token::parse(TokenKind::Link, text) else {
         return pages::page(StatusCode::GONE, &SetupPage::closed());
@@ -66,11 +67,15 @@ pub(crate) async fn show(State(web): State<Web>, query: Query) -> Result<Respons
     match app::people::look_at_link(&mut tx, &link).await? {
         Some(LinkPurpose::Setup) => pages::page(StatusCode::OK, &SetupPage::open(text)),
         Some(LinkPurpose::SignIn(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
-        None => pages::page(StatusCode::GONE, &SetupPage::closed()),
+        None => {
+            drop(tx);
+            login::wrong_link(&web, came).await?;
+            pages::page(StatusCode::GONE, &SetupPage::closed())
+        }
     }
 }
 
-pub(crate) async fn finish(State(web): State<Web>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn finish(State(web): State<Web>, came: CameFrom, form: Form) -> Result<Response, Problem> {
     let (text, typed) = (form.field("link"), (form.field("email"), form.field("tenant")));
     let again = |email, tenant| {
         pages::page(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage::open(text).refused(typed, email, tenant))
@@ -89,7 +94,11 @@ pub(crate) async fn finish(State(web): State<Web>, form: Form) -> Result<Respons
             Ok(login::signed_in(&web.site, &session, "/dashboard"))
         }
         Err(error @ LinkError::TenantName) => again(None, Some(sentence(&error))),
-        Err(LinkError::Closed) => pages::page(StatusCode::GONE, &SetupPage::closed()),
+        Err(LinkError::Closed) => {
+            drop(tx);
+            login::wrong_link(&web, came).await?;
+            pages::page(StatusCode::GONE, &SetupPage::closed())
+        }
         Err(LinkError::Store(error)) => Err(error.into()),
     }
 }
