@@ -54,7 +54,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
 
     let counted = telemetry::count()?;
-    let told = config.carriers.shown();
+    let (told, mails) = (config.carriers.shown(), config.carriers.mail.is_some());
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
@@ -104,7 +104,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
-            .with_metrics(config.metrics_token, counted);
+            .with_metrics(config.metrics_token, counted)
+            .with_sign_in(config.sign_in.build(&config.public_url, mails)?);
         site.carriers = told;
         models = answering(config.models)?;
         let state = Web {

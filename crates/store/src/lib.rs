@@ -10,6 +10,7 @@
 //! binds; no transaction outlives a network call; this crate cannot open a
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
+mod access;
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
@@ -25,7 +26,9 @@ pub mod flows;
 pub mod history;
 pub mod house;
 pub mod invariants;
+pub mod invites;
 pub mod jobs;
+pub mod letters;
 pub mod links;
 pub mod machine_views;
 pub mod machines;
@@ -37,10 +40,12 @@ pub mod people;
 pub mod proofs;
 pub mod schedules;
 pub mod sessions;
+pub mod sign_ins;
 mod signals;
 pub mod spares;
 pub mod timeline;
 pub mod tokens;
+pub mod waitlist;
 
 pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};
 pub use error::StoreError;

@@ -7,18 +7,26 @@
 //! finds it.
 
 use axum::extract::{FromRequestParts, Request};
-use domain::people::{Caller, Role};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::people::{Caller, Role, Shown};
 use http::{HeaderMap, Method, header, request::Parts};
 use store::machines::MachineCaller as Machine;
 use vault::{Secret, Token, TokenKind};
 
-use crate::{errors::Fault as _, problem::Problem, state::Web};
+use crate::{
+    errors::Fault as _,
+    problem::Problem,
+    session::{self, Jar},
+    state::Web,
+};
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// Nothing.
     Open,
+    /// A person signed in, whatever their role: it is about themselves.
+    Person,
     /// A person signed in with at least this role in their tenant.
     Member(Role),
     /// A person who runs the service.
@@ -32,6 +40,13 @@ pub enum Needs {
     /// A machine's virtual model key, as `x-api-key` or bearer.
     ModelKey,
 }
+
+/// How long after showing who they are somebody may do what cannot be undone.
+pub const RECENT: TimeDelta = TimeDelta::minutes(10);
+
+/// A person signed in, for what is about themselves.
+#[derive(Debug, Clone)]
+pub struct Person(Caller);
 
 /// A person signed in, with the role that the route asks for.
 #[derive(Debug, Clone)]
@@ -60,6 +75,14 @@ pub struct ModelCaller(Machine);
 /// Somebody or nobody: open pages look different to those who are signed in.
 #[derive(Debug, Clone)]
 pub struct Visitor(pub Option<Caller>);
+
+impl Person {
+    /// Who it is.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.0
+    }
+}
 
 impl Member {
     /// Who it is.
@@ -93,13 +116,21 @@ impl ModelCaller {
     }
 }
 
-/// Looks the caller up and leaves the proof in the request.
-pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Result<(), Problem> {
-    let headers = request.headers();
+/// Looks the caller up and leaves the proof in the request. `recent`: they showed only just who they are.
+pub(crate) async fn admit(web: &Web, (needs, recent): (Needs, bool), request: &mut Request) -> Result<(), Problem> {
+    let (headers, jar) = (request.headers(), request.extensions().get().cloned().unwrap_or_default());
+    let person = async |web| {
+        let (caller, now) = person(web, headers, &jar).await?.ok_or_else(Problem::signed_out)?;
+        if recent && !is_recent(&caller, now) { Err(Problem::sign_in_again()) } else { Ok(caller) }
+    };
     match needs {
         Needs::Open => {}
+        Needs::Person => {
+            let caller = person(web).await?;
+            request.extensions_mut().insert(Person(caller));
+        }
         Needs::Member(least) => {
-            let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web).await?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
                     "Your role here is {}; this needs the role {} or more. Ask an owner of {}.",
@@ -111,7 +142,7 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
             request.extensions_mut().insert(Member(caller));
         }
         Needs::Operator => {
-            let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web).await?;
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
@@ -138,21 +169,27 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
     Ok(())
 }
 
-/// The person behind a request: a bearer token if there is one, otherwise the session cookie.
-async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+/// The person behind a request: a bearer token if there is one, otherwise the session's cookies. With the database's
+/// time, where it is needed.
+async fn person(web: &Web, headers: &HeaderMap, jar: &Jar) -> Result<Option<(Caller, Option<DateTime<Utc>>)>, Problem> {
     if headers.contains_key(header::AUTHORIZATION) {
         let Some(token) = bearer(headers).and_then(|text| Token::parse(TokenKind::Personal, text)) else {
             return Ok(None);
         };
         let mut tx = web.db.system().await.or_problem()?;
         let caller = app::tokens::caller_by_token(&mut tx, &token).await.or_problem()?;
-        return Ok(caller);
+        return Ok(caller.map(|caller| (caller, None)));
     }
-    let Some(token) = session_token(headers, web.site.cookie_name()) else {
-        return Ok(None);
-    };
-    let mut tx = web.db.system().await.or_problem()?;
-    app::sessions::caller_by_session(&mut tx, &token).await.or_problem()
+    let found = session::caller(web, headers, jar).await?;
+    Ok(found.map(|(caller, standing)| (caller, Some(standing.now))))
+}
+
+/// Whether somebody showed only just who they are. A program with a token cannot: what it may do, the token says.
+fn is_recent(caller: &Caller, now: Option<DateTime<Utc>>) -> bool {
+    match caller.shown {
+        Shown::Session { authenticated_at, .. } => now.is_some_and(|now| now < authenticated_at + RECENT),
+        Shown::Token(_) => true,
+    }
 }
 
 /// A secret of the configuration as bearer. Without one in the configuration nobody gets in.
@@ -197,14 +234,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
 }
 
-/// The session in the cookie header, if one is there and well-formed.
-pub(crate) fn session_token(headers: &HeaderMap, cookie: &str) -> Option<Token> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut values = pairs.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = values.find(|(name, _)| *name == cookie)?;
-    Token::parse(TokenKind::Session, value)
-}
-
 macro_rules! proofs {
     ($($proof:ident),*) => {$(
         impl<S: Send + Sync> FromRequestParts<S> for $proof {
@@ -218,13 +247,15 @@ macro_rules! proofs {
     )*};
 }
 
-proofs!(Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
+proofs!(Person, Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
 
 impl FromRequestParts<Web> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
-        person(web, &parts.headers).await.map(Self)
+        let jar = parts.extensions.get().cloned().unwrap_or_default();
+        let found = person(web, &parts.headers, &jar).await?;
+        Ok(Self(found.map(|(caller, _)| caller)))
     }
 }
 

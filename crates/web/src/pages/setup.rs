@@ -3,8 +3,8 @@
 use app::people::LinkError;
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::names::Email;
-use http::StatusCode;
+use domain::{names::Email, own_path::OwnPath};
+use http::{HeaderMap, StatusCode};
 use store::links::LinkPurpose;
 use vault::{Token, TokenKind};
 
@@ -13,6 +13,7 @@ use crate::{
     body::{Form, Query},
     pages::{self, frame::Frame, login},
     problem::Problem,
+    session::browser,
     state::Web,
 };
 
@@ -65,12 +66,12 @@ pub(crate) async fn show(State(web): State<Web>, query: Query) -> Result<Respons
     let mut tx = web.db.system().await?;
     match app::people::look_at_link(&mut tx, &link).await? {
         Some(LinkPurpose::Setup) => pages::page(StatusCode::OK, &SetupPage::open(text)),
-        Some(LinkPurpose::SignIn(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
+        Some(LinkPurpose::SignIn(_) | LinkPurpose::Mailed(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
         None => pages::page(StatusCode::GONE, &SetupPage::closed()),
     }
 }
 
-pub(crate) async fn finish(State(web): State<Web>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn finish(State(web): State<Web>, headers: HeaderMap, form: Form) -> Result<Response, Problem> {
     let (text, typed) = (form.field("link"), (form.field("email"), form.field("tenant")));
     let again = |email, tenant| {
         pages::page(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage::open(text).refused(typed, email, tenant))
@@ -83,13 +84,13 @@ pub(crate) async fn finish(State(web): State<Web>, form: Form) -> Result<Respons
         Err(error) => return again(Some(sentence(&error)), None),
     };
     let mut tx = web.db.system().await?;
-    match app::people::finish_setup(&mut tx, &*web.dice.0, &link, &email, typed.1).await {
-        Ok(session) => {
+    match app::people::finish_setup(&mut tx, &*web.dice.0, &link, (&email, typed.1), &browser(&headers)).await {
+        Ok(opened) => {
             tx.commit().await?;
-            Ok(login::signed_in(&web.site, &session, "/dashboard"))
+            Ok(login::signed_in(&web.site, &opened, &OwnPath::dashboard()))
         }
         Err(error @ LinkError::TenantName) => again(None, Some(sentence(&error))),
-        Err(LinkError::Closed) => pages::page(StatusCode::GONE, &SetupPage::closed()),
+        Err(LinkError::Closed | LinkError::Refused(_)) => pages::page(StatusCode::GONE, &SetupPage::closed()),
         Err(LinkError::Store(error)) => Err(error.into()),
     }
 }

@@ -16,3 +16,4 @@ mod ops;
 mod pages;
 mod support;
 mod trips;
+mod vendor;

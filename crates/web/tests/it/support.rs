@@ -11,8 +11,8 @@ use testkit::World;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
-use vault::Secret;
-use web::{Dice, Door, Ready, Site, Web, llm::Models};
+use vault::{Secret, SessionKey, SessionKeys};
+use web::{Dice, Door, Ready, SignIn, Site, Web, llm::Models};
 
 pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
@@ -47,13 +47,29 @@ impl House {
         Self::ready(cron_secret, public_url, Arc::new(|| Box::pin(async { Ok(()) }))).await
     }
 
+    /// A house where people can sign in at a vendor.
+    pub async fn with_vendor(vendor: web::VendorSettings) -> Self {
+        let base = "http://127.0.0.1:8080";
+        let vendor = web::Vendor::new(vendor, &Url::parse(base).unwrap()).unwrap();
+        Self::made(Some(CRON_SECRET), base, Arc::new(|| Box::pin(async { Ok(()) })), vec![vendor]).await
+    }
+
     pub async fn ready(cron_secret: Option<&str>, public_url: &str, ready: Ready) -> Self {
+        Self::made(cron_secret, public_url, ready, Vec::new()).await
+    }
+
+    async fn made(cron_secret: Option<&str>, public_url: &str, ready: Ready, vendors: Vec<web::Vendor>) -> Self {
         crate::logs::keep();
         let world = World::new().await;
         let contact = Some("mailto:security@berth.example".to_owned());
         let secret = cron_secret.map(|text| Secret::from(text.to_owned()));
         let site = Site::new(Url::parse(public_url).unwrap(), secret, contact, ready);
-        let site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
+        let mut site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
+        let keys = SessionKeys::new(
+            public_url,
+            &SessionKey::new(&(0..32).collect::<Vec<u8>>()).into_iter().collect::<Vec<_>>(),
+        );
+        site = site.with_sign_in(SignIn { vendors, keys, mails: true });
         let web = Web {
             db: world.flows.db.clone(),
             ring: Arc::clone(&world.flows.ring),
@@ -106,16 +122,37 @@ impl House {
         token.expose().to_owned()
     }
 
-    /// Signs alice in and returns her cookie.
+    /// A code that this many may use, made by alice.
+    pub async fn invite(&self, uses: u32) -> String {
+        let wish = app::invites::Wish { codes: 1, uses, days: 1, note: "" };
+        let mut tx = self.web.db.system().await.unwrap();
+        let by = &self.world.alice.caller;
+        let made = app::invites::make(&mut tx, &*self.web.dice.0, &self.web.ring, &wish, by).await.unwrap();
+        tx.commit().await.unwrap();
+        made[0].1.symbols().to_owned()
+    }
+
+    /// Signs alice in and returns the cookie that shows it.
     pub async fn cookie(&self) -> String {
+        self.cookies().await.split("; ").next().unwrap().to_owned()
+    }
+
+    /// Signs alice in and returns both of her cookies.
+    pub async fn cookies(&self) -> String {
         let answer = self.form("", "/login", &format!("token={}", self.alice)).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-        let cookie = answer.headers["set-cookie"].to_str().unwrap();
-        cookie.split(';').next().unwrap().to_owned()
+        answer.cookies()
     }
 }
 
 impl Answer {
+    /// What a browser would send back of the cookies that were set here.
+    pub fn cookies(&self) -> String {
+        let set =
+            self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().split(';').next().unwrap());
+        set.filter(|pair| !pair.ends_with('=')).collect::<Vec<_>>().join("; ")
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }

@@ -4,9 +4,11 @@
 
 pub(crate) mod alerts;
 pub(crate) mod flows;
+pub(crate) mod invites;
 pub(crate) mod machines;
 pub(crate) mod stats;
 pub(crate) mod view;
+pub(crate) mod waitlist;
 
 use std::fmt::Display;
 
