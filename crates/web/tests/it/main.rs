@@ -5,6 +5,7 @@
 mod access;
 mod admin;
 mod agents;
+mod doors;
 mod figures;
 mod forward;
 mod forward_broken;
@@ -14,6 +15,8 @@ mod logs;
 mod openapi;
 mod ops;
 mod pages;
+mod peers;
+mod sessions;
 mod support;
 mod trips;
 mod vendor;

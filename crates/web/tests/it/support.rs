@@ -30,6 +30,24 @@ pub struct House {
     pub request_id: Option<&'static str>,
 }
 
+/// Another process of the same installation.
+pub struct Neighbour {
+    router: Router,
+}
+
+impl Neighbour {
+    pub async fn page(&self, cookie: &str, path: &str) -> Answer {
+        let request = Request::builder().uri(path).header("cookie", cookie).header("accept", "text/html");
+        send(&self.router, request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn form(&self, cookie: &str, path: &str, body: &str) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(path).header("cookie", cookie);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        send(&self.router, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub struct Answer {
@@ -84,6 +102,18 @@ impl House {
         Self { world, web, router, alice, mallory, request_id: None }
     }
 
+    /// The same house as another process serves it, with a pool and a memory of its own.
+    pub fn over(&self, db: store::Db) -> Neighbour {
+        Neighbour { router: web::router(Web { db, ..self.web.clone() }, Door::Public) }
+    }
+
+    /// No mails leave any more.
+    pub fn mute(&mut self) {
+        let site = Site::new(self.web.site.public_url.clone(), None, None, Arc::new(|| Box::pin(async { Ok(()) })));
+        self.web.site = Arc::new(site);
+        self.router = web::router(self.web.clone(), Door::Public);
+    }
+
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
         if let Some(id) = self.request_id {
             request.headers_mut().insert("x-request-id", id.parse().unwrap());
@@ -106,6 +136,11 @@ impl House {
         let request = request.header("sec-fetch-site", "same-origin").header("accept", "text/html");
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    pub async fn delete(&self, cookie: &str, path: &str) -> Answer {
+        let request = Request::builder().method(Method::DELETE).uri(path).header("cookie", cookie);
+        self.send(request.body(Body::empty()).unwrap()).await
     }
 
     pub async fn page(&self, cookie: &str, path: &str) -> Answer {
