@@ -8,8 +8,8 @@ use testkit::{
     issuer::{CLIENT, CLIENT_SECRET},
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
 };
 use vault::Secret;
 use web::VendorSettings;
@@ -23,6 +23,8 @@ struct Peer {
     house: House,
     issuer: String,
     _child: Child,
+    /// A vendor whose words nobody takes dies of it.
+    _said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Peer {
@@ -50,7 +52,7 @@ impl Peer {
             client_id: CLIENT.to_owned(),
             client_secret: Some(Secret::from(CLIENT_SECRET.to_owned())),
         };
-        Self { house: House::with_vendor(settings).await, issuer, _child: child }
+        Self { house: House::with_vendor(settings).await, issuer, _child: child, _said: lines }
     }
 
     /// Where a browser that leaves is sent, and its cookies.
