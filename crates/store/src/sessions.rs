@@ -152,7 +152,9 @@ pub async fn delete_session(tx: &mut SystemTx, hash: &TokenHash) -> Result<(), S
     let ended = sqlx::query_scalar!("delete from sessions where token_hash = $1 returning id", &hash.bytes()[..])
         .fetch_optional(tx.conn())
         .await?;
-    ended.into_iter().for_each(|id| tx.forget_access(id));
+    if let Some(id) = ended {
+        tx.forget_access(id);
+    }
     Ok(())
 }
 

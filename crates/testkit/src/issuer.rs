@@ -101,7 +101,6 @@ impl FakeIssuer {
     }
 
     /// From now on whoever comes is this person, who has these claims.
-    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     pub fn sign_in_as(&self, subject: &str, claims: Value) {
         let mut state = self.state();
         state.people.insert(subject.to_owned(), claims);
@@ -260,7 +259,6 @@ impl FakeIssuer {
     }
 
     /// What the user info says of a person, beside their token.
-    #[expect(clippy::needless_pass_by_value, reason = "written in place")]
     pub fn inform(&self, subject: &str, claims: Value) {
         self.state().people.insert(format!("{subject}@info"), claims);
     }

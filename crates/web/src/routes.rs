@@ -325,12 +325,11 @@ pub fn router(web: Web, door: Door) -> Router {
 async fn admit(State((web, route)): State<(Web, &'static Route)>, mut request: Request, next: Next) -> Response {
     let jar = Jar::default();
     request.extensions_mut().insert(jar.clone());
-    let mut response = match check(&web, route, &mut request).await {
-        Err(problem) => problem.into_response(),
-        Ok(()) => {
-            request.extensions_mut().insert(BytesMax(route.bytes_max()));
-            within(Duration::from_secs(route.seconds), next.run(request)).await
-        }
+    let mut response = if let Err(problem) = check(&web, route, &mut request).await {
+        problem.into_response()
+    } else {
+        request.extensions_mut().insert(BytesMax(route.bytes_max()));
+        within(Duration::from_secs(route.seconds), next.run(request)).await
     };
     jar.empty_into(response.headers_mut());
     response

@@ -7,6 +7,7 @@ mod admin;
 mod agents;
 mod doors;
 mod figures;
+mod forged;
 mod forward;
 mod forward_broken;
 mod listener;

@@ -83,15 +83,13 @@ impl Browser {
         let mut next = address.to_owned();
         for _ in 0..12 {
             let (status, location, body) = self.fetch(&next, None).await;
-            let led = match location {
-                Some(location) => location,
-                None => {
-                    assert_eq!(status, 200, "{body}");
-                    let action = body.split("action=\"").nth(1).unwrap().split('"').next().unwrap();
-                    let prompt = body.split("name=\"prompt\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-                    let form = format!("prompt={prompt}&login={login}&password=x");
-                    self.fetch(action, Some(form)).await.1.expect("a form leads on")
-                }
+            let led = if let Some(location) = location {
+                location
+            } else {
+                assert_eq!(status, 200, "{body}");
+                let said = |before: &str| body.split(before).nth(1).unwrap().split('"').next().unwrap().to_owned();
+                let form = format!("prompt={}&login={login}&password=x", said("name=\"prompt\" value=\""));
+                self.fetch(&said("action=\""), Some(form)).await.1.expect("a form leads on")
             };
             next = if led.starts_with('/') { format!("{issuer}{led}") } else { led };
             if !next.starts_with(issuer) {

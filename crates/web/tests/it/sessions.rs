@@ -171,6 +171,24 @@ async fn an_end_and_a_change_are_heard_in_every_process_within_a_second() {
     let listening = tokio::spawn(async move { there.carry_signals(Uuid::from_u128(7)).await });
     let agent = house.world.new_agent("scout").await;
     let probe = format!("/agents/{agent}/delete");
+    // Remembered, and told of by the triggers alone: without one, a change goes unheard.
+    let cookies = house.cookies().await;
+    let named = async || other.page(&cookies, "/api/v1/me").await.json()["tenant_name"].to_string();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let before = named().await;
+        house
+            .world
+            .database
+            .sql("alter table tenants disable trigger all; update tenants set name = name || '?'")
+            .await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        house.world.database.sql("alter table tenants enable trigger all").await;
+        if named().await == before {
+            break;
+        }
+        assert!(Instant::now() < deadline, "nothing is remembered");
+    }
     for change in [
         "update members set role = 'viewer'",
         "update users set is_operator = not is_operator",
@@ -202,6 +220,22 @@ async fn an_end_and_a_change_are_heard_in_every_process_within_a_second() {
         }
     }
     listening.abort();
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_session() {
+    let house = House::new().await;
+    let cookies = house.cookies().await;
+    let path = format!("/api/v1/agents/{}/events", house.world.new_agent("scout").await);
+    let stream = house.page(&cookies, &path);
+    let ending = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        house.world.database.sql("delete from sessions").await;
+        Instant::now()
+    };
+    let (answer, ended) = tokio::join!(tokio::time::timeout(Duration::from_secs(5), stream), ending);
+    assert_eq!(answer.expect("it ends").status, StatusCode::OK);
+    assert!(ended.elapsed() < Duration::from_secs(1));
 }
 
 /// A request with a good pass asks the database nothing to know its caller, while the process hears of changes.
