@@ -118,6 +118,14 @@ pub async fn look_up(tx: &mut SystemTx, ring: &Keyring, code: &InviteCode) -> Re
     store::invites::open_by_code(tx, &hashes(ring, code)).await
 }
 
+/// Takes an invite back; who came by it stays. `false`: there is no such one.
+///
+/// # Errors
+/// The database.
+pub async fn revoke(tx: &mut SystemTx, invite: InviteId) -> Result<bool, StoreError> {
+    store::invites::revoke(tx, invite).await
+}
+
 /// Invites somebody who waits: makes a code for one and the letter that brings it.
 ///
 /// # Errors

@@ -34,13 +34,13 @@ impl Jar {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(cookies);
     }
 
-    /// Puts them into the answer, unless it sets cookies of its own: those are newer.
+    /// Puts them into the answer, but for those that the handler set itself: its own are newer.
     pub(crate) fn empty_into(&self, headers: &mut HeaderMap) {
         let cookies = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if !headers.contains_key(header::SET_COOKIE) {
-            for cookie in cookies {
-                headers.append(header::SET_COOKIE, cookie);
-            }
+        let name = |cookie: &HeaderValue| cookie.to_str().unwrap_or_default().split('=').next().map(str::to_owned);
+        let set: Vec<_> = headers.get_all(header::SET_COOKIE).iter().map(name).collect();
+        for cookie in cookies.into_iter().filter(|cookie| !set.contains(&name(cookie))) {
+            headers.append(header::SET_COOKIE, cookie);
         }
     }
 }

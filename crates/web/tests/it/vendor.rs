@@ -330,6 +330,18 @@ async fn whoever_is_asked_again_is_the_same_person() {
     assert_eq!(door.come_back(&cookies, &callback).await.status, StatusCode::UNAUTHORIZED);
 }
 
+/// Renewing spends what the browser had: an answer that sets another cookie must bring the new one too.
+#[tokio::test]
+async fn a_session_that_is_renewed_on_the_way_to_a_vendor_goes_on() {
+    let door = Door::new().await;
+    let cookies = door.house.cookies().await;
+    door.house.world.database.move_clock("11 minutes").await;
+    let start = door.house.page(&cookies, "/auth/oidc/start?again=1").await;
+    for name in ["berth_attempt=", "berth_session=", "berth_refresh="] {
+        assert!(start.cookies().contains(name), "{name}: {}", start.cookies());
+    }
+}
+
 #[tokio::test]
 async fn the_way_on_stays_on_this_site() {
     let door = Door::new().await;

@@ -106,7 +106,7 @@ pub(crate) async fn make(
 
 pub(crate) async fn revoke(State(db): State<Db>, _: Operator, At(id): At<id::Invite>) -> Result<StatusCode, Problem> {
     let mut tx = db.system().await?;
-    if !store::invites::revoke(&mut tx, id).await? {
+    if !app::invites::revoke(&mut tx, id).await? {
         return Err(Problem::not_found());
     }
     tx.commit().await?;
