@@ -36,7 +36,7 @@ pub(crate) async fn on(url: &str, connections_max: u32) -> Result<World, Failure
             pool: Pool::default(),
         }),
         adopt: |_, _| {},
-        carriers: Arc::new(Carriers { mail: None, webhook: None, base: "http://127.0.0.1:1".into() }),
+        carriers: Arc::new(Carriers { mail: None, webhook: None, letters: None, base: "http://127.0.0.1:1".into() }),
         entropy,
     })
 }

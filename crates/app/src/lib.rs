@@ -7,11 +7,15 @@
 pub mod agents;
 pub mod alerts;
 pub mod exchanges;
+pub mod invites;
 pub mod jobs;
+pub mod letters;
 pub mod limits;
 pub mod machines;
 pub mod model_budget;
 pub mod people;
 pub mod sessions;
+pub mod sign_in;
 pub mod tokens;
 pub mod verify;
+pub mod waitlist;

@@ -46,6 +46,10 @@ kinds! {
     Hold => HoldId, "hld";
     /// One database of Berth; written on everything it makes elsewhere.
     Installation => InstallationId, "ins";
+    /// What lets people sign up.
+    Invite => InviteId, "inv";
+    /// One mail of the house to a person.
+    Letter => LetterId, "ltr";
     /// A machine, spare or given to one agent.
     Machine => MachineId, "mch";
     /// A user in a tenant with a role.
@@ -54,12 +58,16 @@ kinds! {
     Proof => ProofId, "prf";
     /// A browser that is signed in.
     Session => SessionId, "ses";
+    /// One attempt to sign in at a vendor.
+    SignIn => SignInId, "sgn";
     /// The customer: the unit of isolation and of billing.
     Tenant => TenantId, "ten";
     /// A credential that Berth issued.
     Token => TokenId, "tok";
     /// A person who can sign in.
     User => UserId, "usr";
+    /// Somebody who asked to be let in.
+    Waiting => WaitingId, "wtg";
 }
 
 impl<K> Id<K> {

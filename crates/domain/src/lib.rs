@@ -15,13 +15,16 @@ pub mod entropy;
 pub mod exchange;
 pub mod id;
 pub mod invariants;
+pub mod invite;
 pub mod job;
+pub mod letter;
 pub mod life;
 pub mod limits;
 pub mod machine;
 pub mod model;
 pub mod names;
 pub mod openclaw;
+pub mod own_path;
 pub mod people;
 pub mod protocol;
 pub mod queue;
@@ -32,6 +35,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, MachineId, MemberId, ProofId,
-    SessionId, TenantId, TokenId, UserId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InviteId, LetterId, MachineId,
+    MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
 };

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use domain::{AgentId, MachineId, alert::Notice, exchange::ExchangeStep, life::Life, spare::Spare};
+use domain::{AgentId, MachineId, alert::Notice, exchange::ExchangeStep, letter::LetterStep, life::Life, spare::Spare};
 use serde_json::{Value, json};
 
 use crate::sweep::SLICE;
@@ -207,5 +207,21 @@ fn house() -> Vec<Stage> {
         stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 10, &[], true),
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
+        letter(),
     ]
+}
+
+fn letter() -> Stage {
+    let step = LetterStep::Send;
+    Stage {
+        kind: app::letters::LETTER,
+        step: step.name(),
+        stored: json!(step),
+        owner: Owner::Worker,
+        deadline: Some(step.deadline()),
+        wakers: &[],
+        next: &[],
+        may_end: true,
+        removal: Removal::ByItself,
+    }
 }

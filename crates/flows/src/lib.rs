@@ -14,6 +14,7 @@
 pub mod catalogue;
 pub mod deliver;
 pub mod exchange;
+pub mod letter;
 pub mod life;
 mod machine;
 pub mod notice;

@@ -40,6 +40,8 @@ const FAILING_TRIES: u32 = 5;
 pub struct Carriers {
     /// Who sends mails, and to whom.
     pub mail: Option<(Arc<dyn Mailer>, Email)>,
+    /// Who sends letters to people; the same one, whether or not alerts are mailed.
+    pub letters: Option<Arc<dyn Mailer>>,
     /// The operator's program.
     pub webhook: Option<Arc<dyn Webhook>>,
     /// Where people reach Berth, without a slash at the end.

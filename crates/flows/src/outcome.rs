@@ -6,7 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use domain::{
-    AgentId, ExchangeId, FlowId, MachineId, TenantId,
+    AgentId, ExchangeId, FlowId, LetterId, MachineId, TenantId,
     agent::ProofFacts,
     alert::AlertKind,
     exchange::ExchangeState,
@@ -186,6 +186,8 @@ pub enum HouseWrite {
     Health(Vec<(MachineId, Health)>),
     /// An alert fired, or was told.
     Notice(store::notices::Write),
+    /// A letter was sent, or not: in words.
+    LetterEnded(LetterId, String),
 }
 
 /// A flow of the house that another one starts.
@@ -276,6 +278,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
+        HouseWrite::LetterEnded(letter, outcome) => store::letters::ended(tx, *letter, outcome).await,
     }
 }
 

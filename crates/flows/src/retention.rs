@@ -32,8 +32,8 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let sum = |name: &str, more: i64| so_far(name).unwrap_or_default() + more;
     let counts = json!({
         "sessions": sum("sessions", now.sessions), "tokens": sum("tokens", now.tokens), "links": sum("links", now.links),
-        "runs": sum("runs", now.runs), "weeks": weeks,
-        "limits": sum("limits", buckets),
+        "runs": sum("runs", now.runs), "sign_ins": sum("sign_ins", now.sign_ins),
+        "letters": sum("letters", now.letters), "weeks": weeks, "limits": sum("limits", buckets),
     });
     if now.may_be_more() || buckets >= 1000 {
         let again = Step { name: "forget", value: json!({ "step": "forget", "so_far": counts }), deadline: None };

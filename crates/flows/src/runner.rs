@@ -265,6 +265,7 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         app::jobs::RETENTION => retention::run(world, claim).await,
         app::machines::SPARE => spare::run(world, claim).await,
         app::alerts::NOTICE => crate::notice::run(world, claim).await,
+        app::letters::LETTER => crate::letter::run(world, claim).await,
         other => Err(StepError::retry(format!("this build knows no flow of kind {other}"))),
     }
 }

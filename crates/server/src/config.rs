@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     carriers::CarriersConfig,
     settings::{Values, bad},
+    sign_in::SignInConfig,
 };
 
 pub use self::model::{ModelConfig, VendorConfig};
@@ -79,6 +80,8 @@ pub struct Config {
     pub security_contact: Option<String>,
     /// How mails leave, and who hears of alerts.
     pub carriers: CarriersConfig,
+    /// How people sign in.
+    pub sign_in: SignInConfig,
 }
 
 impl Config {
@@ -94,9 +97,11 @@ impl Config {
         let public_url = public_url(values)?;
         let machine_listen = values.parse("BERTH_MACHINE_LISTEN", "an address and a port, such as 10.77.0.1:8081")?;
         let home = home(values, machine_listen, &public_url)?;
+        let ring = ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?;
         Ok(Self {
             database: DatabaseConfig::parse(values)?,
-            ring: ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?,
+            sign_in: SignInConfig::parse(values, &ring)?,
+            ring,
             listen: values
                 .parse("BERTH_LISTEN", "an address and a port")?
                 .ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,

@@ -82,6 +82,26 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "http://10.77.0.1:8081",
         "How machines reach Berth. Default: http:// and BERTH_MACHINE_LISTEN, or BERTH_PUBLIC_URL.",
     ),
+    secret(
+        "BERTH_SESSION_KEY",
+        "Signs what signed-in browsers show: 32 random bytes in base64. Several, separated by commas, while rotating: the first one signs, all of them are accepted. Not set: one is derived from CREDENTIAL_ENCRYPTION_KEY.",
+    ),
+    plain(
+        "GOOGLE_CLIENT_ID",
+        None,
+        "1234-abcd.apps.googleusercontent.com",
+        "Lets people sign in with Google: Berth's name there. Register BERTH_PUBLIC_URL/auth/google/callback as the redirect address.",
+    ),
+    secret("GOOGLE_CLIENT_SECRET", "Berth's password at Google. Needed with GOOGLE_CLIENT_ID."),
+    plain(
+        "BERTH_OIDC_ISSUER",
+        None,
+        "https://id.example.org",
+        "Lets people sign in at any OpenID Connect vendor: its issuer, exactly as it writes it in its tokens. Register BERTH_PUBLIC_URL/auth/oidc/callback as the redirect address.",
+    ),
+    plain("BERTH_OIDC_CLIENT_ID", None, "berth", "Berth's name at that vendor."),
+    secret("BERTH_OIDC_CLIENT_SECRET", "Berth's password at that vendor; a public client has none."),
+    plain("BERTH_OIDC_NAME", Some("your organisation"), "Example", "What the button says: Sign in with …"),
     secret("CRON_SECRET", "Bearer of the cron routes. Not set: they answer 503. At least 16 characters."),
     secret(
         "BERTH_METRICS_TOKEN",

@@ -8,22 +8,30 @@
 
 use app::limits::Limit;
 use axum::extract::{FromRequestParts, Request};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     limits::Source,
-    people::{Caller, Role},
+    people::{Caller, Role, Shown},
 };
 use http::{HeaderMap, Method, header, request::Parts};
 use store::machines::MachineCaller as Machine;
 use uuid::Uuid;
 use vault::{Secret, Token, TokenKind};
 
-use crate::{errors::Fault as _, problem::Problem, state::Web};
+use crate::{
+    errors::Fault as _,
+    problem::Problem,
+    session::{self, Jar},
+    state::Web,
+};
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// Nothing.
     Open,
+    /// A person signed in, whatever their role: it is about themselves.
+    Person,
     /// A person signed in with at least this role in their tenant.
     Member(Role),
     /// A person who runs the service.
@@ -37,6 +45,13 @@ pub enum Needs {
     /// A machine's virtual model key, as `x-api-key` or bearer.
     ModelKey,
 }
+
+/// How long after showing who they are somebody may do what cannot be undone.
+pub const RECENT: TimeDelta = TimeDelta::minutes(10);
+
+/// A person signed in, for what is about themselves.
+#[derive(Debug, Clone)]
+pub struct Person(Caller);
 
 /// A person signed in, with the role that the route asks for.
 #[derive(Debug, Clone)]
@@ -65,6 +80,14 @@ pub struct ModelCaller(Machine);
 /// Somebody or nobody: open pages look different to those who are signed in.
 #[derive(Debug, Clone)]
 pub struct Visitor(pub Option<Caller>);
+
+impl Person {
+    /// Who it is.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.0
+    }
+}
 
 impl Member {
     /// Who it is.
@@ -98,13 +121,29 @@ impl ModelCaller {
     }
 }
 
-/// Looks the caller up and leaves the proof in the request. Returns whom the request counts for: a user or a machine.
-pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Result<Option<Uuid>, Problem> {
+/// Looks the caller up and leaves the proof in the request. `recent`: they showed only just who they are. Returns whom
+/// the request counts for: a user or a machine.
+pub(crate) async fn admit(
+    web: &Web,
+    (needs, recent): (Needs, bool),
+    request: &mut Request,
+) -> Result<Option<Uuid>, Problem> {
     let (headers, source) = (request.headers(), request.extensions().get().copied());
+    let jar = request.extensions().get().cloned().unwrap_or_default();
+    let person = async |web| {
+        let (caller, now) = person(web, headers, source, &jar).await?.ok_or_else(Problem::signed_out)?;
+        if recent && !is_recent(&caller, now) { Err(Problem::sign_in_again()) } else { Ok(caller) }
+    };
     let account = match needs {
         Needs::Open => None,
+        Needs::Person => {
+            let caller = person(web).await?;
+            let user = caller.user.uuid();
+            request.extensions_mut().insert(Person(caller));
+            Some(user)
+        }
         Needs::Member(least) => {
-            let caller = person(web, headers, source).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web).await?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
                     "Your role here is {}; this needs the role {} or more. Ask an owner of {}.",
@@ -118,7 +157,7 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
             Some(user)
         }
         Needs::Operator => {
-            let caller = person(web, headers, source).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web).await?;
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
@@ -151,8 +190,14 @@ pub(crate) async fn admit(web: &Web, needs: Needs, request: &mut Request) -> Res
     Ok(account)
 }
 
-/// The person behind a request: a bearer token if there is one, otherwise the session cookie.
-async fn person(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Result<Option<Caller>, Problem> {
+/// The person behind a request: a bearer token if there is one, otherwise the session's cookies. With the database's
+/// time, where it is needed.
+async fn person(
+    web: &Web,
+    headers: &HeaderMap,
+    source: Option<Source>,
+    jar: &Jar,
+) -> Result<Option<(Caller, Option<DateTime<Utc>>)>, Problem> {
     if headers.contains_key(header::AUTHORIZATION) {
         let Some(token) = bearer(headers).and_then(|text| Token::parse(TokenKind::Personal, text)) else {
             return Ok(None);
@@ -163,13 +208,18 @@ async fn person(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Resul
         if caller.is_none() {
             wrong_token(web, source).await?;
         }
-        return Ok(caller);
+        return Ok(caller.map(|caller| (caller, None)));
     }
-    let Some(token) = session_token(headers, web.site.cookie_name()) else {
-        return Ok(None);
-    };
-    let mut tx = web.db.system().await.or_problem()?;
-    app::sessions::caller_by_session(&mut tx, &token).await.or_problem()
+    let found = session::caller(web, headers, jar).await?;
+    Ok(found.map(|(caller, standing)| (caller, Some(standing.now))))
+}
+
+/// Whether somebody showed only just who they are. A program with a token cannot: what it may do, the token says.
+fn is_recent(caller: &Caller, now: Option<DateTime<Utc>>) -> bool {
+    match caller.shown {
+        Shown::Session { authenticated_at, .. } => now.is_some_and(|now| now < authenticated_at + RECENT),
+        Shown::Token(_) => true,
+    }
 }
 
 /// A secret of the configuration as bearer. Without one in the configuration nobody gets in.
@@ -228,14 +278,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
 }
 
-/// The session in the cookie header, if one is there and well-formed.
-pub(crate) fn session_token(headers: &HeaderMap, cookie: &str) -> Option<Token> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut values = pairs.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = values.find(|(name, _)| *name == cookie)?;
-    Token::parse(TokenKind::Session, value)
-}
-
 macro_rules! proofs {
     ($($proof:ident),*) => {$(
         impl<S: Send + Sync> FromRequestParts<S> for $proof {
@@ -249,7 +291,7 @@ macro_rules! proofs {
     )*};
 }
 
-proofs!(Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
+proofs!(Person, Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
 
 /// Where a request comes from, for what counts by it; `None` without a listener before the router.
 #[derive(Debug, Clone, Copy)]
@@ -267,7 +309,9 @@ impl FromRequestParts<Web> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
-        person(web, &parts.headers, parts.extensions.get().copied()).await.map(Self)
+        let jar = parts.extensions.get().cloned().unwrap_or_default();
+        let found = person(web, &parts.headers, parts.extensions.get().copied(), &jar).await?;
+        Ok(Self(found.map(|(caller, _)| caller)))
     }
 }
 

@@ -71,7 +71,7 @@ fn tag(path: &str) -> &'static str {
 fn security(needs: Needs) -> Value {
     match needs {
         Needs::Open => json!([]),
-        Needs::Member(_) | Needs::Operator => json!([{ "token": [] }, { "session": [] }]),
+        Needs::Person | Needs::Member(_) | Needs::Operator => json!([{ "token": [] }, { "session": [] }]),
         Needs::Cron => json!([{ "cron": [] }]),
         Needs::Metrics => json!([{ "metrics": [] }]),
         Needs::Machine => json!([{ "machine": [] }]),
@@ -179,7 +179,7 @@ fn responses(route: &Route) -> Value {
     };
     match route.needs {
         Needs::Open => {}
-        Needs::Member(Role::Viewer) | Needs::Machine | Needs::ModelKey => refuse(401, "Not signed in"),
+        Needs::Person | Needs::Member(Role::Viewer) | Needs::Machine | Needs::ModelKey => refuse(401, "Not signed in"),
         Needs::Member(_) => {
             refuse(401, "Not signed in");
             refuse(403, "The role does not suffice, or another site asks");

@@ -55,6 +55,13 @@ impl Problem {
         Self { challenge: Some("Bearer realm=\"berth\""), ..Self::new(StatusCode::UNAUTHORIZED, "signed-out", detail) }
     }
 
+    /// Somebody signed in a while ago and asks for what cannot be undone.
+    #[must_use]
+    pub fn sign_in_again() -> Self {
+        let detail = "This cannot be undone, and you signed in more than ten minutes ago. Sign in again at /login?again=1, then do it once more.";
+        Self { detail: detail.into(), slug: "sign-in-again", ..Self::signed_out() }
+    }
+
     /// Somebody is signed in and may not do this.
     #[must_use]
     pub fn not_allowed(detail: impl Into<Cow<'static, str>>) -> Self {

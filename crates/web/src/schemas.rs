@@ -3,6 +3,7 @@
 mod admin;
 mod jobs;
 mod model;
+mod people;
 
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ pub(crate) fn all() -> Value {
     let text = json!({ "type": "string" });
     let maybe_text = json!({ "type": ["string", "null"] });
     let id = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") });
-    json!({
+    let mut all = json!({
         "Anything": { "type": "object" },
         "Health": object(json!({ "status": { "const": "ok" } }), &["status"]),
         "Me": object(
@@ -107,7 +108,11 @@ pub(crate) fn all() -> Value {
             }),
             &["type", "title", "status", "detail", "instance", "request_id"],
         ),
-    })
+    });
+    if let Some(all) = all.as_object_mut() {
+        all.extend(people::all());
+    }
+    all
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the schemas above are written in place")]

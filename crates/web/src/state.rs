@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::{figures::Render, llm::Models, pace::Pace};
+use crate::{figures::Render, llm::Models, pace::Pace, vendors::SignIn};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -67,6 +67,8 @@ pub struct Site {
     pub proxies: Proxies,
     /// How often ordinary requests are taken.
     pub pace: Pace,
+    /// How people sign in.
+    pub sign_in: SignIn,
 }
 
 /// How many spares are kept, and made from what.
@@ -104,6 +106,7 @@ impl Site {
             ready,
             proxies: Proxies::default(),
             pace: Pace::default(),
+            sign_in: SignIn::default(),
         }
     }
 
@@ -115,13 +118,19 @@ impl Site {
         self
     }
 
+    /// Lets people sign in this way.
+    #[must_use]
+    pub fn with_sign_in(self, sign_in: SignIn) -> Self {
+        Self { sign_in, ..self }
+    }
+
     /// Whether people reach Berth over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url.scheme() == "https"
     }
 
-    /// Name of the session cookie. `__Host-` binds it to this host and to TLS; plain http is for development.
+    /// Name of the cookie that holds a session's pass. `__Host-` binds it to this host and to TLS; plain http is for development.
     #[must_use]
     pub fn cookie_name(&self) -> &'static str {
         if self.is_https() { "__Host-berth" } else { "berth_session" }

@@ -1,5 +1,7 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
+mod doors;
+
 use askama::Template as _;
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use domain::{
@@ -20,7 +22,6 @@ use crate::{
     pages::{
         agent::{AgentPage, LogRow, Logs, Sources, Spoken},
         dashboard::{DashboardPage, Look},
-        login::LoginPage,
         model::{self, ModelLine},
         problem::ProblemPage,
         settings::SettingsPage,
@@ -68,9 +69,6 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ),
         ("dashboard-viewer", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&viewer)).render()),
         ("dashboard-hundred", DashboardPage::new(vec![live().0; 101], model::sample_used_up(), look(&by)).render()),
-        ("login", LoginPage::new(None, "/dashboard", None).render()),
-        ("login-refused", LoginPage::new(None, "/dashboard", Some("Berth does not know that token.")).render()),
-        ("login-link", LoginPage::new(Some("berth_lnk_x".to_owned()), "/dashboard", None).render()),
         ("setup", SetupPage::open("berth_lnk_x").render()),
         ("setup-refused", SetupPage::open("berth_lnk_x").refused((HOSTILE, "Harbour"), mail(), None).render()),
         (
@@ -84,6 +82,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
     ];
+    all.extend(doors::all(&by, now()));
     all.extend(super::admin::samples::all(&by, now()));
     all
 }

@@ -3,8 +3,8 @@
 use app::people::LinkError;
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::names::Email;
-use http::StatusCode;
+use domain::{names::Email, own_path::OwnPath};
+use http::{HeaderMap, StatusCode};
 use store::links::LinkPurpose;
 use vault::{Token, TokenKind};
 
@@ -14,6 +14,7 @@ use crate::{
     guard::CameFrom,
     pages::{self, frame::Frame, login},
     problem::Problem,
+    session::browser,
     state::Web,
 };
 
@@ -66,7 +67,7 @@ pub(crate) async fn show(State(web): State<Web>, came: CameFrom, query: Query) -
     let mut tx = web.db.system().await?;
     match app::people::look_at_link(&mut tx, &link).await? {
         Some(LinkPurpose::Setup) => pages::page(StatusCode::OK, &SetupPage::open(text)),
-        Some(LinkPurpose::SignIn(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
+        Some(LinkPurpose::SignIn(_) | LinkPurpose::Mailed(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
         None => {
             drop(tx);
             login::wrong_link(&web, came).await?;
@@ -75,7 +76,12 @@ pub(crate) async fn show(State(web): State<Web>, came: CameFrom, query: Query) -
     }
 }
 
-pub(crate) async fn finish(State(web): State<Web>, came: CameFrom, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn finish(
+    State(web): State<Web>,
+    came: CameFrom,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Problem> {
     let (text, typed) = (form.field("link"), (form.field("email"), form.field("tenant")));
     let again = |email, tenant| {
         pages::page(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage::open(text).refused(typed, email, tenant))
@@ -88,13 +94,13 @@ pub(crate) async fn finish(State(web): State<Web>, came: CameFrom, form: Form) -
         Err(error) => return again(Some(sentence(&error)), None),
     };
     let mut tx = web.db.system().await?;
-    match app::people::finish_setup(&mut tx, &*web.dice.0, &link, &email, typed.1).await {
-        Ok(session) => {
+    match app::people::finish_setup(&mut tx, &*web.dice.0, &link, (&email, typed.1), &browser(&headers)).await {
+        Ok(opened) => {
             tx.commit().await?;
-            Ok(login::signed_in(&web.site, &session, "/dashboard"))
+            Ok(login::signed_in(&web.site, &opened, &OwnPath::dashboard()))
         }
         Err(error @ LinkError::TenantName) => again(None, Some(sentence(&error))),
-        Err(LinkError::Closed) => {
+        Err(LinkError::Closed | LinkError::Refused(_)) => {
             drop(tx);
             login::wrong_link(&web, came).await?;
             pages::page(StatusCode::GONE, &SetupPage::closed())

@@ -75,6 +75,9 @@ async fn only_operators_get_in_and_to_others_nothing_is_there() {
         // An owner of a tenant who does not run the service: as if the address did not exist.
         let mallory = send_to(&house, &house.mallory, route, &path).await;
         assert_eq!((mallory.status, blank(&mallory)), (StatusCode::NOT_FOUND, nowhere.clone()), "{path}");
+        if ["/invites", "/waitlist"].iter().any(|part| path.contains(part)) {
+            continue; // what an operator does there is in doors.rs
+        }
         let alice = send_to(&house, &house.alice, route, &path).await;
         assert!(alice.status.is_success() || alice.status == StatusCode::SEE_OTHER, "{path}: {}", alice.text);
     }
@@ -107,6 +110,9 @@ async fn answers_have_the_shape_that_the_document_says() {
     send(&house, &house.alice, Verb::Post, "/api/admin/v1/schedules/pool/runs").await;
     house.world.run_flows(20).await;
     send(&house, &house.alice, Verb::Post, "/api/admin/v1/schedules/pool/runs").await;
+    house.world.run_flows(10).await;
+    house.invite(1).await;
+    house.post("", "/api/v1/waitlist", r#"{"email":"grace@harbour.example"}"#).await;
     let document = openapi::document("http://127.0.0.1:8080");
     let mut seen = 0;
     for route in ROUTES.iter().filter(|r| r.path.starts_with("/api/admin") && r.verb == Verb::Get) {
@@ -116,7 +122,7 @@ async fn answers_have_the_shape_that_the_document_says() {
         fits(&document, schema, &answer.json(), route.path);
         seen += 1;
     }
-    assert_eq!(seen, 9);
+    assert!(seen >= 11, "{seen}");
     let machines = house.get(&house.alice, "/api/admin/v1/machines").await.json();
     assert_eq!((&machines["machines"][0]["step"], &machines["machines"][0]["state"]), (&"live".into(), &"made".into()));
 }

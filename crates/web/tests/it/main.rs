@@ -5,7 +5,9 @@
 mod access;
 mod admin;
 mod agents;
+mod doors;
 mod figures;
+mod forged;
 mod forward;
 mod forward_broken;
 mod gate;
@@ -18,5 +20,7 @@ mod openapi;
 mod ops;
 mod pages;
 mod peers;
+mod sessions;
 mod support;
 mod trips;
+mod vendor;

@@ -4,11 +4,13 @@
 
 pub(crate) mod alerts;
 pub(crate) mod flows;
+pub(crate) mod invites;
 pub(crate) mod machines;
 pub(crate) mod pool;
 pub(crate) mod schedules;
 pub(crate) mod stats;
 pub(crate) mod view;
+pub(crate) mod waitlist;
 
 use std::fmt::Display;
 

@@ -4,11 +4,13 @@ pub(crate) mod alert;
 pub(crate) mod alerts;
 pub(crate) mod flow;
 pub(crate) mod flows;
+pub(crate) mod invites;
 pub(crate) mod machines;
 pub(crate) mod overview;
 pub(crate) mod pool;
 pub(super) mod samples;
 pub(crate) mod schedules;
+pub(crate) mod waitlist;
 
 use chrono::{DateTime, Utc};
 use domain::{alert::Related, people::Caller};
