@@ -1,8 +1,6 @@
 //! Asking to be let in.
 
-use std::net::IpAddr;
-
-use domain::{Entropy, entropy::mint, names::Email};
+use domain::{Entropy, entropy::mint, limits::Source, names::Email};
 use store::{StoreError, SystemTx};
 use vault::Keyring;
 
@@ -17,11 +15,11 @@ pub async fn join(
     entropy: &dyn Entropy,
     ring: &Keyring,
     email: &Email,
-    from: Option<IpAddr>,
+    from: Option<Source>,
 ) -> Result<(), StoreError> {
     let month = store::house::now(tx).await?.format("%Y-%m");
     let source = from.and_then(|from| {
-        let keyed = ring.keyed(&format!("waitlist source {month}"), from.to_canonical().to_string().as_bytes());
+        let keyed = ring.keyed(&format!("waitlist source {month}"), from.to_string().as_bytes());
         keyed.first().map(|hash| **hash)
     });
     store::waitlist::join(tx, mint(entropy), email, source).await

@@ -297,6 +297,16 @@ proofs!(Person, Member, Operator, CronCaller, MetricsCaller, MachineCaller, Mode
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CameFrom(pub Option<Source>);
 
+impl CameFrom {
+    /// Counts what is limited by source, before it is done.
+    pub(crate) async fn spend<'a>(self, web: &Web, limit: impl FnOnce(Source) -> Limit<'a>) -> Result<(), Problem> {
+        match self.0 {
+            Some(source) => Ok(app::limits::spend_at_once(&web.db, limit(source)).await?),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
     type Rejection = Problem;
 

@@ -1,13 +1,11 @@
 //! `/api/v1/waitlist`
 
-use axum::{
-    Json,
-    extract::{Extension, State},
-};
+use app::limits::Limit;
+use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::{body, listener::Peer, pages::login::address, problem::Problem, state::Web};
+use crate::{body, guard::CameFrom, pages::login::address, problem::Problem, state::Web};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,13 +20,13 @@ pub(crate) struct Waitlisted {
 
 pub(crate) async fn join(
     State(web): State<Web>,
-    peer: Option<Extension<Peer>>,
+    came: CameFrom,
     body::Json(asked): body::Json<Asked>,
 ) -> Result<(StatusCode, Json<Waitlisted>), Problem> {
     let email = address(&asked.email).map_err(|fault| Problem::unusable("email", fault))?;
+    came.spend(&web, |source| Limit::Mail { source, to: &email }).await?;
     let mut tx = web.db.system().await?;
-    let from = peer.map(|peer| peer.0.0.ip());
-    app::waitlist::join(&mut tx, &*web.dice.0, &web.ring, &email, from).await?;
+    app::waitlist::join(&mut tx, &*web.dice.0, &web.ring, &email, came.0).await?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(Waitlisted { state: "waiting" })))
 }

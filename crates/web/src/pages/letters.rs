@@ -1,11 +1,13 @@
 //! `/auth/mail`: asking for a link by mail.
 
+use app::limits::Limit;
 use axum::{extract::State, response::Response};
 use domain::own_path::OwnPath;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
     body::Form,
+    guard::CameFrom,
     pages::{
         self,
         login::{LoginPage, Ways, address},
@@ -16,7 +18,12 @@ use crate::{
 };
 
 /// The answer and the work are the same for every address: who may come in is looked up when the letter is sent.
-pub(crate) async fn ask(State(web): State<Web>, headers: HeaderMap, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn ask(
+    State(web): State<Web>,
+    came: CameFrom,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Problem> {
     if !web.site.sign_in.mails {
         let detail = "This Berth sends no mails, so it cannot mail a link. Sign in another way at /login.";
         return Err(Problem::unavailable("mail-off", detail));
@@ -29,6 +36,7 @@ pub(crate) async fn ask(State(web): State<Web>, headers: HeaderMap, form: Form) 
             return pages::page(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
+    came.spend(&web, |source| Limit::Mail { source, to: &email }).await?;
     let mut tx = web.db.system().await?;
     let invite = signup::held(&web, &mut tx, &headers).await?;
     app::letters::ask_for_link(&mut tx, &*web.dice.0, &email, invite, &next).await?;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use app::limits::Limit;
 use askama::Template;
 use axum::{extract::State, response::Response};
 use domain::{InviteId, invite::InviteCode};
@@ -13,6 +14,7 @@ use store::SystemTx;
 
 use crate::{
     body::{Form, Query},
+    guard::CameFrom,
     pages::{self, frame::Frame, login::Ways},
     problem::Problem,
     session,
@@ -61,7 +63,7 @@ pub(crate) async fn show(State(web): State<Web>, headers: HeaderMap, query: Quer
     pages::page(status, &SignupPage::asking(ways, query.get("code").unwrap_or_default(), fault))
 }
 
-pub(crate) async fn take_code(State(web): State<Web>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn take_code(State(web): State<Web>, came: CameFrom, form: Form) -> Result<Response, Problem> {
     let typed = form.field("code");
     let refused = |fault| {
         let page = SignupPage::asking(Ways::of(&web.site), typed, Some(fault));
@@ -70,6 +72,7 @@ pub(crate) async fn take_code(State(web): State<Web>, form: Form) -> Result<Resp
     let Some(code) = InviteCode::parse(typed) else {
         return refused("That is no invite code. One has twelve letters and digits: XXXX-XXXX-XXXX.");
     };
+    came.spend(&web, |source| Limit::Invite { source }).await?;
     let mut tx = web.db.system().await?;
     if app::invites::look_up(&mut tx, &web.ring, &code).await?.is_none() {
         return refused(CLOSED);

@@ -7,6 +7,7 @@
 use std::error::Error;
 
 use app::{
+    limits::Limit,
     sessions::Opened,
     sign_in::{self, Arrived, Attempt, Refused},
 };
@@ -21,7 +22,7 @@ use vault::{Token, TokenKind};
 
 use crate::{
     body::Query,
-    guard::Visitor,
+    guard::{CameFrom, Visitor},
     pages::{
         self,
         login::{self, LoginPage, Ways},
@@ -40,6 +41,7 @@ pub(crate) async fn start(
     State(web): State<Web>,
     Path(slug): Path<String>,
     Visitor(caller): Visitor,
+    came: CameFrom,
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -48,6 +50,8 @@ pub(crate) async fn start(
     let by_session = |caller: &domain::people::Caller| matches!(caller.shown, Shown::Session { .. });
     let again = caller.filter(|caller| query.get("again").is_some() && by_session(caller)).map(|caller| caller.user);
     let browser = secret(&web.site, &headers).unwrap_or_else(|| sign_in::browser_secret(&*web.dice.0));
+    // Whoever it is, is not known yet: each browser counts for itself, and all of a source together.
+    came.spend(&web, |source| Limit::SignIn { source, account: browser.expose() }).await?;
     let mut tx = web.db.system().await?;
     let invite = signup::held(&web, &mut tx, &headers).await?;
     if invite.is_none() && query.get("signup").is_some() {

@@ -1,15 +1,13 @@
 //! `/waitlist`: asking to be let in.
 
+use app::limits::Limit;
 use askama::Template;
-use axum::{
-    extract::{Extension, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 
 use crate::{
     body::{Form, Query},
-    listener::Peer,
+    guard::CameFrom,
     pages::{self, frame::Frame, login::address},
     problem::Problem,
     state::Web,
@@ -44,11 +42,7 @@ pub(crate) async fn show(query: Query) -> Result<Response, Problem> {
     pages::page(StatusCode::OK, &page)
 }
 
-pub(crate) async fn join(
-    State(web): State<Web>,
-    peer: Option<Extension<Peer>>,
-    form: Form,
-) -> Result<Response, Problem> {
+pub(crate) async fn join(State(web): State<Web>, came: CameFrom, form: Form) -> Result<Response, Problem> {
     let typed = form.field("email");
     let email = match address(typed) {
         Ok(email) => email,
@@ -56,9 +50,9 @@ pub(crate) async fn join(
             return pages::page(StatusCode::UNPROCESSABLE_ENTITY, &WaitlistPage::asking(typed, Some(fault)));
         }
     };
+    came.spend(&web, |source| Limit::Mail { source, to: &email }).await?;
     let mut tx = web.db.system().await?;
-    let from = peer.map(|peer| peer.0.0.ip());
-    app::waitlist::join(&mut tx, &*web.dice.0, &web.ring, &email, from).await?;
+    app::waitlist::join(&mut tx, &*web.dice.0, &web.ring, &email, came.0).await?;
     tx.commit().await?;
     Ok(pages::see_other("/waitlist?done=1"))
 }

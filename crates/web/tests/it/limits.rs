@@ -222,3 +222,32 @@ async fn ten_thousand_malformed_tokens_ask_the_database_nothing() {
     }
     assert_eq!(wire.trips(), before);
 }
+
+/// Codes are tried, and mails caused, only so often; a neighbour is not held up by it.
+#[tokio::test]
+async fn codes_and_mails_run_into_limits_of_their_own() {
+    let house = House::new().await;
+    stop_clock(&house, 0).await;
+    let router = router(&house, 0, "");
+    let post = |peer: &'static str, path: &'static str, body: &'static str| {
+        let router = router.clone();
+        async move {
+            let request = ask(Method::POST, path, "").header(header::CONTENT_TYPE, "application/json");
+            send(&router, from(peer, request.body(Body::from(body)).unwrap())).await
+        }
+    };
+    let code = r#"{"code":"AAAA-BBBB-CCCC"}"#;
+    for number in 0..10 {
+        assert_eq!(post(EVE, "/api/v1/invites/validate", code).await.status, StatusCode::OK, "{number}");
+    }
+    assert!((1..=60).contains(&wait_of(&post(EVE, "/api/v1/invites/validate", code).await)));
+    assert_eq!(post(ADA, "/api/v1/invites/validate", code).await.status, StatusCode::OK);
+
+    let (grace, other) = (r#"{"email":"grace@harbour.example"}"#, r#"{"email":"alan@harbour.example"}"#);
+    for number in 0..3 {
+        assert_eq!(post(EVE, "/api/v1/waitlist", grace).await.status, StatusCode::ACCEPTED, "{number}");
+    }
+    assert!((1..=600).contains(&wait_of(&post(EVE, "/api/v1/waitlist", grace).await)));
+    assert_eq!(post(EVE, "/api/v1/waitlist", other).await.status, StatusCode::ACCEPTED);
+    assert_eq!(post(ADA, "/api/v1/waitlist", grace).await.status, StatusCode::ACCEPTED);
+}
