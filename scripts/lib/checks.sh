@@ -6,7 +6,7 @@ lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm and Python for programs and libraries of others.
 peer_packages() {
-    printf '%s\n' openssh-server openssh-client curl python3 python3-venv
+    printf '%s\n' openssh-server openssh-client curl python3 python3-venv slowhttptest
     if ! have npm; then printf '%s\n' npm; fi
 }
 
@@ -69,14 +69,16 @@ check_queries() {
     caller touch "$CHECKOUT/crates/store/src/lib.rs"
 }
 
-# The vendors' own clients, pinned by their lock file; a mail server and a receiver of webhooks.
+# The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, readers of counts and
+# traces, a prover of row security.
 install_peers() {
-    local peers=$CHECKOUT/target/peers list=$CHECKOUT/crates/clients/tests/peers/requirements.txt
-    if ! cmp -s "$list" "$peers/installed"; then
+    local peers=$CHECKOUT/target/peers
+    local lists=("$CHECKOUT/crates/clients/tests/peers/requirements.txt" "$CHECKOUT/crates/server/tests/peers/requirements.txt")
+    if ! cat "${lists[@]}" | cmp -s - "$peers/installed"; then
         step "making room for Python's packages" caller python3 -m venv --clear "$peers" || die "python3 -m venv does not work."
-        step "installing the mail server and the webhooks' library" caller "$peers/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" ||
-            die "the mail server and the webhooks' library could not be installed."
-        caller cp "$list" "$peers/installed"
+        step "installing a mail server and readers of webhooks, counts and traces" caller "$peers/bin/pip" install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||
+            die "the mail server and the readers of webhooks, counts and traces could not be installed."
+        cat "${lists[@]}" | put "$peers/installed" 0644
     fi
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the vendors' clients could not be installed."

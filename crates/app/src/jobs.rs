@@ -8,9 +8,10 @@ use domain::{
     Entropy,
     entropy::mint,
     job::{AskedBy, CatchUp, Job},
+    people::Caller,
 };
 use serde_json::{Value, json};
-use store::{StoreError, SystemTx, flows::NewFlow};
+use store::{StoreError, SystemTx, flows::NewFlow, jobs::Asker};
 use uuid::Uuid;
 
 /// Kind of the flow that looks at every machine.
@@ -28,11 +29,37 @@ const MISSED: Duration = Duration::from_mins(1);
 /// # Errors
 /// The database.
 pub async fn ask(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, by: AskedBy) -> Result<Uuid, StoreError> {
-    let (run, new) = store::jobs::ask(tx, job, by, entropy.uuid()).await?;
+    begin(tx, entropy, job, Asker { by, operator: None }).await
+}
+
+/// Why a run was not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum RunJobError {
+    /// Only who runs the service.
+    #[error("only an operator runs a job")]
+    Forbidden,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The same on an operator's word, who is named with the run. Asking while one is under way joins it.
+///
+/// # Errors
+/// [`RunJobError`].
+pub async fn run_now(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, by: &Caller) -> Result<Uuid, RunJobError> {
+    if !by.is_operator {
+        return Err(RunJobError::Forbidden);
+    }
+    Ok(begin(tx, entropy, job, Asker { by: AskedBy::Operator, operator: Some(by.user) }).await?)
+}
+
+async fn begin(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, asker: Asker) -> Result<Uuid, StoreError> {
+    let (run, new) = store::jobs::ask(tx, job, asker, entropy.uuid()).await?;
     if new {
         let (kind, step, deadline) = match job {
             // Somebody waits for what cron asked; the schedule's own run may take its time.
-            Job::Health => (SWEEP, json!({ "step": "spread", "calm": by == AskedBy::Schedule }), 10),
+            Job::Health => (SWEEP, json!({ "step": "spread", "calm": asker.by == AskedBy::Schedule }), 10),
             Job::Pool => (REFILL, json!({ "step": "count" }), 5),
             Job::Retention => (RETENTION, json!({ "step": "forget" }), 30),
         };
@@ -86,32 +113,64 @@ pub async fn tick(tx: &mut SystemTx, entropy: &dyn Entropy) -> Result<Vec<Job>, 
     Ok(started)
 }
 
+/// What shall be different about a schedule. What is `None` stays as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ScheduleChange<'a> {
+    /// When: a cron expression, in UTC.
+    pub cron: Option<&'a str>,
+    /// Whether it runs by itself.
+    pub enabled: Option<bool>,
+    /// What becomes of ticks that were missed.
+    pub catch_up: Option<CatchUp>,
+}
+
 /// Why a schedule was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
+    /// Only who runs the service.
+    #[error("only an operator changes a schedule")]
+    Forbidden,
     /// It is no cron expression that ever comes true.
-    #[error("`{cron}` is no cron expression: five fields (minute hour day month weekday), in UTC, like `*/5 * * * *`")]
+    #[error(
+        "`{cron}` is no time that comes: write five fields (minute hour day month weekday), in UTC, like `*/5 * * * *`"
+    )]
     Cron {
-        /// What was given.
+        /// What was given, its beginning.
         cron: String,
     },
     /// There is no such schedule yet: no worker has started.
-    #[error("there is no schedule for this job yet; start a worker once")]
+    #[error("there is no schedule for this job yet: start a worker once (`berth all` or `berth work`)")]
     Unknown,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Sets when a job runs by itself.
+/// Changes when a job runs by itself. What was missed until now is not made up for.
 ///
 /// # Errors
 /// [`ScheduleError`]; nothing is changed then.
-pub async fn set_schedule(tx: &mut SystemTx, job: Job, cron: &str, enabled: bool) -> Result<(), ScheduleError> {
+pub async fn set_schedule(
+    tx: &mut SystemTx,
+    job: Job,
+    change: ScheduleChange<'_>,
+    by: &Caller,
+) -> Result<(), ScheduleError> {
+    if !by.is_operator {
+        return Err(ScheduleError::Forbidden);
+    }
+    let mut schedule = store::schedules::hold(tx, job).await?.ok_or(ScheduleError::Unknown)?;
+    if let Some(cron) = change.cron {
+        cron.trim().clone_into(&mut schedule.cron);
+    }
+    schedule.enabled = change.enabled.unwrap_or(schedule.enabled);
+    if let Some(catch_up) = change.catch_up {
+        catch_up.name().clone_into(&mut schedule.catch_up);
+    }
     let now = store::house::now(tx).await?;
-    let unreadable = || ScheduleError::Cron { cron: cron.chars().take(80).collect() };
-    let next = next_tick(cron, now).ok_or_else(unreadable)?;
-    if store::schedules::set(tx, job, cron.trim(), enabled, next).await? { Ok(()) } else { Err(ScheduleError::Unknown) }
+    let unreadable = || ScheduleError::Cron { cron: schedule.cron.chars().take(80).collect() };
+    schedule.next_at = next_tick(&schedule.cron, now).ok_or_else(unreadable)?;
+    Ok(store::schedules::set(tx, &schedule, by.user).await?)
 }
 
 /// The first tick after `now`. `None`: no cron expression, or one that never comes true.
@@ -122,6 +181,12 @@ pub fn next_tick(cron: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         return None;
     }
     cron.parse::<Cron>().ok()?.find_next_occurrence(&now, false).ok()
+}
+
+/// The first `count` ticks after `now`; fewer where there are no more.
+#[must_use]
+pub fn next_ticks(cron: &str, now: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+    std::iter::successors(next_tick(cron, now), |tick| next_tick(cron, *tick)).take(count).collect()
 }
 
 /// A cron expression in words, for pages.
@@ -147,6 +212,15 @@ mod tests {
             let (y, m, d, h, min) = next;
             assert_eq!(next_tick(cron, now), Some(Utc.with_ymd_and_hms(y, m, d, h, min, 0).unwrap()), "{cron}");
         }
+    }
+
+    #[test]
+    fn ticks_follow_each_other() {
+        let now = Utc.with_ymd_and_hms(2026, 12, 31, 23, 51, 30).unwrap();
+        let said: Vec<String> =
+            next_ticks("*/5 * * * *", now, 3).iter().map(|at| at.format("%j %H:%M").to_string()).collect();
+        assert_eq!(said, ["365 23:55", "001 00:00", "001 00:05"]);
+        assert!(next_ticks("never", now, 3).is_empty());
     }
 
     #[test]

@@ -21,7 +21,10 @@ use store::{
 };
 use vault::Token;
 
-use crate::{audit, sessions::open_session};
+use crate::{
+    audit,
+    sessions::{Opened, open_session},
+};
 
 /// Kind of the flow that mails an invitation.
 pub const INVITATION: &str = "invitation";
@@ -148,7 +151,12 @@ pub async fn accept(
 ///
 /// # Errors
 /// [`MemberError`]; the caller does not commit.
-pub async fn accept_by_mail(tx: &mut SystemTx, entropy: &dyn Entropy, link: &Token) -> Result<Token, MemberError> {
+pub async fn accept_by_mail(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    link: &Token,
+    browser: &str,
+) -> Result<Opened, MemberError> {
     store::people::lock_setup(tx).await?;
     let invitation = look_at_invitation(tx, link).await?.ok_or(MemberError::Closed)?;
     let address = &invitation.email;
@@ -159,7 +167,7 @@ pub async fn accept_by_mail(tx: &mut SystemTx, entropy: &dyn Entropy, link: &Tok
     store::people::insert_user(tx, user, (LOCAL_ISSUER, address.as_str()), address, false).await?;
     let actor = Actor { id: user.to_string(), via: String::new() };
     let tenant = join(tx, entropy, link, user, actor).await?;
-    Ok(open_session(tx, entropy, user, tenant).await?)
+    Ok(open_session(tx, entropy, (user, tenant), browser).await?)
 }
 
 /// Changes a member's role, up to the caller's own.

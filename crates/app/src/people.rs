@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use domain::{Entropy, TenantId, UserId, entropy::mint, names::Email, people::LOCAL_ISSUER};
+use domain::{Entropy, TenantId, UserId, entropy::mint, names::Email, own_path::OwnPath, people::LOCAL_ISSUER};
 use store::{StoreError, SystemTx, links::LinkPurpose};
 use vault::{Token, TokenKind};
 
-use crate::{operators, sessions::open_session};
+use crate::{
+    operators,
+    sessions::{Opened, open_session},
+    sign_in::{self, Arrived, Refused},
+};
 
 /// How long a one-time link can be used.
 pub const LINK: Duration = Duration::from_hours(1);
@@ -24,7 +28,7 @@ pub async fn setup_link(tx: &mut SystemTx, entropy: &dyn Entropy) -> Result<Opti
     }
     store::links::drop_setup_links(tx).await?;
     let link = Token::mint(entropy, TokenKind::Link);
-    store::links::insert_link(tx, &link.hash(), LinkPurpose::Setup, LINK).await?;
+    store::links::insert_link(tx, &link.hash(), &LinkPurpose::Setup, LINK).await?;
     Ok(Some(link))
 }
 
@@ -45,6 +49,9 @@ pub enum LinkError {
     /// The tenant's name is empty or too long.
     #[error("a name needs 1 to 60 characters")]
     TenantName,
+    /// It was mailed, and its reader may not come in.
+    #[error(transparent)]
+    Refused(Refused),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,9 +67,9 @@ pub async fn finish_setup(
     tx: &mut SystemTx,
     entropy: &dyn Entropy,
     link: &Token,
-    email: &Email,
-    tenant_name: &str,
-) -> Result<Token, LinkError> {
+    (email, tenant_name): (&Email, &str),
+    browser: &str,
+) -> Result<Opened, LinkError> {
     let name = tenant_name.trim();
     if name.is_empty() || name.chars().count() > TENANT_NAME_MAX || name.chars().any(char::is_control) {
         return Err(LinkError::TenantName);
@@ -74,18 +81,37 @@ pub async fn finish_setup(
     }
     let (user, tenant) = local_user(tx, entropy, email, name, false).await?;
     operators::promote(tx, user, "setup").await?;
-    Ok(open_session(tx, entropy, user, tenant).await?)
+    Ok(open_session(tx, entropy, (user, tenant), browser).await?)
 }
 
-/// Signs in with a one-time link.
+/// Signs in with a one-time link, also one that was mailed.
 ///
 /// # Errors
 /// [`LinkError`]; the caller does not commit.
-pub async fn sign_in_by_link(tx: &mut SystemTx, entropy: &dyn Entropy, link: &Token) -> Result<Token, LinkError> {
+pub async fn sign_in_by_link(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    link: &Token,
+    browser: &str,
+) -> Result<(Opened, OwnPath), LinkError> {
     match store::links::use_link(tx, &link.hash()).await? {
         Some(LinkPurpose::SignIn(user)) => {
             let tenant = store::people::first_tenant(tx, user).await?.ok_or(LinkError::Closed)?;
-            Ok(open_session(tx, entropy, user, tenant).await?)
+            Ok((open_session(tx, entropy, (user, tenant), browser).await?, OwnPath::dashboard()))
+        }
+        Some(LinkPurpose::Mailed(mailed)) => {
+            let arrived = Arrived {
+                issuer: LOCAL_ISSUER,
+                subject: mailed.address.as_str(),
+                verified_email: Some(&mailed.address),
+                invite: mailed.invite,
+                again: None,
+            };
+            match sign_in::admit(tx, entropy, &arrived, browser).await {
+                Ok(opened) => Ok((opened, mailed.next)),
+                Err(Refused::Store(error)) => Err(LinkError::Store(error)),
+                Err(refused) => Err(LinkError::Refused(refused)),
+            }
         }
         Some(LinkPurpose::Setup) | None => Err(LinkError::Closed),
     }
@@ -102,7 +128,7 @@ pub async fn sign_in_link(
 ) -> Result<Option<Token>, StoreError> {
     let Some(user) = store::people::user_by_identity(tx, LOCAL_ISSUER, email.as_str()).await? else { return Ok(None) };
     let link = Token::mint(entropy, TokenKind::Link);
-    store::links::insert_link(tx, &link.hash(), LinkPurpose::SignIn(user), LINK).await?;
+    store::links::insert_link(tx, &link.hash(), &LinkPurpose::SignIn(user), LINK).await?;
     Ok(Some(link))
 }
 

@@ -5,7 +5,8 @@
 //! API that Incus 6 and LXD 5 share; [`fake`] (feature `fake`) keeps its
 //! machines in memory and a ledger of every call. [`webhook`] and [`mail`] carry
 //! words out of the house; [`fake_messages`] keeps theirs in memory. [`model`] is
-//! the vendor of models, which `web` may call; it may call nothing else here.
+//! the vendor of models and [`oidc`] a vendor of identities; `web` may call these two,
+//! because a person or a stream waits on them, and nothing else here.
 //!
 //! Invariants:
 //! - A machine without this installation's label is never stopped, started,
@@ -21,6 +22,7 @@
 pub mod incus;
 pub mod mail;
 pub mod model;
+pub mod oidc;
 pub mod provider;
 pub mod webhook;
 

@@ -72,6 +72,7 @@ acts! {
     OperatorRead, "operator.read", "read the tenant's data as an operator";
     SessionClose, "session.close", "signed out";
     SessionOpen, "session.open", "signed in";
+    SessionStolen, "session.stolen", "showed a spent cookie: the session was ended";
     SessionSwitch, "session.switch", "switched to this tenant";
     TenantErase, "tenant.erase", "asked for the tenant to be erased";
     TenantExport, "tenant.export", "downloaded everything of the tenant";

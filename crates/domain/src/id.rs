@@ -48,6 +48,10 @@ kinds! {
     Installation => InstallationId, "ins";
     /// Somebody is asked to join a tenant.
     Invitation => InvitationId, "itn";
+    /// What lets people sign up.
+    Invite => InviteId, "inv";
+    /// One mail of the house to a person.
+    Letter => LetterId, "ltr";
     /// A machine, spare or given to one agent.
     Machine => MachineId, "mch";
     /// A user in a tenant with a role.
@@ -56,12 +60,16 @@ kinds! {
     Proof => ProofId, "prf";
     /// A browser that is signed in.
     Session => SessionId, "ses";
+    /// One attempt to sign in at a vendor.
+    SignIn => SignInId, "sgn";
     /// The customer: the unit of isolation and of billing.
     Tenant => TenantId, "ten";
     /// A credential that Berth issued.
     Token => TokenId, "tok";
     /// A person who can sign in.
     User => UserId, "usr";
+    /// Somebody who asked to be let in.
+    Waiting => WaitingId, "wtg";
 }
 
 impl<K> Id<K> {

@@ -76,6 +76,24 @@ pub enum CatchUp {
 }
 
 impl CatchUp {
+    /// Every one once.
+    pub const EVERY: [Self; 2] = [Self::Once, Self::Skip];
+
+    /// What it means, for the operator.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Once => "Make up for missed times with one run",
+            Self::Skip => "Leave missed times out",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::EVERY.into_iter().find(|catch_up| catch_up.name() == word)
+    }
+
     /// The word in the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -101,6 +119,9 @@ pub enum AskedBy {
 }
 
 impl AskedBy {
+    /// Every one once.
+    pub const EVERY: [Self; 4] = [Self::Schedule, Self::Cron, Self::Operator, Self::Berth];
+
     /// The word in the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -124,5 +145,8 @@ mod tests {
             assert_eq!(serde_json::to_value(job).unwrap(), job.name());
         }
         assert_eq!(Job::parse("Health"), None);
+        for catch_up in CatchUp::EVERY {
+            assert_eq!(CatchUp::parse(catch_up.name()), Some(catch_up));
+        }
     }
 }

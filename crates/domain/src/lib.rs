@@ -16,13 +16,17 @@ pub mod entropy;
 pub mod exchange;
 pub mod id;
 pub mod invariants;
+pub mod invite;
 pub mod job;
+pub mod letter;
 pub mod life;
+pub mod limits;
 pub mod machine;
 pub mod model;
 pub mod names;
 pub mod openclaw;
 pub mod operators;
+pub mod own_path;
 pub mod people;
 pub mod protocol;
 pub mod queue;
@@ -34,6 +38,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, MachineId, MemberId,
-    ProofId, SessionId, TenantId, TokenId, UserId,
+    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId, LetterId,
+    MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
 };

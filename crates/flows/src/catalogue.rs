@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use domain::{AgentId, MachineId, alert::Notice, exchange::ExchangeStep, life::Life, spare::Spare};
+use domain::{AgentId, MachineId, alert::Notice, exchange::ExchangeStep, letter::LetterStep, life::Life, spare::Spare};
 use serde_json::{Value, json};
 
 use crate::sweep::SLICE;
@@ -242,8 +242,24 @@ fn house() -> Vec<Stage> {
     vec![
         stage(SWEEP, "spread", json!({ "step": "spread", "calm": false }), 10, &["gather"], true),
         stage(SWEEP, "gather", json!({ "step": "gather" }), 10, &[], true),
-        stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 3, &[], true),
+        stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 10, &[], true),
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
+        letter(),
     ]
+}
+
+fn letter() -> Stage {
+    let step = LetterStep::Send;
+    Stage {
+        kind: app::letters::LETTER,
+        step: step.name(),
+        stored: json!(step),
+        owner: Owner::Worker,
+        deadline: Some(step.deadline()),
+        wakers: &[],
+        next: &[],
+        may_end: true,
+        removal: Removal::ByItself,
+    }
 }

@@ -43,7 +43,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
 
 /// What sends mails to people.
 fn mailer(world: &World) -> Option<&dyn Mailer> {
-    world.carriers.mail.as_ref().map(|(mailer, _)| mailer.as_ref())
+    world.carriers.letters.as_deref()
 }
 
 fn words(base: &str, invitation: &Invitation, link: &Token) -> (Subject, String) {

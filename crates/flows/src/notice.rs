@@ -1,4 +1,4 @@
-//! Telling a person of an alert: fire → deliver → rest, and again until somebody acknowledges it.
+//! Telling a person of an alert: fire → deliver → rest, again until somebody acknowledges it, and once when it is over.
 //!
 //! One flow for each alert, from its opening to its closing. A firing's
 //! deliveries are rows, committed in the step `fire` before anything leaves the
@@ -40,6 +40,8 @@ const FAILING_TRIES: u32 = 5;
 pub struct Carriers {
     /// Who sends mails, and to whom.
     pub mail: Option<(Arc<dyn Mailer>, Email)>,
+    /// Who sends letters to people; the same one, whether or not alerts are mailed.
+    pub letters: Option<Arc<dyn Mailer>>,
     /// The operator's program.
     pub webhook: Option<Arc<dyn Webhook>>,
     /// Where people reach Berth, without a slash at the end.
@@ -88,10 +90,13 @@ impl Here<'_> {
     /// The identities of this firing, before anything leaves the house.
     fn fire(&self, firing: u32) -> Outcome {
         let carriers = self.world.carriers.all();
-        // The first firing is told even if the trouble was short: somebody should know that it was there.
-        let is_over = self.told.closed_at.is_some() && firing > 1;
         let before = firing.saturating_sub(1);
-        if is_over || self.told.acknowledged_at.is_some() {
+        // The first firing is told even if the trouble was short: somebody should know that it was there.
+        let is_known = match (self.told.closed_at, self.told.fired_at) {
+            (Some(closed), Some(fired)) => fired >= closed,
+            (Some(_) | None, _) => self.told.acknowledged_at.is_some(),
+        };
+        if is_known {
             return go(Notice::Deliver { firing: before }); // what is pending still has to end
         }
         if carriers.is_empty() {
@@ -108,7 +113,10 @@ impl Here<'_> {
             let write = Write::Drop { alert: self.told.id, state };
             go(Notice::Rest { firing }).house(HouseWrite::Notice(write))
         };
-        if self.told.acknowledged_at.is_some() {
+        if self.has_to_tell_the_end() {
+            return go(Notice::Fire { firing: firing.saturating_add(1) });
+        }
+        if self.told.acknowledged_at.is_some() && self.told.closed_at.is_none() {
             return dropped(DeliveryState::NotNeeded);
         }
         let again_in = self.again_in(firing);
@@ -130,6 +138,9 @@ impl Here<'_> {
 
     /// Waits until it is due again, as long as nobody knows of it.
     fn rest(&self, firing: u32) -> Outcome {
+        if self.has_to_tell_the_end() {
+            return go(Notice::Fire { firing: firing.saturating_add(1) });
+        }
         if self.told.closed_at.is_some() {
             return Outcome::next(Next::Done);
         }
@@ -138,6 +149,12 @@ impl Here<'_> {
             Some(left) if left.is_zero() => go(Notice::Fire { firing: firing.saturating_add(1) }),
             left => Outcome::next(Next::Wait(stored(Notice::Rest { firing }), left.unwrap_or(REST).min(REST))),
         }
+    }
+
+    /// Whoever was told of the trouble is told that it is over: one firing more.
+    fn has_to_tell_the_end(&self) -> bool {
+        let (Some(closed), Some(fired)) = (self.told.closed_at, self.told.fired_at) else { return false };
+        fired < closed && !self.world.carriers.all().is_empty()
     }
 
     /// How long until it fires again, by the database's clock. `None`: it does not.

@@ -6,7 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use domain::{
-    AgentId, ExchangeId, FlowId, InvitationId, MachineId, TenantId,
+    AgentId, ExchangeId, FlowId, InvitationId, LetterId, MachineId, TenantId,
     agent::ProofFacts,
     alert::AlertKind,
     exchange::ExchangeState,
@@ -190,6 +190,8 @@ pub enum HouseWrite {
     Invited(InvitationId, String),
     /// An alert fired, or was told.
     Notice(store::notices::Write),
+    /// A letter was sent, or not: in words.
+    LetterEnded(LetterId, String),
 }
 
 /// A flow of the house that another one starts.
@@ -282,6 +284,7 @@ pub(crate) async fn write_house(
         HouseWrite::EraseTenant(tenant) => store::tenants::erase(tx, *tenant).await,
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
+        HouseWrite::LetterEnded(letter, outcome) => store::letters::ended(tx, *letter, outcome).await,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::{
 
 /// Spares in the making at once: more would only slow each other down.
 const MAKING_MAX: i64 = 4;
+/// A machine that was just given away takes its first turn before another one is started beside it: on a small host
+/// the two would share the processors, and somebody waits for the turn.
+const GIVE_WAY: Duration = Duration::from_secs(3);
 
 /// Runs the one step: count, retire what is too much, begin what is missing.
 ///
@@ -34,13 +37,16 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let troubled = store::alerts::is_open(&mut tx, LOW).await?;
     drop(tx);
     let begin = missing(wanted, &stock, troubled);
+    let gave_way = claim.step.get("gave_way").is_some_and(|gave_way| gave_way == true);
+    if begin > 0 && stock.given_away_now && !gave_way {
+        return Ok(Outcome::next(Next::Wait(counted_after(true), GIVE_WAY)));
+    }
     let counts = json!({
         "wanted": wanted, "ready": stock.ready, "making": stock.making, "begun": begin, "retired": retired.len(),
     });
     let mut outcome = if begin > 0 {
         // Counted once more before it ends: somebody may have claimed meanwhile.
-        let again = Step { name: "count", value: json!({ "step": "count" }), deadline: None };
-        Outcome::next(Next::Wait(again, Duration::from_secs(1)))
+        Outcome::next(Next::Wait(counted_after(gave_way), Duration::from_secs(1)))
     } else {
         Outcome::next(Next::Done).house(HouseWrite::JobEnded(claim.subject, counts))
     };
@@ -53,6 +59,11 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         outcome = outcome.house(HouseWrite::Reserve(Box::new(reservation))).house(HouseWrite::Start(flow));
     }
     Ok(outcome)
+}
+
+/// The same step again. It gives way once: claims that never end must not keep the pool empty.
+fn counted_after(gave_way: bool) -> Step {
+    Step { name: "count", value: json!({ "step": "count", "gave_way": gave_way }), deadline: None }
 }
 
 /// The floor, and as many more as were claimed within ten minutes, up to the ceiling.
@@ -71,7 +82,7 @@ mod tests {
     use super::*;
 
     const fn stock(ready: i64, making: i64, claimed: i64) -> Stock {
-        Stock { ready, making, claimed }
+        Stock { ready, making, claimed, given_away_now: false }
     }
 
     #[test]

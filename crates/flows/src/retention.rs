@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use store::{flows::Claim, history};
+use store::{flows::Claim, history, limits};
 
 use crate::{
     World,
@@ -26,14 +26,16 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         None => history::keep_weeks(&mut tx).await?,
     };
     let now = history::forget_expired(&mut tx).await?;
+    let buckets = limits::forget_full(&mut tx).await?;
     // What is forgotten stays forgotten, whether or not this step is written down.
     tx.commit().await?;
     let sum = |name: &str, more: i64| so_far(name).unwrap_or_default() + more;
     let counts = json!({
         "sessions": sum("sessions", now.sessions), "tokens": sum("tokens", now.tokens), "links": sum("links", now.links),
-        "runs": sum("runs", now.runs), "weeks": weeks,
+        "runs": sum("runs", now.runs), "sign_ins": sum("sign_ins", now.sign_ins),
+        "letters": sum("letters", now.letters), "weeks": weeks, "limits": sum("limits", buckets),
     });
-    if now.may_be_more() {
+    if now.may_be_more() || buckets >= 1000 {
         let again = Step { name: "forget", value: json!({ "step": "forget", "so_far": counts }), deadline: None };
         return Ok(Outcome::next(Next::Wait(again, Duration::from_millis(100))));
     }

@@ -7,14 +7,15 @@
 //! before their effect, by the step itself: a configuration's fence and a
 //! proof's nonce. Both carry an identity and may be written twice.)
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::timeline::Happening;
+use futures::future::BoxFuture;
 use metrics::{counter, histogram};
-use store::{
-    StoreError,
-    flows::{Claim, Settle},
-};
+use store::{StoreError, flows::Claim};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -23,6 +24,7 @@ use crate::{
     outcome::{Next, Outcome, Step, StepError, TenantWrite, write_house, write_tenant},
     refill, retention,
     seats::{Seat, Seats},
+    settler::{Settler, alone, moved, to},
     spare, sweep,
 };
 
@@ -64,6 +66,9 @@ impl CrashPoint {
     }
 }
 
+/// What a worker does with a claimed flow.
+pub type Behaviour = for<'a> fn(&'a World, &'a Claim) -> BoxFuture<'a, Result<Outcome, StepError>>;
+
 /// How a runner works.
 #[derive(Debug, Clone)]
 pub struct RunnerOptions {
@@ -75,11 +80,13 @@ pub struct RunnerOptions {
     pub poll: Duration,
     /// Where to die, in tests.
     pub crash_at: Option<CrashAt>,
+    /// The catalogue's kinds, [`behaviour`]. Another one measures the engine by itself.
+    pub behaviour: Behaviour,
 }
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(15), steps_max: 32, poll: Duration::from_secs(1), crash_at: None }
+        Self { lease: Duration::from_secs(15), steps_max: 32, poll: Duration::from_secs(1), crash_at: None, behaviour }
     }
 }
 
@@ -108,6 +115,7 @@ impl Ran {
 /// Runs flows until `stop`; steps under way are given time to end.
 pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) {
     let seats = Seats::new(options.steps_max);
+    let settler = Arc::new(Settler::start(world.clone()));
     let tasks = TaskTracker::new();
     while !stop.is_cancelled() {
         // With every seat taken there is nothing to claim for: wait for one instead of asking the database.
@@ -125,13 +133,13 @@ pub async fn run(world: World, options: RunnerOptions, stop: CancellationToken) 
         world.db.set_sated(seats.are_taken());
         let found = !claimed.is_empty();
         for (claim, seat) in claimed {
-            let (world, options) = (world.clone(), options.clone());
+            let (world, options, settler) = (world.clone(), options.clone(), Arc::clone(&settler));
             let span = tracing::info_span!("step", flow = %claim.flow, kind = %claim.kind, step = name(&claim.step));
             if let Some(trace) = &claim.trace {
                 (world.adopt)(&span, trace);
             }
             tasks.spawn(async move {
-                drive(&world, &options, claim).instrument(span).await;
+                drive(&world, &options, Some(&settler), claim).instrument(span).await;
                 drop(seat);
                 world.db.set_sated(false);
             });
@@ -157,7 +165,7 @@ pub async fn run_due(world: &World, options: &RunnerOptions) -> Result<Vec<Ran>,
     let seats = Seats::new(options.steps_max);
     let mut ran = Vec::new();
     for (claim, _seat) in claim(world, options, &seats).await? {
-        ran.push(drive(world, options, claim).await);
+        ran.push(drive(world, options, None, claim).await);
     }
     Ok(ran)
 }
@@ -196,20 +204,20 @@ async fn sleep(world: &World, longest: Duration) -> Duration {
     next.await.unwrap_or(longest).max(Duration::from_millis(20))
 }
 
-async fn drive(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
+async fn drive(world: &World, options: &RunnerOptions, settler: Option<&Settler>, claim: Claim) -> Ran {
     let began = Instant::now();
     let (kind, step) = (claim.kind.clone(), name(&claim.step).to_owned());
-    let ran = drive_uncounted(world, options, claim).await;
+    let ran = drive_uncounted(world, options, settler, claim).await;
     let labels = [("kind", kind.clone()), ("step", step.clone()), ("ended", ran.word().to_owned())];
     counter!("berth_steps_total", &labels).increment(1);
     histogram!("berth_step_seconds", "kind" => kind, "step" => step).record(began.elapsed().as_secs_f64());
     ran
 }
 
-async fn drive_uncounted(world: &World, options: &RunnerOptions, claim: Claim) -> Ran {
+async fn drive_uncounted(world: &World, options: &RunnerOptions, settler: Option<&Settler>, claim: Claim) -> Ran {
     die_at(options, &claim, CrashPoint::Claimed);
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(STEP_MAX, step(world, &claim)) => {
+        outcome = tokio::time::timeout(STEP_MAX, (options.behaviour)(world, &claim)) => {
             outcome.unwrap_or_else(|_| Err(StepError::retry(format!("the step took longer than {} s", STEP_MAX.as_secs()))))
         }
         () = keep_lease(world, options.lease, &claim) => {
@@ -218,7 +226,7 @@ async fn drive_uncounted(world: &World, options: &RunnerOptions, claim: Claim) -
         }
     };
     die_at(options, &claim, CrashPoint::Done);
-    match settle(world, &claim, outcome).await {
+    match settle(world, settler, &claim, outcome).await {
         Ok(ran) => {
             die_at(options, &claim, CrashPoint::Settled);
             ran
@@ -238,6 +246,15 @@ fn die_at(options: &RunnerOptions, claim: &Claim, point: CrashPoint) {
     }
 }
 
+/// Runs one step of any kind that this build knows.
+///
+/// # Errors
+/// [`StepError`]; a kind that it does not know is tried again, for a newer build to take.
+#[must_use]
+pub fn behaviour<'a>(world: &'a World, claim: &'a Claim) -> BoxFuture<'a, Result<Outcome, StepError>> {
+    Box::pin(step(world, claim))
+}
+
 async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     match claim.kind.as_str() {
         app::agents::LIFE => life::run(world, claim).await,
@@ -250,6 +267,7 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         app::tenants::ERASURE => crate::erasure::run(world, claim).await,
         app::members::INVITATION => crate::invitation::run(world, claim).await,
         app::alerts::NOTICE => crate::notice::run(world, claim).await,
+        app::letters::LETTER => crate::letter::run(world, claim).await,
         other => Err(StepError::retry(format!("this build knows no flow of kind {other}"))),
     }
 }
@@ -273,11 +291,22 @@ async fn keep_lease(world: &World, lease: Duration, claim: &Claim) {
     }
 }
 
-async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError>) -> Result<Ran, StoreError> {
+async fn settle(
+    world: &World,
+    settler: Option<&Settler>,
+    claim: &Claim,
+    outcome: Result<Outcome, StepError>,
+) -> Result<Ran, StoreError> {
     let (outcome, ran) = match outcome {
         Ok(outcome) => (outcome, Ran::Step),
         Err(error) => (again(world, claim, &error), Ran::Failed),
     };
+    if let Some(settler) = settler
+        && let Some(left) = alone(claim, &outcome, ran)
+    {
+        let kept = settler.settle(claim.clone(), left).await?;
+        return Ok(if kept { ran } else { Ran::LostLease });
+    }
     let mut tx = world.db.system().await?;
     let kept = match &outcome.next {
         Next::Done => store::flows::finish(&mut tx, claim, outcome.result.as_ref()).await?,
@@ -300,27 +329,16 @@ async fn settle(world: &World, claim: &Claim, outcome: Result<Outcome, StepError
         write_house(&mut tx, world, (claim.flow, claim.tenant), write).await?;
     }
     match claim.tenant {
-        Some(tenant) => {
+        Some(tenant) if !outcome.tenant.is_empty() => {
             let mut tx = tx.into_tenant(tenant).await?;
             for write in &outcome.tenant {
                 write_tenant(&mut tx, write).await?;
             }
             tx.commit().await?;
         }
-        None => tx.commit().await?,
+        _ => tx.commit().await?,
     }
     Ok(ran)
-}
-
-fn to(claim: &Claim, step: &Step, pause: Duration, ran: Ran, outcome: &Outcome) -> Settle {
-    Settle {
-        step: step.value.clone(),
-        pause,
-        moved: moved(claim, step),
-        deadline: step.deadline,
-        failed: ran == Ran::Failed,
-        heard: outcome.heard,
-    }
 }
 
 /// The same step once more, later and later, said on the timeline at the first, second, fourth, eighth … time.
@@ -352,10 +370,6 @@ fn backoff(world: &World, attempt: i32) -> Duration {
     let mut random = [0];
     world.entropy.fill(&mut random);
     whole.mul_f64(1.0 - f64::from(random[0]) / 1024.0)
-}
-
-fn moved(claim: &Claim, next: &Step) -> bool {
-    name(&claim.step) != name(&next.value)
 }
 
 /// The word of a stored step.

@@ -5,8 +5,16 @@
 //! alert, never a deletion. A large fleet is swept in slices, each a child flow
 //! that any process may take. When too many machines are silent at once, the
 //! fault is rather ours than theirs: nobody is told but the operator.
+//!
+//! How long it takes is decided by machines that let us wait, not by those that
+//! answer: a dead one is waited for three times. So a slice goes on with others
+//! meanwhile, and a fleet is cut into as many slices as a worker has seats for.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use app::{
     agents::{LIFE, signal},
@@ -25,8 +33,8 @@ use serde_json::json;
 use store::{
     fleet::{self, Expected},
     flows::{ChildFlow, Claim},
-    machines::Machine,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     World,
@@ -35,18 +43,28 @@ use crate::{
 
 /// Kind of the flow that looks at one slice.
 pub const SLICE: &str = "sweep_slice";
-/// Machines in a slice.
-const SLICE_SIZE: i64 = 500;
-/// Machines asked at once.
-const AT_ONCE: usize = 64;
-/// A machine that can be reached answers within this.
-const LOOK_MAX: Duration = Duration::from_secs(5);
-/// Before each of the two looks that follow a bad one.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Slices of a fleet, where a slice's size allows it: as many as one worker runs at once (half of 32 seats).
+const SLICES: u64 = 16;
+/// Machines in a slice, at least: a small fleet is looked at in one step.
+const SLICE_MIN: u32 = 500;
+/// Machines in a slice, at most: looked at once each, all of them silent, it ends within a step's longest time.
+const SLICE_MAX: u32 = 1700;
+/// Machines of one slice that are asked or waited for at once.
+const AT_ONCE: usize = 96;
+/// Machines that one process asks at once: each is an open file, of which a process usually may have 1,024.
+static LOOKS: Semaphore = Semaphore::const_new(768);
+/// A machine that can be reached answers within this, also one that is busy.
+const LOOK_MAX: Duration = Duration::from_millis(2500);
+/// The two looks that follow a bad one wait less: together they decide how long a sweep takes.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(2);
+/// Before each of them.
+const AGAIN: Duration = Duration::from_millis(500);
+/// From so many on, and being more than half of a slice, bad ones are not looked at again.
+const MANY: usize = 50;
 /// Over how long a scheduled sweep spreads its slices.
 const SPREAD: Duration = Duration::from_mins(3);
-/// How long one slice may take: three looks at machines that are all silent.
-const SLICE_MAX: Duration = Duration::from_mins(3);
+/// How long one slice may take, once it is due.
+const SLICE_DEADLINE: Duration = Duration::from_mins(10);
 
 /// Runs the sweep.
 ///
@@ -90,7 +108,8 @@ pub async fn run_slice(world: &World, claim: &Claim) -> Result<Outcome, StepErro
 
 async fn spread(world: &World, claim: &Claim, calm: bool) -> Result<Outcome, StepError> {
     let mut tx = world.db.system().await?;
-    let ends = fleet::slices(&mut tx, SLICE_SIZE).await?;
+    let size = slice_size(fleet::living(&mut tx).await?);
+    let ends = fleet::slices(&mut tx, size).await?;
     drop(tx);
     if ends.is_empty() {
         let (found, health) = look_at(world, claim, None, None).await?;
@@ -108,7 +127,7 @@ async fn spread(world: &World, claim: &Claim, calm: bool) -> Result<Outcome, Ste
             subject: world.entropy.uuid(),
             step,
             after: every * n,
-            deadline: SLICE_MAX,
+            deadline: SLICE_DEADLINE,
         };
         outcome = outcome.house(HouseWrite::Child(child));
     }
@@ -124,43 +143,84 @@ async fn look_at(
     let mut tx = world.db.system().await?;
     let slice = fleet::slice(&mut tx, after, until).await?;
     drop(tx);
-    let looks = stream::iter(slice.expected).map(|expected| async move {
-        let health = verdict(world, claim, &expected.machine).await;
-        (expected, health)
+    let tally = Tally::default();
+    let looks = stream::iter(slice.expected).map(|expected| async {
+        let verdict = verdict(world, claim, &expected, &tally).await;
+        (expected, verdict)
     });
-    let seen: Vec<(Expected, Health)> = looks.buffer_unordered(AT_ONCE).collect().await;
-    let mut found = Found { machines: slice.machines.unsigned_abs(), ..Found::default() };
-    for (expected, health) in &seen {
+    let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
+    let mut found = Found { machines: slice.machines, ..Found::default() };
+    let mut healths = Vec::new();
+    while let Some((expected, (health, certain))) = looks.next().await {
         found.looked_at += 1;
         match health {
             Health::Ready => found.ready += 1,
             Health::NotReady => found.not_ready += 1,
             Health::Silent => found.silent += 1,
         }
-        match expected.machine.agent {
-            _ if *health == Health::Ready => {}
+        // Of what is not certain, nothing is written and nobody is told; it counts for the brake.
+        if !certain {
+            continue;
+        }
+        healths.push((expected.id, health));
+        match expected.agent {
+            _ if health == Health::Ready => {}
             Some(agent) => found.agents.push(agent.uuid()),
-            None => found.spares.push(expected.machine.id.uuid()),
+            None => found.spares.push(expected.id.uuid()),
         }
     }
-    Ok((found, seen.iter().map(|(expected, health)| (expected.machine.id, *health)).collect()))
+    Ok((found, healths))
 }
 
-/// Bad news is looked at twice more before it counts.
-async fn verdict(world: &World, claim: &Claim, machine: &Machine) -> Health {
-    let mut health = look(world, claim, machine).await;
+/// How many machines a slice has, in a fleet of so many.
+fn slice_size(machines: u64) -> u32 {
+    u32::try_from(machines / SLICES + 1).unwrap_or(u32::MAX).clamp(SLICE_MIN, SLICE_MAX)
+}
+
+/// How a slice goes, while it goes.
+#[derive(Debug, Default)]
+struct Tally {
+    looked: AtomicUsize,
+    bad: AtomicUsize,
+}
+
+impl Tally {
+    fn count(&self, first: Health) {
+        self.looked.fetch_add(1, Ordering::Relaxed);
+        if first != Health::Ready {
+            self.bad.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// That many at once are rather our fault than theirs, and waiting for each of them three times takes too long.
+    fn is_mostly_bad(&self) -> bool {
+        let bad = self.bad.load(Ordering::Relaxed);
+        bad >= MANY && bad * 2 > self.looked.load(Ordering::Relaxed)
+    }
+}
+
+/// Bad news is looked at twice more before it is certain.
+async fn verdict(world: &World, claim: &Claim, machine: &Expected, tally: &Tally) -> (Health, bool) {
+    let mut health = look(world, claim, machine, LOOK_MAX).await;
+    tally.count(health);
     for _ in 0..2 {
         if health == Health::Ready {
             break;
         }
+        if tally.is_mostly_bad() {
+            return (health, false);
+        }
         tokio::time::sleep(AGAIN).await;
-        health = look(world, claim, machine).await;
+        health = look(world, claim, machine, LOOK_AGAIN_MAX).await;
     }
-    health
+    (health, true)
 }
 
-async fn look(world: &World, claim: &Claim, machine: &Machine) -> Health {
-    match world.ask(machine, claim.now, Ask::Status, LOOK_MAX).await {
+async fn look(world: &World, claim: &Claim, machine: &Expected, longest: Duration) -> Health {
+    // Closed never: an error cannot happen, and would only ask one machine more.
+    let _room = LOOKS.acquire().await.ok();
+    let whom = (machine.id, machine.address, machine.host_key.as_str());
+    match world.ask_at(whom, claim.now, Ask::Status, longest).await {
         Ok(Reply::Status(status)) if status.gateway == Gateway::Ready => Health::Ready,
         Ok(_) => Health::NotReady,
         Err(_) => Health::Silent,
@@ -175,13 +235,11 @@ async fn judge(world: &World, claim: &Claim, found: Found) -> Result<Outcome, St
     let mut tx = world.db.system().await?;
     let rightful = fleet::rightful(&mut tx, claim.now).await?;
     drop(tx);
-    let strangers: Vec<MachineName> = match &listed {
-        Ok(listed) => {
-            let ours: BTreeSet<MachineName> = rightful.into_iter().map(MachineName::of).collect();
-            listed.iter().map(|sighting| sighting.name.clone()).filter(|name| !ours.contains(name)).collect()
-        }
-        Err(_) => Vec::new(),
-    };
+    let is_listed = listed.is_ok();
+    let mut strangers: HashSet<MachineName> = listed.into_iter().flatten().map(|sighting| sighting.name).collect();
+    for ours in rightful {
+        strangers.remove(&MachineName::of(ours));
+    }
     let braked = found.is_too_much();
     let counts = json!({
         "machines": found.machines,
@@ -190,7 +248,7 @@ async fn judge(world: &World, claim: &Claim, found: Found) -> Result<Outcome, St
         "silent": found.silent,
         "resting": found.machines.saturating_sub(found.looked_at),
         "strangers": strangers.len(),
-        "provider": if listed.is_ok() { "listed" } else { "unknown" },
+        "provider": if is_listed { "listed" } else { "unknown" },
         "braked": braked,
     });
     let mut outcome = Outcome::next(Next::Done).house(HouseWrite::JobEnded(claim.subject, counts));
@@ -211,7 +269,7 @@ async fn judge(world: &World, claim: &Claim, found: Found) -> Result<Outcome, St
             .house(HouseWrite::Signal(SPARE, found.spares, signal::LOOK))
             .house(HouseWrite::CloseAlerts(vec![UNREACHABLE.to_owned()]))
     };
-    if listed.is_ok() {
+    if is_listed {
         let keys = strangers.iter().map(|stranger| format!("{}:{stranger}", AlertKind::MachineMismatch.name()));
         outcome = outcome.house(HouseWrite::CloseStrangersBut(keys.collect()));
     }
@@ -231,4 +289,24 @@ const UNREACHABLE: &str = "fleet_unreachable";
 
 fn gather() -> Step {
     Step { name: "gather", value: json!({ "step": "gather" }), deadline: Some(Duration::from_mins(10)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_is_cut_into_as_many_slices_as_run_at_once_while_their_size_allows_it() {
+        for (machines, size) in [(0, 500), (1_101, 500), (10_000, 626), (27_000, 1_688), (100_000, 1_700)] {
+            assert_eq!(slice_size(machines), size, "{machines}");
+        }
+        assert!(10_000 / u64::from(slice_size(10_000)) < SLICES);
+    }
+
+    #[test]
+    fn a_slice_that_is_silent_altogether_ends_within_its_step() {
+        let at_once = 768 / usize::try_from(SLICES).unwrap();
+        let waits = (SLICE_MAX as usize + MANY * 2).div_ceil(at_once);
+        assert!(LOOK_MAX * u32::try_from(waits).unwrap() < Duration::from_secs(100));
+    }
 }

@@ -1,10 +1,14 @@
 //! What a step may touch: the outside, as arguments.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use clients::provider::{Limits, Provider};
 use domain::{
-    Entropy, InstallationId,
+    Entropy, InstallationId, MachineId,
     openclaw::AgentModel,
     protocol::{Answer, Ask, Outcome, Reply, Request},
 };
@@ -88,11 +92,25 @@ impl World {
         ask: Ask,
         limit: Duration,
     ) -> Result<Reply, AskError> {
-        let host_key: Pinned = machine.host_key.parse().map_err(|_| AskError::NoPin)?;
-        let address = machine.address.ok_or(AskError::NoAddress)?;
+        self.ask_at((machine.id, machine.address, &machine.host_key), now, ask, limit).await
+    }
+
+    /// The same where no more is known of the machine than its id, its address and its pinned host key.
+    ///
+    /// # Errors
+    /// [`AskError`]: no answer, or a refusal.
+    pub async fn ask_at(
+        &self,
+        (machine, address, host_key): (MachineId, Option<IpAddr>, &str),
+        now: chrono::DateTime<chrono::Utc>,
+        ask: Ask,
+        limit: Duration,
+    ) -> Result<Reply, AskError> {
+        let host_key: Pinned = host_key.parse().map_err(|_| AskError::NoPin)?;
+        let address = address.ok_or(AskError::NoAddress)?;
         let target = Target {
             address: SocketAddr::new(address, self.machines.ssh_port),
-            machine: machine.id,
+            machine,
             host_key: &host_key,
             authority: &self.authority,
             now,

@@ -71,6 +71,7 @@ impl CarriersConfig {
         let mailer = self.mail.map(MailConfig::build).transpose()?;
         let webhook = self.webhook.map(|(url, secret)| HttpWebhook::new(url, secret)).transpose()?;
         Ok(Carriers {
+            letters: mailer.clone(),
             mail: mailer.zip(self.alert_to),
             webhook: webhook.map(|webhook| Arc::new(webhook) as _),
             base: base.as_str().trim_end_matches('/').to_owned(),

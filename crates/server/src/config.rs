@@ -1,12 +1,11 @@
 //! What an operator may set, parsed once.
 
+mod model;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clients::provider::Limits;
-use domain::{
-    model::{BadMenu, Menu, Micros},
-    openclaw::AgentModel,
-};
+use domain::limits::Proxies;
 use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
 use vault::{Keyring, MasterKey, Secret};
@@ -15,8 +14,10 @@ use zeroize::Zeroizing;
 use crate::{
     carriers::CarriersConfig,
     settings::{Values, bad},
+    sign_in::SignInConfig,
 };
 
+pub use self::model::{ModelConfig, VendorConfig};
 pub use crate::settings::BadSetting;
 
 /// The database.
@@ -49,26 +50,6 @@ pub struct MachineConfig {
     pub ssh_port: u16,
 }
 
-/// Who answers the agents.
-pub struct ModelConfig {
-    /// A vendor, if calls are passed on.
-    pub vendor: Option<VendorConfig>,
-    /// A key is there, but nothing is passed on: worth a line at start.
-    pub is_key_idle: bool,
-}
-
-/// A vendor of models.
-pub struct VendorConfig {
-    /// Where its API is, without a slash at the end.
-    pub address: String,
-    /// Berth's key there.
-    pub key: Secret,
-    /// What is offered, with prices.
-    pub menu: Menu,
-    /// What a tenant may spend in a day.
-    pub daily_budget: Micros,
-}
-
 /// Everything.
 pub struct Config {
     /// The database.
@@ -79,6 +60,10 @@ pub struct Config {
     pub public_url: Url,
     /// Where Berth listens for people.
     pub listen: SocketAddr,
+    /// Who is believed about where requests come from.
+    pub proxies: Proxies,
+    /// How often one may ask in a minute; 0 for no bound.
+    pub requests_per_minute: u32,
     /// Where Berth listens for machines only.
     pub machine_listen: Option<SocketAddr>,
     /// Bearer of the cron routes.
@@ -95,6 +80,8 @@ pub struct Config {
     pub security_contact: Option<String>,
     /// How mails leave, and who hears of alerts.
     pub carriers: CarriersConfig,
+    /// How people sign in.
+    pub sign_in: SignInConfig,
 }
 
 impl Config {
@@ -110,12 +97,16 @@ impl Config {
         let public_url = public_url(values)?;
         let machine_listen = values.parse("BERTH_MACHINE_LISTEN", "an address and a port, such as 10.77.0.1:8081")?;
         let home = home(values, machine_listen, &public_url)?;
+        let ring = ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?;
         Ok(Self {
             database: DatabaseConfig::parse(values)?,
-            ring: ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?,
+            sign_in: SignInConfig::parse(values, &ring)?,
+            ring,
             listen: values
                 .parse("BERTH_LISTEN", "an address and a port")?
                 .ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,
+            proxies: proxies(values)?,
+            requests_per_minute: u32::try_from(values.number("BERTH_REQUESTS_PER_MINUTE", 0..=1_000_000)?).unwrap_or(0),
             machine_listen,
             cron_secret: shared_secret(values, "CRON_SECRET")?,
             metrics_token: shared_secret(values, "BERTH_METRICS_TOKEN")?,
@@ -156,65 +147,6 @@ impl DatabaseConfig {
     }
 }
 
-impl ModelConfig {
-    fn parse(values: &Values) -> Result<Self, BadSetting> {
-        let key = values.get("ANTHROPIC_API_KEY")?;
-        let is_on = match values.need("BERTH_MODEL_FORWARD")?.as_str() {
-            "on" => true,
-            "off" => false,
-            _ => return Err(bad("BERTH_MODEL_FORWARD", "must be on or off")),
-        };
-        // Read in any case, so that a mistake is told before the switch is turned.
-        let vendor = VendorConfig {
-            address: vendor_address(values)?,
-            key: Secret::new(key.as_deref().map(|key| key.trim().as_bytes().to_vec()).unwrap_or_default()),
-            menu: menu(values)?,
-            daily_budget: daily_budget(values)?,
-        };
-        match (is_on, key.is_some()) {
-            (true, false) => Err(bad("ANTHROPIC_API_KEY", "is not set, and BERTH_MODEL_FORWARD is on")),
-            (true, true) => Ok(Self { vendor: Some(vendor), is_key_idle: false }),
-            (false, is_key_idle) => Ok(Self { vendor: None, is_key_idle }),
-        }
-    }
-
-    /// The model that agents are set to.
-    #[must_use]
-    pub fn agents_model(&self) -> AgentModel {
-        let first = self.vendor.as_ref().and_then(|vendor| vendor.menu.offers().first());
-        first.map_or_else(AgentModel::proof, AgentModel::of)
-    }
-}
-
-fn vendor_address(values: &Values) -> Result<String, BadSetting> {
-    let name = "BERTH_MODEL_VENDOR_URL";
-    let url: Url = values.parse(name, "an https address")?.ok_or_else(|| bad(name, "is not set"))?;
-    match url.scheme() {
-        "https" => {}
-        "http" if is_loopback(&url) => {}
-        "http" => return Err(bad(name, "is plain http on another host; the key and every word would be readable")),
-        _ => return Err(bad(name, "must begin with https://")),
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(bad(name, "must be a host and a path only"));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn menu(values: &Values) -> Result<Menu, BadSetting> {
-    let prices = values.get("BERTH_MODEL_PRICES")?.unwrap_or_default();
-    Menu::parse(&values.need("BERTH_MODELS")?, &prices).map_err(|error| {
-        let name = if error == BadMenu::Price { "BERTH_MODEL_PRICES" } else { "BERTH_MODELS" };
-        bad(name, error.to_string())
-    })
-}
-
-fn daily_budget(values: &Values) -> Result<Micros, BadSetting> {
-    let name = "BERTH_MODEL_DAILY_BUDGET";
-    let budget = Micros::parse(values.need(name)?.trim());
-    budget.ok_or_else(|| bad(name, "must be US dollars with at most six decimals, such as 2.50"))
-}
-
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost",
@@ -253,6 +185,12 @@ impl LookConfig {
             pool: values.need("BERTH_INCUS_POOL")?.to_string(),
         })
     }
+}
+
+fn proxies(values: &Values) -> Result<Proxies, BadSetting> {
+    let name = "BERTH_TRUSTED_PROXIES";
+    let text = values.get(name)?.unwrap_or_default();
+    text.parse().map_err(|error: domain::limits::BadNetwork| bad(name, format!("cannot be read: {error}")))
 }
 
 fn ring(text: &str) -> Result<Keyring, BadSetting> {
@@ -334,6 +272,8 @@ fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {
 
 #[cfg(test)]
 mod tests {
+    use domain::{model::Micros, openclaw::AgentModel};
+
     use super::*;
     use crate::settings::{SETTINGS, example};
 
@@ -373,6 +313,8 @@ mod tests {
             ("BERTH_PUBLIC_URL", "http://hunter2.example.org"),
             ("BERTH_LISTEN", "hunter2"),
             ("BERTH_LEASE_SECONDS", "0"),
+            ("BERTH_TRUSTED_PROXIES", "127.0.0.1, hunter2"),
+            ("BERTH_REQUESTS_PER_MINUTE", "hunter2"),
             ("BERTH_MACHINE_SSH_PORT", "65536"),
             ("BERTH_CRASH_AT", "hunter2"),
             ("DATABASE_URL_FILE", "/nonexistent/hunter2"),
@@ -388,6 +330,15 @@ mod tests {
             assert!(error.starts_with(name.trim_end_matches("_FILE")), "{name}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn nobody_is_believed_about_sources_unless_named() {
+        let source = |config: Config| {
+            config.proxies.source("10.20.3.4".parse().unwrap(), ["203.0.113.5"].into_iter()).to_string()
+        };
+        assert_eq!(source(with(&[]).unwrap()), "10.20.3.4");
+        assert_eq!(source(with(&[("BERTH_TRUSTED_PROXIES", "127.0.0.1, 10.20.0.0/16")]).unwrap()), "203.0.113.5");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod entropy;
 mod house;
 pub mod run;
 mod settings;
+mod sign_in;
 mod telemetry;
 mod traces;
 mod verify;

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
-    Dice, Door, Limits, Site, Web,
+    Dice, Door, Limits, Pace, PoolPlan, Site, Web,
     llm::{Forwarding, Models},
 };
 
@@ -54,7 +54,9 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
 
     let counted = telemetry::count()?;
-    let told = config.carriers.shown();
+    let (told, mails) = (config.carriers.shown(), config.carriers.mail.is_some());
+    let spares = config.machines.spares;
+    let pool = PoolPlan { floor: spares.floor, ceiling: spares.ceiling, image: config.machines.image.clone() };
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let working = parts != Parts::Serve;
@@ -69,19 +71,11 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             pool: config.machines.pool,
             installation,
         };
-        let provider = Incus::new(settings);
-        match provider.survey().await {
-            Ok(survey) => {
-                tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines");
-            }
-            // Not fatal: agents that run go on running, and flows say what is missing.
-            Err(error) => tracing::error!(error = %error, "machines cannot be made now"),
-        }
         let world = World {
             db: db.clone(),
             ring: Arc::clone(&ring),
             entropy: Arc::clone(&entropy),
-            provider: Arc::new(provider),
+            provider: Arc::new(surveyed(Incus::new(settings)).await),
             reach: Arc::new(Russh::new(installation, Arc::clone(&entropy))),
             authority: Arc::new(authority),
             installation,
@@ -104,8 +98,12 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     if parts != Parts::Work {
         let ready = work_is_taken(&db);
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
-            .with_metrics(config.metrics_token, counted);
+            .with_metrics(config.metrics_token, counted)
+            .with_sign_in(config.sign_in.build(&config.public_url, mails)?);
         site.carriers = told;
+        site.pool = pool;
+        site.proxies = config.proxies;
+        site.pace = Pace::per_minute(config.requests_per_minute);
         models = answering(config.models)?;
         let state = Web {
             db: db.clone(),
@@ -141,6 +139,16 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     db.close().await;
     traces::end();
     Ok(())
+}
+
+/// The provider, and a line that says what it is. One that is away is not fatal: agents that run go on running, and
+/// flows say what is missing.
+async fn surveyed(provider: Incus) -> Incus {
+    match provider.survey().await {
+        Ok(survey) => tracing::info!(server = survey.server, isolation = provider.isolation().sentence(), "machines"),
+        Err(error) => tracing::error!(error = %error, "machines cannot be made now"),
+    }
+    provider
 }
 
 /// Who answers at `/llm/`, and a line that says so.

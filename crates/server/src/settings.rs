@@ -59,6 +59,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Where Berth listens for people, behind your TLS proxy.",
     ),
     plain(
+        "BERTH_TRUSTED_PROXIES",
+        None,
+        "127.0.0.1, 10.20.0.0/16",
+        "Your TLS proxies: addresses or networks, separated by commas. They alone are believed when X-Forwarded-For says for whom a request comes. Not set: nobody is, and everything behind one proxy counts as one source.",
+    ),
+    plain(
+        "BERTH_REQUESTS_PER_MINUTE",
+        Some("1200"),
+        "1200",
+        "How often one user or machine may ask in a minute, of each process; a source four times as often, changes a quarter as often. 0: as often as they like.",
+    ),
+    plain(
         "BERTH_MACHINE_LISTEN",
         None,
         "10.77.0.1:8081",
@@ -70,6 +82,26 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "http://10.77.0.1:8081",
         "How machines reach Berth. Default: http:// and BERTH_MACHINE_LISTEN, or BERTH_PUBLIC_URL.",
     ),
+    secret(
+        "BERTH_SESSION_KEY",
+        "Signs what signed-in browsers show: 32 random bytes in base64. Several, separated by commas, while rotating: the first one signs, all of them are accepted. Not set: one is derived from CREDENTIAL_ENCRYPTION_KEY.",
+    ),
+    plain(
+        "GOOGLE_CLIENT_ID",
+        None,
+        "1234-abcd.apps.googleusercontent.com",
+        "Lets people sign in with Google: Berth's name there. Register BERTH_PUBLIC_URL/auth/google/callback as the redirect address.",
+    ),
+    secret("GOOGLE_CLIENT_SECRET", "Berth's password at Google. Needed with GOOGLE_CLIENT_ID."),
+    plain(
+        "BERTH_OIDC_ISSUER",
+        None,
+        "https://id.example.org",
+        "Lets people sign in at any OpenID Connect vendor: its issuer, exactly as it writes it in its tokens. Register BERTH_PUBLIC_URL/auth/oidc/callback as the redirect address.",
+    ),
+    plain("BERTH_OIDC_CLIENT_ID", None, "berth", "Berth's name at that vendor."),
+    secret("BERTH_OIDC_CLIENT_SECRET", "Berth's password at that vendor; a public client has none."),
+    plain("BERTH_OIDC_NAME", Some("your organisation"), "Example", "What the button says: Sign in with …"),
     secret("CRON_SECRET", "Bearer of the cron routes. Not set: they answer 503. At least 16 characters."),
     secret(
         "BERTH_METRICS_TOKEN",

@@ -39,6 +39,7 @@ pub(crate) fn count() -> anyhow::Result<web::Render> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
         .context("counting cannot begin")?;
+    describe();
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
@@ -47,4 +48,21 @@ pub(crate) fn count() -> anyhow::Result<web::Render> {
         }
     });
     Ok(Arc::new(move || handle.render()))
+}
+
+/// What the names mean, for whoever reads `/metrics`. What is read from the database says so itself.
+fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("berth_http_requests_total", Unit::Count, "Requests answered, by method, route and status.");
+    describe_histogram!(
+        "berth_http_request_seconds",
+        Unit::Seconds,
+        "From a request's complete head to its answer's head."
+    );
+    describe_counter!("berth_steps_total", Unit::Count, "Steps of flows that were run, by how they ended.");
+    describe_histogram!("berth_step_seconds", Unit::Seconds, "How long steps of flows took, with their settling.");
+    describe_gauge!("berth_database_connections", Unit::Count, "Open connections to the database.");
+    describe_gauge!("berth_database_connections_idle", Unit::Count, "Those that nobody uses.");
+    describe_gauge!("berth_flows_due", Unit::Count, "Flows that are due and that no worker holds.");
+    describe_gauge!("berth_flows_due_oldest_seconds", Unit::Seconds, "How long the oldest of them has waited.");
 }

@@ -8,8 +8,9 @@
 
 use std::sync::OnceLock;
 
+use domain::Entropy as _;
 use opentelemetry::{
-    Context,
+    Context, KeyValue,
     propagation::TextMapPropagator as _,
     trace::{TraceContextExt as _, TracerProvider as _},
 };
@@ -21,7 +22,10 @@ use opentelemetry_sdk::{
 };
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 
-use crate::settings::{BadSetting, bad};
+use crate::{
+    entropy::System,
+    settings::{BadSetting, bad},
+};
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 const PARENT: &str = "traceparent";
@@ -43,7 +47,9 @@ fn provider(endpoint: &str) -> Result<SdkTracerProvider, String> {
     let building = std::thread::spawn(move || SpanExporter::builder().with_http().with_endpoint(address).build());
     let exporter = building.join().map_err(|_| "the exporter could not be made".to_owned())?;
     let exporter = exporter.map_err(|error| format!("cannot be used: {error}"))?;
-    let resource = Resource::builder().with_service_name("berth").build();
+    let process = KeyValue::new("service.instance.id", System.uuid().to_string());
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let resource = Resource::builder().with_service_name("berth").with_attributes([version, process]).build();
     Ok(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
 }
 

@@ -5,7 +5,10 @@
 //! for [`PAUSE`] and told in one message from a connection of its own. A message
 //! that gets lost costs time, nothing else.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     PgPool,
@@ -13,9 +16,16 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::signals::{Outgoing, Signals};
+use crate::{
+    access::{Access, PULSE},
+    signals::{Outgoing, Signals},
+};
 
 const CHANNEL: &str = "berth";
+/// What somebody may do has changed; told by triggers, each message one id.
+const ACCESS: &str = "berth_access";
+/// A listening connection that does not answer for so long is made anew.
+const MUTE: Duration = Duration::from_millis(600);
 /// At most one message in this time.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Before the next try after the database was away.
@@ -24,13 +34,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Tells the other processes and listens to them. Two connections beside the pool; never ends.
 ///
 /// `me` tells this process from others.
-pub(crate) async fn carry(options: PgConnectOptions, signals: &Signals, me: Uuid) -> Infallible {
+pub(crate) async fn carry(options: PgConnectOptions, (signals, access): (&Signals, &Access), me: Uuid) -> Infallible {
     // A message is worth nothing after a crash: nobody waits for the disk.
     let options = options.application_name("berth signals").options([("synchronous_commit", "off")]);
     let pool = PgPoolOptions::new().max_connections(2).idle_timeout(None).connect_lazy_with(options);
     tokio::select! {
         never = tell(&pool, signals, me) => never,
-        never = listen(&pool, signals, me) => never,
+        never = listen(&pool, (signals, access), me) => never,
     }
 }
 
@@ -46,30 +56,61 @@ async fn tell(pool: &PgPool, signals: &Signals, me: Uuid) -> Infallible {
     }
 }
 
-async fn listen(pool: &PgPool, signals: &Signals, me: Uuid) -> Infallible {
+async fn listen(pool: &PgPool, (signals, access): (&Signals, &Access), me: Uuid) -> Infallible {
     loop {
-        if let Err(error) = listen_once(pool, signals, me).await {
+        if let Err(error) = listen_once(pool, (signals, access), me).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "wake-ups of other processes are not heard");
         }
+        access.forget_everything();
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn listen_once(pool: &PgPool, signals: &Signals, me: Uuid) -> Result<(), sqlx::Error> {
+async fn listen_once(pool: &PgPool, (signals, access): (&Signals, &Access), me: Uuid) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.eager_reconnect(false);
+    listener.listen_all([CHANNEL, ACCESS]).await?;
     // What was said before is not heard: look once.
     signals.hear_everything();
-    while let Some(message) = listener.try_recv().await? {
-        match read(message.payload()) {
-            Some((from, _)) if from == me => {}
-            Some((_, heard)) if heard.more => signals.hear_everything(),
-            Some((_, heard)) => signals.hear(heard.work, heard.touched.into_iter()),
-            // Another build's words, or a stranger's: looking is always allowed.
-            None => signals.hear_everything(),
+    access.forget_everything();
+    let mut due = Instant::now();
+    loop {
+        // Whatever came before the answer to this question has been heard by then.
+        if Instant::now() >= due {
+            let asked = Instant::now();
+            let answered = tokio::time::timeout(MUTE, sqlx::query("select 1").execute(&mut listener)).await;
+            answered.map_err(|_| sqlx::Error::PoolTimedOut)??;
+            while let Some(message) = listener.next_buffered() {
+                hear((signals, access), me, (message.channel(), message.payload()));
+            }
+            access.heard_at(asked);
+            due = asked + PULSE;
+        }
+        // Giving up waiting loses nothing: a message is taken from the buffer whole or not at all.
+        match tokio::time::timeout_at(due.into(), listener.try_recv()).await {
+            Ok(Ok(Some(message))) => hear((signals, access), me, (message.channel(), message.payload())),
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {}
         }
     }
-    Ok(())
+}
+
+fn hear((signals, access): (&Signals, &Access), me: Uuid, (channel, payload): (&str, &str)) {
+    if channel == ACCESS {
+        match payload.parse() {
+            Ok(subject) => access.forget(subject),
+            Err(_) => access.forget_everything(),
+        }
+        return;
+    }
+    match read(payload) {
+        Some((from, _)) if from == me => {}
+        Some((_, heard)) if heard.more => signals.hear_everything(),
+        Some((_, heard)) => signals.hear(heard.work, heard.touched.into_iter()),
+        // Another build's words, or a stranger's: looking is always allowed.
+        None => signals.hear_everything(),
+    }
 }
 
 /// `<process> <w or -> <* or subjects>`; with 150 subjects under Postgres' 8,000 bytes.

@@ -13,6 +13,7 @@ use sqlx_core::transaction::TransactionManager as _;
 use uuid::Uuid;
 
 use crate::{
+    access::Access,
     carry,
     error::StoreError,
     signals::{Notes, Signals, Watch},
@@ -56,6 +57,7 @@ pub enum StartError {
 pub struct Db {
     pool: PgPool,
     signals: Signals,
+    access: Access,
     trace: TraceSource,
 }
 
@@ -85,6 +87,7 @@ struct Tx {
     stand: Stand,
     notes: Notes,
     signals: Signals,
+    access: Access,
     trace: TraceSource,
 }
 
@@ -112,7 +115,7 @@ impl Db {
             .connect_with(connect)
             .await
             .map_err(|error| StartError::Unreachable(error.into()))?;
-        let db = Self { pool, signals: Signals::new(), trace: || None };
+        let db = Self { pool, signals: Signals::new(), access: Access::default(), trace: || None };
         db.refuse_unbound_roles().await?;
         Ok(db)
     }
@@ -183,7 +186,7 @@ impl Db {
     /// Uses two connections beside the pool. `me` tells this process from others. Without it
     /// everything still happens, only later: workers poll and watchers re-read.
     pub async fn carry_signals(&self, me: Uuid) -> std::convert::Infallible {
-        carry::carry((*self.pool.connect_options()).clone(), &self.signals, me).await
+        carry::carry((*self.pool.connect_options()).clone(), (&self.signals, &self.access), me).await
     }
 
     /// Whether the database answers, for `/ready`.
@@ -203,6 +206,10 @@ impl Db {
         self.pool.close().await;
     }
 
+    pub(crate) const fn access(&self) -> &Access {
+        &self.access
+    }
+
     async fn begin(&self, statement: String) -> Result<Tx, StoreError> {
         let connection = self.pool.acquire().await?;
         let mut tx = Tx {
@@ -210,6 +217,7 @@ impl Db {
             stand: Stand::Doubtful,
             notes: Notes::default(),
             signals: self.signals.clone(),
+            access: self.access.clone(),
             trace: self.trace,
         };
         // The text is made of constants and a parsed uuid (see `enter_tenant`).
@@ -335,6 +343,11 @@ impl SystemTx {
         (self.tx.trace)()
     }
 
+    /// What a session, user or tenant may do changes with the commit: nothing that is remembered of it counts after.
+    pub(crate) fn forget_access(&mut self, subject: Uuid) {
+        self.tx.notes.access.push(subject);
+    }
+
     /// Who watches this subject looks again after the commit.
     pub(crate) fn touch(&mut self, subject: Uuid) {
         self.tx.notes.touch(subject);
@@ -357,6 +370,8 @@ impl Tx {
         self.stand = Stand::Doubtful;
         Manager::commit(&mut self.connection).await?;
         self.stand = Stand::Over;
+        // Other processes are told by the database; this one shall know before its caller hears of it.
+        self.notes.access.iter().for_each(|subject| self.access.forget(*subject));
         self.signals.tell(&self.notes);
         Ok(())
     }

@@ -75,6 +75,8 @@ pub struct FlowFilter<'a> {
     pub tenant: Option<TenantId>,
     /// About this.
     pub subject: Option<Uuid>,
+    /// About one of these.
+    pub subjects: Option<&'a [Uuid]>,
     /// Those older than this one.
     pub after: Option<FlowId>,
 }
@@ -99,6 +101,7 @@ pub async fn list(tx: &mut SystemTx, filter: FlowFilter<'_>, limit: i64) -> Resu
                  and ($3::uuid is null or f.tenant_id = $3)
                  and ($4::uuid is null or f.subject = $4)
                  and ($5::uuid is null or f.id < $5)
+                 and ($9::uuid[] is null or f.subject = any ($9))
            ) flow
            where $6::boolean is null or "stuck!" = $6
            order by "id!" desc
@@ -111,6 +114,7 @@ pub async fn list(tx: &mut SystemTx, filter: FlowFilter<'_>, limit: i64) -> Resu
         filter.stuck,
         STUCK_TRIES,
         limit,
+        filter.subjects,
     )
     .fetch_all(tx.conn())
     .await?;

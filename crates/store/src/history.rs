@@ -61,13 +61,17 @@ pub struct Forgotten {
     pub links: i64,
     /// Runs of jobs that ended a month ago.
     pub runs: i64,
+    /// Attempts to sign in that ran out a day ago.
+    pub sign_ins: i64,
+    /// Letters that were sent, or not, a month ago.
+    pub letters: i64,
 }
 
 impl Forgotten {
     /// Whether there may be more of a kind.
     #[must_use]
-    pub const fn may_be_more(&self) -> bool {
-        self.sessions >= BATCH || self.tokens >= BATCH || self.links >= BATCH || self.runs >= BATCH
+    pub fn may_be_more(&self) -> bool {
+        [self.sessions, self.tokens, self.links, self.runs, self.sign_ins, self.letters].iter().any(|n| *n >= BATCH)
     }
 
     /// Both together.
@@ -78,6 +82,8 @@ impl Forgotten {
             tokens: self.tokens + other.tokens,
             links: self.links + other.links,
             runs: self.runs + other.runs,
+            sign_ins: self.sign_ins + other.sign_ins,
+            letters: self.letters + other.letters,
         }
     }
 }
@@ -97,12 +103,30 @@ pub async fn forget_expired(tx: &mut SystemTx) -> Result<Forgotten, StoreError> 
            ), ended_runs as (
                delete from job_runs where id in
                    (select id from job_runs where ended_at < berth.now() - interval '30 days' limit $1) returning 1
+           ), ended_sign_ins as (
+               delete from sign_ins where id in
+                   (select id from sign_ins where expires_at < berth.now() - interval '1 day' limit $1) returning 1
+           ), ended_letters as (
+               delete from letters where id in
+                   (select id from letters where ended_at < berth.now() - interval '30 days' limit $1) returning 1
+           ), sources as (
+               -- Its key was another month's: it can be compared with nothing any more.
+               update waitlist set source_hash = null
+               where source_hash is not null and asked_at < berth.now() - interval '62 days'
            )
-           select (select count(*) from ended_sessions) as "sessions!", (select count(*) from ended_tokens) as "tokens!",
+           select (select count(*) from ended_sign_ins) as "sign_ins!", (select count(*) from ended_letters) as "letters!",
+                  (select count(*) from ended_sessions) as "sessions!", (select count(*) from ended_tokens) as "tokens!",
                   (select count(*) from ended_links) as "links!", (select count(*) from ended_runs) as "runs!""#,
         BATCH,
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(Forgotten { sessions: row.sessions, tokens: row.tokens, links: row.links, runs: row.runs })
+    Ok(Forgotten {
+        sessions: row.sessions,
+        tokens: row.tokens,
+        links: row.links,
+        runs: row.runs,
+        sign_ins: row.sign_ins,
+        letters: row.letters,
+    })
 }

@@ -1,31 +1,43 @@
 //! Runs of jobs: at most one of each job is under way.
 
-use chrono::{DateTime, Utc};
-use domain::job::{AskedBy, Job};
+use domain::{
+    UserId,
+    job::{AskedBy, Job},
+};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{db::SystemTx, error::StoreError};
 
+/// Who asks for a run, and on whose word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// Schedule, cron, operator or Berth itself.
+    pub by: AskedBy,
+    /// Which operator.
+    pub operator: Option<UserId>,
+}
+
 /// Asks for a run, or joins the one under way. Returns its id and whether it is new.
-pub async fn ask(tx: &mut SystemTx, job: Job, by: AskedBy, fresh: Uuid) -> Result<(Uuid, bool), StoreError> {
+pub async fn ask(tx: &mut SystemTx, job: Job, asker: Asker, fresh: Uuid) -> Result<(Uuid, bool), StoreError> {
     // Should the running one end between the two statements, the second round starts a new one.
     for _ in 0..2 {
-        if let Some(found) = ask_once(tx, job, by, fresh).await? {
+        if let Some(found) = ask_once(tx, job, asker, fresh).await? {
             return Ok(found);
         }
     }
     Ok((fresh, false))
 }
 
-async fn ask_once(tx: &mut SystemTx, job: Job, by: AskedBy, fresh: Uuid) -> Result<Option<(Uuid, bool)>, StoreError> {
+async fn ask_once(tx: &mut SystemTx, job: Job, asker: Asker, fresh: Uuid) -> Result<Option<(Uuid, bool)>, StoreError> {
     let inserted = sqlx::query_scalar!(
-        "insert into job_runs (id, job, asked_by) values ($1, $2, $3)
+        "insert into job_runs (id, job, asked_by, operator_id) values ($1, $2, $3, $4)
          on conflict (job) where ended_at is null do nothing
          returning id",
         fresh,
         job.name(),
-        by.name(),
+        asker.by.name(),
+        asker.operator.map(UserId::uuid),
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -57,32 +69,4 @@ pub async fn counts(tx: &mut SystemTx, run: Uuid) -> Result<Option<Value>, Store
         .fetch_optional(tx.conn())
         .await?;
     Ok(counts.flatten())
-}
-
-/// A run, as an operator sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobRun {
-    /// Which.
-    pub id: Uuid,
-    /// [`Job::name`].
-    pub job: String,
-    /// [`AskedBy::name`].
-    pub asked_by: String,
-    /// When it was asked for.
-    pub asked_at: DateTime<Utc>,
-    /// When it ended, if it has.
-    pub ended_at: Option<DateTime<Utc>>,
-    /// What it did.
-    pub counts: Option<Value>,
-}
-
-/// The last run of each job.
-pub async fn latest(tx: &mut SystemTx) -> Result<Vec<JobRun>, StoreError> {
-    Ok(sqlx::query_as!(
-        JobRun,
-        "select distinct on (job) id, job, asked_by, asked_at, ended_at, counts
-         from job_runs order by job, asked_at desc"
-    )
-    .fetch_all(tx.conn())
-    .await?)
 }

@@ -10,6 +10,7 @@
 //! binds; no transaction outlives a network call; this crate cannot open a
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
+mod access;
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
@@ -27,7 +28,11 @@ pub mod flows;
 pub mod history;
 pub mod house;
 pub mod invariants;
+pub mod invites;
+pub mod job_views;
 pub mod jobs;
+pub mod letters;
+pub mod limits;
 pub mod links;
 pub mod machine_views;
 pub mod machines;
@@ -38,15 +43,19 @@ pub mod notices;
 pub mod operators;
 pub mod order;
 pub mod people;
+pub mod pool_views;
 pub mod proofs;
 pub mod schedules;
 pub mod sessions;
+pub mod settling;
+pub mod sign_ins;
 mod signals;
 pub mod spares;
 pub mod tenant_views;
 pub mod tenants;
 pub mod timeline;
 pub mod tokens;
+pub mod waitlist;
 
 pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};
 pub use error::StoreError;

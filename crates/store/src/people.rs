@@ -4,7 +4,7 @@ use domain::{MemberId, TenantId, UserId, names::Email};
 
 use crate::{db::SystemTx, error::StoreError};
 
-/// Adds a user. `users_identity_key` refuses a second one of the same issuer and subject.
+/// Adds a user with their first identity. `identities_pkey` refuses a second one of the same issuer and subject.
 pub async fn insert_user(
     tx: &mut SystemTx,
     id: UserId,
@@ -13,24 +13,37 @@ pub async fn insert_user(
     is_operator: bool,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into users (id, issuer, subject, email, is_operator) values ($1, $2, $3, $4, $5)",
+        "insert into users (id, email, is_operator) values ($1, $2, $3)",
         id.uuid(),
-        issuer,
-        subject,
         email.as_str(),
         is_operator,
     )
     .execute(tx.conn())
     .await?;
+    sqlx::query!("insert into identities (issuer, subject, user_id) values ($1, $2, $3)", issuer, subject, id.uuid(),)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
 /// The user whom an issuer knows by this subject.
 pub async fn user_by_identity(tx: &mut SystemTx, issuer: &str, subject: &str) -> Result<Option<UserId>, StoreError> {
-    let id = sqlx::query_scalar!("select id from users where issuer = $1 and subject = $2", issuer, subject)
+    let id = sqlx::query_scalar!("select user_id from identities where issuer = $1 and subject = $2", issuer, subject)
         .fetch_optional(tx.conn())
         .await?;
     Ok(id.map(UserId::from_uuid))
+}
+
+/// Their address was shown to be theirs: by a vendor that verified it, or by a link that was mailed there.
+pub async fn verified_email(tx: &mut SystemTx, user: UserId, email: &Email) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update users set email = $2, email_verified_at = berth.now() where id = $1",
+        user.uuid(),
+        email.as_str(),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Whether anybody can sign in yet.

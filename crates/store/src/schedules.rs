@@ -1,7 +1,10 @@
 //! Schedules: when jobs run by themselves. Whoever moves a row on owns that tick.
 
 use chrono::{DateTime, Utc};
-use domain::job::{CatchUp, Job};
+use domain::{
+    UserId,
+    job::{CatchUp, Job},
+};
 
 use crate::{db::SystemTx, error::StoreError};
 
@@ -69,24 +72,33 @@ pub async fn move_on(tx: &mut SystemTx, job: &str, next_at: DateTime<Utc>, ran: 
     Ok(())
 }
 
-/// Sets when a job runs. `false`: there is no such schedule.
-pub async fn set(
-    tx: &mut SystemTx,
-    job: Job,
-    cron: &str,
-    enabled: bool,
-    next_at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "update schedules set cron = $2, enabled = $3, next_at = $4, updated_at = berth.now() where job = $1",
+/// A job's schedule, locked: no tick and nobody else changes it until this transaction ends.
+pub async fn hold(tx: &mut SystemTx, job: Job) -> Result<Option<Schedule>, StoreError> {
+    Ok(sqlx::query_as!(
+        Schedule,
+        "select job, cron, enabled, catch_up, next_at, last_at from schedules where job = $1 for update",
         job.name(),
-        cron,
-        enabled,
-        next_at,
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// Sets when a job runs, and who said so.
+pub async fn set(tx: &mut SystemTx, schedule: &Schedule, by: UserId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update schedules
+         set cron = $2, enabled = $3, catch_up = $4, next_at = $5, updated_at = berth.now(), updated_by = $6
+         where job = $1",
+        schedule.job,
+        schedule.cron,
+        schedule.enabled,
+        schedule.catch_up,
+        schedule.next_at,
+        by.uuid(),
     )
     .execute(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
 }
 
 /// Every schedule.

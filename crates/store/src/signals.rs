@@ -140,6 +140,8 @@ impl Signals {
 pub(crate) struct Notes {
     pub(crate) work: bool,
     pub(crate) touched: Vec<Uuid>,
+    /// Sessions, users and tenants that may do something else from now on.
+    pub(crate) access: Vec<Uuid>,
 }
 
 impl Notes {
@@ -175,7 +177,7 @@ mod tests {
     use super::*;
 
     fn notes(work: bool, subjects: std::ops::Range<u128>) -> Notes {
-        Notes { work, touched: subjects.map(Uuid::from_u128).collect() }
+        Notes { work, touched: subjects.map(Uuid::from_u128).collect(), access: Vec::new() }
     }
 
     #[tokio::test]

@@ -124,6 +124,8 @@ pub struct Stock {
     pub making: i64,
     /// Claimed within the last ten minutes.
     pub claimed: i64,
+    /// Whether one was claimed within the last three seconds.
+    pub given_away_now: bool,
 }
 
 /// The stock of one image.
@@ -131,13 +133,15 @@ pub async fn stock(tx: &mut SystemTx, image: &str) -> Result<Stock, StoreError> 
     let row = sqlx::query!(
         r#"select count(*) filter (where state = 'ready') as "ready!",
                   count(*) filter (where state = 'making') as "making!",
-                  (select count(*) from machines where claimed_at > berth.now() - interval '10 minutes') as "claimed!"
+                  (select count(*) from machines where claimed_at > berth.now() - interval '10 minutes') as "claimed!",
+                  exists (select from machines where claimed_at > berth.now() - interval '3 seconds') as "given_away_now!"
            from spares where image = $1"#,
         image,
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(Stock { ready: row.ready, making: row.making, claimed: row.claimed })
+    let given_away_now = row.given_away_now;
+    Ok(Stock { ready: row.ready, making: row.making, claimed: row.claimed, given_away_now })
 }
 
 /// Spares of other images than this one that are not on their way out, and the youngest `surplus` ready ones of it.

@@ -46,6 +46,15 @@ impl Database {
         Self { name, server, db: db.expect("the login is bound by row security"), root }
     }
 
+    /// Another process's connection to it, with a pool of its own.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn another(&self) -> Db {
+        let options = DbOptions { url: self.url_as("berth_login"), connections_max: 4 };
+        Db::connect(&options).await.expect("the login is bound by row security")
+    }
+
     /// URL of this database for a role without a password, as the private test server accepts it.
     #[must_use]
     pub fn url_as(&self, role: &str) -> String {

@@ -54,6 +54,50 @@ pub async fn call(call: Call) -> Result<Answer, String> {
     }
 }
 
+/// What a browser reads of an answer.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Its status.
+    pub status: u16,
+    /// Where it leads.
+    pub location: Option<String>,
+    /// Cookies that it sets, whole.
+    pub set_cookies: Vec<String>,
+    /// Its body.
+    pub body: String,
+}
+
+/// Fetches a page, or posts a form, as a browser with these cookies would. No redirect is followed.
+///
+/// # Errors
+/// A sentence: no connection, no whole answer.
+pub async fn browse(url: &str, cookies: &str, form: Option<String>) -> Result<Page, String> {
+    let uri: Uri = url.parse().map_err(|_| format!("{url} is no address"))?;
+    let authority = uri.authority().ok_or("the address has no host")?.clone();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let method = if form.is_some() { Method::POST } else { Method::GET };
+    let request = Request::builder().method(method).uri(path).header(header::HOST, authority.as_str());
+    let request = request.header(header::ACCEPT, "text/html").header(header::COOKIE, cookies);
+    let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let request = request.body(Full::new(Bytes::from(form.unwrap_or_default()))).map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect(authority.as_str()).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let talk = async {
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let location = response.headers().get(header::LOCATION).map(text);
+        let set_cookies = response.headers().get_all(header::SET_COOKIE).iter().map(text).collect();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        Ok(Page { status, location, set_cookies, body: String::from_utf8_lossy(&body).into_owned() })
+    };
+    tokio::pin!(talk, connection);
+    tokio::select! {
+        answer = &mut talk => answer,
+        _ = &mut connection => talk.await,
+    }
+}
+
 async fn exchange(call: Call) -> Result<Answer, String> {
     let uri: Uri = call.url.parse().map_err(|_| format!("{} is no address", call.url))?;
     let authority = uri.authority().ok_or("the address has no host")?.clone();

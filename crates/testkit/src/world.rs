@@ -84,6 +84,7 @@ impl World {
             adopt: |_, _| {},
             carriers: Arc::new(Carriers {
                 mail: Some((Arc::new(mailer.clone()), Email::parse("night-watch@example.org").expect("an address"))),
+                letters: Some(Arc::new(mailer.clone())),
                 webhook: Some(Arc::new(webhook.clone())),
                 base: "http://127.0.0.1:8080".into(),
             }),

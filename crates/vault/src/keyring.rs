@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hmac,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{Entropy, TenantId};
 use uuid::Uuid;
@@ -102,6 +105,8 @@ pub enum OpenError {
 pub struct Keyring {
     current: KeyId,
     keys: BTreeMap<KeyId, LessSafeKey>,
+    /// Of every key, the current one first: what [`Self::keyed`] derives from.
+    roots: Vec<hmac::Key>,
 }
 
 impl Keyring {
@@ -109,7 +114,27 @@ impl Keyring {
     #[must_use]
     pub fn new(current: &MasterKey, retired: &[MasterKey]) -> Self {
         let keys = std::iter::once(current).chain(retired);
-        Self { current: current.id(), keys: keys.filter_map(|key| Some((key.id(), cipher(key)?))).collect() }
+        Self {
+            current: current.id(),
+            keys: keys.clone().filter_map(|key| Some((key.id(), cipher(key)?))).collect(),
+            roots: keys.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.0.as_slice())).collect(),
+        }
+    }
+
+    /// A keyed hash of some bytes for one purpose, under each key, the current one first.
+    ///
+    /// HMAC-SHA256 twice: a key for the purpose from the master key, then the bytes under it. Nobody without
+    /// the key can tell which bytes it was, nor make one. Written under the first, looked up under all.
+    #[must_use]
+    pub fn keyed(&self, purpose: &str, bytes: &[u8]) -> Vec<Zeroizing<[u8; 32]>> {
+        let under = |root: &hmac::Key| {
+            let key = hmac::sign(root, [b"berth derived key: ", purpose.as_bytes()].concat().as_slice());
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+            let mut out = Zeroizing::new([0; 32]);
+            out.copy_from_slice(hmac::sign(&key, bytes).as_ref());
+            out
+        };
+        self.roots.iter().map(under).collect()
     }
 
     /// The key that seals.

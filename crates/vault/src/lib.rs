@@ -1,7 +1,8 @@
 //! Seals and opens secrets, hashes the tokens that Berth issues.
 //!
 //! Start with [`Keyring`] (seal, open), [`Place`] (what a sealed value is bound
-//! to) and [`Token`] (shown once, stored as [`TokenHash`]). The envelope's bytes
+//! to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
+//! browser shows with each request. The envelope's bytes
 //! are specified in `docs/decisions/0005-envelope.md`.
 //!
 //! Invariants: the only crate that knows a cipher. A value that is no envelope
@@ -13,6 +14,7 @@ mod digest;
 mod envelope;
 mod keyring;
 mod secret;
+mod session;
 mod token;
 mod totp;
 mod webhook;
@@ -21,6 +23,7 @@ pub use digest::{Digest, digest, same};
 pub use envelope::{KeyId, NotAnEnvelope, Sealed};
 pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
 pub use secret::Secret;
+pub use session::{Pass, SessionKey, SessionKeys};
 pub use token::{Token, TokenHash, TokenKind};
 pub use totp::{STEP_SECONDS, fresh_totp, totp_code, totp_step, totp_text};
 pub use webhook::{BadWebhookSecret, WebhookSecret};

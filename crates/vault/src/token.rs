@@ -13,8 +13,10 @@ use crate::digest::digest;
 pub enum TokenKind {
     /// A person's API token.
     Personal,
-    /// A browser's session.
+    /// What renews a browser's session.
     Session,
+    /// A browser on its way through a vendor's sign-in.
+    Attempt,
     /// A one-time link.
     Link,
     /// A machine calling home.
@@ -32,6 +34,7 @@ impl TokenKind {
         match self {
             Self::Personal => "berth_pat_",
             Self::Session => "berth_ses_",
+            Self::Attempt => "berth_sgn_",
             Self::Link => "berth_lnk_",
             Self::Machine => "berth_mch_",
             Self::Model => "berth_llm_",
@@ -57,6 +60,12 @@ impl Token {
         let mut random = Zeroizing::new([0; 32]);
         entropy.fill(random.as_mut_slice());
         Self { kind, text: Zeroizing::new(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(random.as_slice()))) }
+    }
+
+    /// Makes the token of these 256 secret bits: for one that has to come out the same when it is made again.
+    #[must_use]
+    pub fn of_bytes(kind: TokenKind, secret: &[u8; 32]) -> Self {
+        Self { kind, text: Zeroizing::new(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))) }
     }
 
     /// Takes a text that a caller presented. `None` if it cannot be a token of this kind, before any look-up.

@@ -7,7 +7,10 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
 };
-use domain::id::{Id, Kind};
+use domain::{
+    id::{Id, Kind},
+    job::Job,
+};
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -23,6 +26,8 @@ pub(crate) struct BytesMax(pub usize);
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub T);
 
+/// How long a body of at most 64 KiB may take to arrive, as the head of a request may: nobody waits for a drip.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long the body of a model call may take to arrive: its answer may take far longer.
 const WEIGHED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -45,6 +50,10 @@ pub(crate) struct Query(Vec<(String, String)>);
 /// The id in an address. Anything that is no id of this noun reads as an unknown one.
 pub(crate) struct At<K>(pub Id<K>);
 
+/// The job in an address. Another word reads as an unknown one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtJob(pub Job);
+
 /// The agent and the exchange in an address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AtTurn(pub domain::AgentId, pub domain::ExchangeId);
@@ -56,7 +65,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !has_type(&request, &["application/json"]) {
             return Err(wrong_type("application/json"));
         }
-        let bytes = whole(request).await?;
+        let bytes = whole(request, BODY_WITHIN).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -65,11 +74,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Weighed<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let late = |_| Problem {
-            status: StatusCode::REQUEST_TIMEOUT,
-            ..Problem::unreadable("The request's body arrived too slowly.")
-        };
-        let bytes = timeout(WEIGHED_WITHIN, whole(request)).await.map_err(late)??;
+        let bytes = whole(request, WEIGHED_WITHIN).await?;
         let value = parse(&bytes).map_err(|problem| Problem { status: StatusCode::BAD_REQUEST, ..problem })?;
         Ok(Self { value, bytes })
     }
@@ -96,7 +101,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if !has_type(&request, &["application/x-www-form-urlencoded"]) {
             return Err(wrong_type("application/x-www-form-urlencoded"));
         }
-        let bytes = whole(request).await?;
+        let bytes = whole(request, BODY_WITHIN).await?;
         Ok(Self(pairs(&bytes)))
     }
 }
@@ -152,6 +157,15 @@ impl<K: Kind, S: Send + Sync> FromRequestParts<S> for At<K> {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for AtJob {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Path(word) = parts.extract::<Path<String>>().await.map_err(|_| Problem::not_found())?;
+        Job::parse(&word).map(Self).ok_or_else(Problem::not_found)
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for AtTurn {
     type Rejection = Problem;
 
@@ -165,10 +179,14 @@ impl<S: Send + Sync> FromRequestParts<S> for AtTurn {
     }
 }
 
-/// The whole body, refused as soon as it is seen to be too large.
-async fn whole(request: Request) -> Result<Bytes, Problem> {
+/// The whole body, refused as soon as it is seen to be too large, or has taken too long.
+async fn whole(request: Request, within: Duration) -> Result<Bytes, Problem> {
     let max = request.extensions().get::<BytesMax>().map_or(0, |max| max.0);
-    let read = Limited::new(request.into_body(), max).collect().await;
+    let late = |_| Problem {
+        status: StatusCode::REQUEST_TIMEOUT,
+        ..Problem::unreadable("The request's body arrived too slowly.")
+    };
+    let read = timeout(within, Limited::new(request.into_body(), max).collect()).await.map_err(late)?;
     read.map(http_body_util::Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
             Problem::too_large(max)

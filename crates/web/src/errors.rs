@@ -1,5 +1,7 @@
 //! Errors of the layers below, and the problems they become.
 
+use app::limits::LimitError;
+use domain::limits::TooMany;
 use store::StoreError;
 
 use crate::problem::Problem;
@@ -9,6 +11,21 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(_) => Self::database_away(error),
             StoreError::Conflict { .. } | StoreError::Corrupt { .. } | StoreError::Query(_) => Self::broken(error),
+        }
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(error: TooMany) -> Self {
+        Self::too_many(error.seconds())
+    }
+}
+
+impl From<LimitError> for Problem {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::TooMany(error) => error.into(),
+            LimitError::Store(error) => error.into(),
         }
     }
 }

@@ -6,22 +6,33 @@
 //! for a proof which its route does not declare answers 500, and the route test
 //! finds it.
 
+use app::limits::Limit;
 use axum::extract::{FromRequestParts, Request};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    limits::Source,
     people::{Caller, Role, Shown},
     scopes::Scope,
 };
 use http::{HeaderMap, Method, header, request::Parts};
 use store::machines::MachineCaller as Machine;
+use uuid::Uuid;
 use vault::{Secret, Token, TokenKind};
 
-use crate::{errors::Fault as _, problem::Problem, state::Web};
+use crate::{
+    errors::Fault as _,
+    problem::Problem,
+    session::{self, Jar},
+    state::Web,
+};
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// Nothing.
     Open,
+    /// A person signed in, whatever their role: it is about themselves.
+    Person,
     /// A person signed in with at least this role in their tenant.
     Member(Role),
     /// A person who runs the service.
@@ -35,6 +46,13 @@ pub enum Needs {
     /// A machine's virtual model key, as `x-api-key` or bearer.
     ModelKey,
 }
+
+/// How long after showing who they are somebody may do what cannot be undone.
+pub const RECENT: TimeDelta = TimeDelta::minutes(10);
+
+/// A person signed in, for what is about themselves.
+#[derive(Debug, Clone)]
+pub struct Person(Caller);
 
 /// A person signed in, with the role that the route asks for.
 #[derive(Debug, Clone)]
@@ -63,6 +81,14 @@ pub struct ModelCaller(Machine);
 /// Somebody or nobody: open pages look different to those who are signed in.
 #[derive(Debug, Clone)]
 pub struct Visitor(pub Option<Caller>);
+
+impl Person {
+    /// Who it is.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.0
+    }
+}
 
 impl Member {
     /// Who it is.
@@ -96,13 +122,37 @@ impl ModelCaller {
     }
 }
 
-/// Looks the caller up and leaves the proof in the request.
-pub(crate) async fn admit(web: &Web, (needs, scope): (Needs, Scope), request: &mut Request) -> Result<(), Problem> {
-    let headers = request.headers();
-    match needs {
-        Needs::Open => {}
+/// What a route asks beside a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asks {
+    /// What it is.
+    pub(crate) needs: Needs,
+    /// What a token must be wide enough for.
+    pub(crate) scope: Scope,
+    /// Whether a browser must have shown only just who it is.
+    pub(crate) recent: bool,
+}
+
+/// Looks the caller up and leaves the proof in the request. Returns whom the request counts for: a user or a machine.
+pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Result<Option<Uuid>, Problem> {
+    let Asks { needs, scope, recent } = asks;
+    let (headers, source) = (request.headers(), request.extensions().get().copied());
+    let jar = request.extensions().get().cloned().unwrap_or_default();
+    let person = async |web| {
+        let (caller, now) = person(web, headers, source, &jar).await?.ok_or_else(Problem::signed_out)?;
+        if recent && !is_recent(&caller, now) { Err(Problem::sign_in_again()) } else { Ok(caller) }
+    };
+    let account = match needs {
+        Needs::Open => None,
+        Needs::Person => {
+            let caller = person(web).await?;
+            within(&caller, scope)?;
+            let user = caller.user.uuid();
+            request.extensions_mut().insert(Person(caller));
+            Some(user)
+        }
         Needs::Member(least) => {
-            let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web).await?;
             within(&caller, scope)?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
@@ -112,36 +162,44 @@ pub(crate) async fn admit(web: &Web, (needs, scope): (Needs, Scope), request: &m
                     caller.tenant_name,
                 )));
             }
+            let user = caller.user.uuid();
             request.extensions_mut().insert(Member(caller));
+            Some(user)
         }
         Needs::Operator => {
-            let caller = person(web, headers).await?.ok_or_else(Problem::signed_out)?;
+            let caller = person(web).await?;
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
             within(&caller, scope)?;
             with_factor(web, &caller).await?;
+            let user = caller.user.uuid();
             request.extensions_mut().insert(Operator(caller));
+            Some(user)
         }
         Needs::Cron => {
             shared_secret(headers, web.site.cron_secret(), "CRON_SECRET", ["cron-off", "wrong-cron-secret"])?;
             request.extensions_mut().insert(CronCaller(()));
+            None
         }
         Needs::Metrics => {
             let slugs = ["metrics-off", "wrong-metrics-token"];
             shared_secret(headers, web.site.metrics_token(), "BERTH_METRICS_TOKEN", slugs)?;
             request.extensions_mut().insert(MetricsCaller(()));
+            None
         }
         Needs::Machine => {
-            let machine = machine(web, headers).await?;
+            let machine = machine(web, headers, source).await?;
             request.extensions_mut().insert(MachineCaller(machine));
+            Some(machine.machine.uuid())
         }
         Needs::ModelKey => {
-            let machine = model_key(web, headers).await?;
+            let machine = model_key(web, headers, source).await?;
             request.extensions_mut().insert(ModelCaller(machine));
+            Some(machine.machine.uuid())
         }
-    }
-    Ok(())
+    };
+    Ok(account)
 }
 
 /// An operator's browser shows a second factor every twelve hours. A token was issued with one, or on the server.
@@ -166,20 +224,35 @@ fn within(caller: &Caller, scope: Scope) -> Result<(), Problem> {
     Err(Problem { slug: "scope", ..Problem::not_allowed(detail) })
 }
 
-/// The person behind a request: a bearer token if there is one, otherwise the session cookie.
-async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+/// The person behind a request: a bearer token if there is one, otherwise the session's cookies. With the database's
+/// time, where it is needed.
+async fn person(
+    web: &Web,
+    headers: &HeaderMap,
+    source: Option<Source>,
+    jar: &Jar,
+) -> Result<Option<(Caller, Option<DateTime<Utc>>)>, Problem> {
     if headers.contains_key(header::AUTHORIZATION) {
         let Some(token) = bearer(headers).and_then(|text| Token::parse(TokenKind::Personal, text)) else {
             return Ok(None);
         };
         let tx = web.db.system().await.or_problem()?;
-        return app::tokens::use_token(tx, &token).await.or_problem();
+        let caller = app::tokens::use_token(tx, &token).await.or_problem()?;
+        if caller.is_none() {
+            wrong_token(web, source).await?;
+        }
+        return Ok(caller.map(|caller| (caller, None)));
     }
-    let Some(token) = session_token(headers, web.site.cookie_name()) else {
-        return Ok(None);
-    };
-    let mut tx = web.db.system().await.or_problem()?;
-    app::sessions::caller_by_session(&mut tx, &token).await.or_problem()
+    let found = session::caller(web, headers, jar).await?;
+    Ok(found.map(|(caller, standing)| (caller, Some(standing.now))))
+}
+
+/// Whether somebody showed only just who they are. A program with a token cannot: what it may do, the token says.
+fn is_recent(caller: &Caller, now: Option<DateTime<Utc>>) -> bool {
+    match caller.shown {
+        Shown::Session { authenticated_at, .. } => now.is_some_and(|now| now < authenticated_at + RECENT),
+        Shown::Token(_) => true,
+    }
 }
 
 /// A secret of the configuration as bearer. Without one in the configuration nobody gets in.
@@ -201,20 +274,34 @@ fn shared_secret(
     Ok(())
 }
 
-async fn machine(web: &Web, headers: &HeaderMap) -> Result<Machine, Problem> {
+/// Counts a token that nobody has. It was looked up first, so a good one is never refused for the bad ones beside it.
+async fn wrong_token(web: &Web, source: Option<Source>) -> Result<(), Problem> {
+    let Some(source) = source else { return Ok(()) };
+    app::limits::spend_at_once(&web.db, Limit::WrongToken { source }).await.or_problem()
+}
+
+async fn machine(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Result<Machine, Problem> {
     let refused = || Problem { detail: "Send the machine's own token as bearer.".into(), ..Problem::signed_out() };
     let token = bearer(headers).and_then(|text| Token::parse(TokenKind::Machine, text)).ok_or_else(refused)?;
     let mut tx = web.db.system().await.or_problem()?;
     let found = app::machines::by_machine_token(&mut tx, &token).await.or_problem()?;
+    drop(tx);
+    if found.is_none() {
+        wrong_token(web, source).await?;
+    }
     found.ok_or_else(refused)
 }
 
-async fn model_key(web: &Web, headers: &HeaderMap) -> Result<Machine, Problem> {
+async fn model_key(web: &Web, headers: &HeaderMap, source: Option<Source>) -> Result<Machine, Problem> {
     let refused = || Problem { detail: "Send the machine's model key as x-api-key.".into(), ..Problem::signed_out() };
     let given = headers.get("x-api-key").and_then(|value| value.to_str().ok()).or_else(|| bearer(headers));
     let token = given.and_then(|text| Token::parse(TokenKind::Model, text)).ok_or_else(refused)?;
     let mut tx = web.db.system().await.or_problem()?;
     let found = app::machines::by_model_key(&mut tx, &token).await.or_problem()?;
+    drop(tx);
+    if found.is_none() {
+        wrong_token(web, source).await?;
+    }
     found.ok_or_else(refused)
 }
 
@@ -222,14 +309,6 @@ async fn model_key(web: &Web, headers: &HeaderMap) -> Result<Machine, Problem> {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, text) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
-}
-
-/// The session in the cookie header, if one is there and well-formed.
-pub(crate) fn session_token(headers: &HeaderMap, cookie: &str) -> Option<Token> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut values = pairs.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = values.find(|(name, _)| *name == cookie)?;
-    Token::parse(TokenKind::Session, value)
 }
 
 macro_rules! proofs {
@@ -245,13 +324,37 @@ macro_rules! proofs {
     )*};
 }
 
-proofs!(Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
+proofs!(Person, Member, Operator, CronCaller, MetricsCaller, MachineCaller, ModelCaller);
+
+/// Where a request comes from, for what counts by it; `None` without a listener before the router.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CameFrom(pub Option<Source>);
+
+impl CameFrom {
+    /// Counts what is limited by source, before it is done.
+    pub(crate) async fn spend<'a>(self, web: &Web, limit: impl FnOnce(Source) -> Limit<'a>) -> Result<(), Problem> {
+        match self.0 {
+            Some(source) => Ok(app::limits::spend_at_once(&web.db, limit(source)).await?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CameFrom {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get().copied()))
+    }
+}
 
 impl FromRequestParts<Web> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
-        person(web, &parts.headers).await.map(Self)
+        let jar = parts.extensions.get().cloned().unwrap_or_default();
+        let found = person(web, &parts.headers, parts.extensions.get().copied(), &jar).await?;
+        Ok(Self(found.map(|(caller, _)| caller)))
     }
 }
 

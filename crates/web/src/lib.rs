@@ -10,7 +10,8 @@
 //! cause has no way into a body. Nothing is logged but method, path, status and
 //! times: no query, no header, no body. This crate cannot reach a machine: what a
 //! request needs from one, it asks of a worker and waits for a bounded time. It calls
-//! out in one file, `llm/call.rs`, to the model vendor, and holds no transaction then.
+//! out in two files, `llm/call.rs` to the model vendor and `vendors.rs` to a vendor of
+//! identities, and holds no transaction then.
 
 mod api;
 pub mod assets;
@@ -23,14 +24,19 @@ pub mod listener;
 pub mod llm;
 pub mod openapi;
 mod ops;
+mod pace;
 pub mod pages;
 pub mod problem;
 pub mod proof_model;
 pub mod routes;
 mod schemas;
+mod session;
 pub mod state;
+pub mod vendors;
 
 pub use figures::Render;
 pub use listener::{Limits, serve};
+pub use pace::Pace;
 pub use routes::{Door, ROUTES, router};
-pub use state::{Dice, Ready, Site, Web};
+pub use state::{Dice, PoolPlan, Ready, Site, Web};
+pub use vendors::{SignIn, Vendor, VendorSettings};

@@ -47,7 +47,7 @@ impl Default for Limits {
         Self {
             connections: 1024,
             head: Duration::from_secs(10),
-            unread: Duration::from_secs(30),
+            unread: Duration::from_secs(10),
             age: Duration::from_mins(10),
             drain: Duration::from_secs(10),
         }

@@ -71,7 +71,7 @@ fn tag(path: &str) -> &'static str {
 fn security(needs: Needs) -> Value {
     match needs {
         Needs::Open => json!([]),
-        Needs::Member(_) | Needs::Operator => json!([{ "token": [] }, { "session": [] }]),
+        Needs::Person | Needs::Member(_) | Needs::Operator => json!([{ "token": [] }, { "session": [] }]),
         Needs::Cron => json!([{ "cron": [] }]),
         Needs::Metrics => json!([{ "metrics": [] }]),
         Needs::Machine => json!([{ "machine": [] }]),
@@ -100,7 +100,10 @@ fn parameters(route: &Route) -> Value {
         .collect();
     let whole = |least: i64, most: i64| json!({ "type": "integer", "minimum": least, "maximum": most });
     match (route.verb, route.path) {
-        (Verb::Get, "/api/v1/agents" | "/api/admin/v1/tenants") => {
+        (
+            Verb::Get,
+            "/api/v1/agents" | "/api/admin/v1/tenants" | "/api/admin/v1/schedules/{job}/runs" | "/api/admin/v1/pool",
+        ) => {
             all.push(text("after", "query", false, json!({ "type": "string" })));
             all.push(text("limit", "query", false, whole(1, 100)));
         }
@@ -191,7 +194,7 @@ fn responses(route: &Route) -> Value {
     };
     match route.needs {
         Needs::Open => {}
-        Needs::Member(Role::Viewer) | Needs::Machine | Needs::ModelKey => refuse(401, "Not signed in"),
+        Needs::Person | Needs::Member(Role::Viewer) | Needs::Machine | Needs::ModelKey => refuse(401, "Not signed in"),
         Needs::Member(_) => {
             refuse(401, "Not signed in");
             refuse(403, "The role does not suffice, or another site asks");
@@ -223,6 +226,9 @@ fn responses(route: &Route) -> Value {
             refuse(413, "Too large");
             refuse(422, "A value cannot be used");
         }
+    }
+    if route.counts {
+        refuse(429, "Too often for now; Retry-After says when to go on");
     }
     refuse(500, "A fault in Berth");
     Value::Object(all)

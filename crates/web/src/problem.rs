@@ -58,6 +58,13 @@ impl Problem {
         Self { challenge: Some("Bearer realm=\"berth\""), ..Self::new(StatusCode::UNAUTHORIZED, "signed-out", detail) }
     }
 
+    /// Somebody signed in a while ago and asks for what cannot be undone.
+    #[must_use]
+    pub fn sign_in_again() -> Self {
+        let detail = "This cannot be undone, and you signed in more than ten minutes ago. Sign in again at /login?again=1, then do it once more.";
+        Self { detail: detail.into(), slug: "sign-in-again", ..Self::signed_out() }
+    }
+
     /// Somebody is signed in and may not do this.
     #[must_use]
     pub fn not_allowed(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -88,6 +95,14 @@ impl Problem {
     pub fn too_large(bytes_max: usize) -> Self {
         let detail = format!("The request's body is too large. This address takes at most {} KiB.", bytes_max / 1024);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// Too much of it for now; in so many seconds there is room again.
+    #[must_use]
+    pub fn too_many(seconds: u32) -> Self {
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let detail = format!("That was too often for now, so it was not done. Wait {seconds} {unit}, then try again.");
+        Self { retry_after_seconds: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", detail) }
     }
 
     /// What is asked does not fit what is there.

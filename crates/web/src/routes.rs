@@ -28,9 +28,12 @@ use crate::{
     api, assets,
     body::BytesMax,
     edge, figures,
-    guard::{self, Needs},
-    llm, ops, pages,
+    guard::{self, Asks, Needs},
+    llm, ops,
+    pace::{Act, Counted},
+    pages,
     problem::Problem,
+    session::Jar,
     state::Web,
 };
 
@@ -109,6 +112,10 @@ pub struct Route {
     pub door: Door,
     /// From the complete head to the answer's first byte.
     pub seconds: u64,
+    /// Whether it counts towards how often its caller may ask. Files compiled in and the eyes of a watchman do not.
+    pub counts: bool,
+    /// Whether a session must have shown only just who it is ([`guard::RECENT`]).
+    pub recent: bool,
     mount: fn(MethodFilter) -> MethodRouter<Web>,
 }
 
@@ -130,6 +137,8 @@ impl Route {
             gives,
             door: Door::Public,
             seconds: 30,
+            counts: true,
+            recent: false,
             mount,
         }
     }
@@ -166,6 +175,14 @@ impl Route {
         Self { seconds, ..self }
     }
 
+    const fn uncounted(self) -> Self {
+        Self { counts: false, ..self }
+    }
+
+    const fn recent(self) -> Self {
+        Self { recent: true, ..self }
+    }
+
     const fn for_machines(self) -> Self {
         Self { door: Door::Machines, ..self }
     }
@@ -176,6 +193,10 @@ impl Route {
             Takes::Json(_) | Takes::Form(_) => 64 * 1024,
             Takes::Messages => 4 * 1024 * 1024,
         }
+    }
+
+    const fn asks(&self) -> Asks {
+        Asks { needs: self.needs, scope: self.scope, recent: self.recent }
     }
 
     const fn filter(&self) -> MethodFilter {
@@ -200,6 +221,7 @@ impl Verb {
 }
 
 const OPEN: Needs = Needs::Open;
+const PERSON: Needs = Needs::Person;
 const READS: Needs = Needs::Member(Viewer);
 const RUNS: Needs = Needs::Member(Member);
 const MANAGES: Needs = Needs::Member(Admin);
@@ -212,17 +234,24 @@ const AGENT: Gives = Gives::Json(202, "Agent");
 pub static ROUTES: &[Route] = &[
     // Open.
     Route::get("/", OPEN, Gives::Redirect, "The way in: the dashboard, or the sign-in page", |m| on(m, pages::entry::home)),
-    Route::get("/health", OPEN, Gives::Json(200, "Health"), "Whether the process is up", |m| on(m, ops::health)).for_machines(),
+    Route::get("/health", OPEN, Gives::Json(200, "Health"), "Whether the process is up", |m| on(m, ops::health)).for_machines().uncounted(),
     Route::get("/metrics", Needs::Metrics, Gives::Text, "What was counted, in the Prometheus text format", |m| on(m, figures::metrics)),
-    Route::get("/ready", OPEN, Gives::Json(200, "Health"), "Whether the database answers and work is done", |m| on(m, ops::ready)),
+    Route::get("/ready", OPEN, Gives::Json(200, "Health"), "Whether the database answers and work is done", |m| on(m, ops::ready)).uncounted(),
     Route::get("/openapi.json", OPEN, Gives::Json(200, "Anything"), "This document", |m| on(m, ops::openapi)),
     Route::get("/.well-known/security.txt", OPEN, Gives::Text, "Where to report a vulnerability (RFC 9116)", |m| on(m, ops::security_txt)),
-    Route::get("/assets/{file}", OPEN, Gives::Text, "Style, script and icons of the pages", |m| on(m, assets::serve)),
+    Route::get("/assets/{file}", OPEN, Gives::Text, "Style, script and icons of the pages", |m| on(m, assets::serve)).uncounted(),
     // Signing in and out.
     Route::get("/setup", OPEN, Gives::Page, "Set-up of the first operator, by the one-time link printed at start", |m| on(m, pages::setup::show)),
     Route::post("/setup", OPEN, Gives::Redirect, "Uses the set-up link", |m| on(m, pages::setup::finish)).takes(Takes::Form(&["link", "email", "tenant"])),
-    Route::get("/login", OPEN, Gives::Page, "Sign-in, by personal token or one-time link", |m| on(m, pages::login::show)),
+    Route::get("/login", OPEN, Gives::Page, "Sign-in: at a vendor, by a link that is mailed, by personal token or one-time link", |m| on(m, pages::login::show)),
     Route::post("/login", OPEN, Gives::Redirect, "Starts a session", |m| on(m, pages::login::sign_in)).takes(Takes::Form(&["token", "link", "next"])),
+    Route::get("/signup", OPEN, Gives::Page, "Sign-up: first the invite, then who you are", |m| on(m, pages::signup::show)),
+    Route::post("/signup", OPEN, Gives::Redirect, "Takes an invite's code and keeps it in the browser", |m| on(m, pages::signup::take_code)).takes(Takes::Form(&["code"])),
+    Route::get("/waitlist", OPEN, Gives::Page, "Asking to be let in", |m| on(m, pages::waitlist::show)),
+    Route::post("/waitlist", OPEN, Gives::Redirect, "Puts an address on the waitlist", |m| on(m, pages::waitlist::join)).takes(Takes::Form(&["email"])),
+    Route::post("/auth/mail", OPEN, Gives::Redirect, "Asks for a link by mail; the answer does not tell whether the address is known", |m| on(m, pages::letters::ask)).takes(Takes::Form(&["email", "next"])),
+    Route::get("/auth/{provider}/start", OPEN, Gives::Redirect, "The way to a vendor's sign-in", |m| on(m, pages::vendor::start)),
+    Route::get("/auth/{provider}/callback", OPEN, Gives::Redirect, "The way back from it, once, for the browser that went there", |m| on(m, pages::vendor::callback)),
     Route::post("/logout", OPEN, Gives::Redirect, "Ends the session", |m| on(m, pages::login::sign_out)).takes(Takes::Form(&[])),
     // Pages.
     Route::get("/dashboard", READS, Gives::Page, "All agents of the tenant", |m| on(m, pages::dashboard::show)),
@@ -242,6 +271,9 @@ pub static ROUTES: &[Route] = &[
     Route::post("/tenants/{id}/keep", OWNS, Gives::Redirect, "Keeps a tenant that was to be erased", |m| on(m, pages::tenants::keep)).takes(Takes::Form(&[])),
     Route::get("/invitation", OPEN, Gives::Page, "An invitation into a tenant, by the link that was mailed", |m| on(m, pages::invitation::show)),
     Route::post("/invitation", OPEN, Gives::Redirect, "Joins the tenant", |m| on(m, pages::invitation::accept)).takes(Takes::Form(&["link"])),
+    Route::get("/sessions", PERSON, Gives::Page, "Where you are signed in", |m| on(m, pages::sessions::show)),
+    Route::post("/sessions/{id}/end", PERSON, Gives::Redirect, "Ends one of your sessions", |m| on(m, pages::sessions::end)).takes(Takes::Form(&[])),
+    Route::post("/sessions/end-others", PERSON, Gives::Redirect, "Ends all of your sessions but this one", |m| on(m, pages::sessions::end_others)).takes(Takes::Form(&[])),
     Route::get("/agents", READS, Gives::Redirect, "The dashboard", |m| on(m, pages::entry::agents)),
     Route::post("/agents", RUNS, Gives::Redirect, "Creates an agent", |m| on(m, pages::dashboard::create)).takes(Takes::Form(&["name"])).scope(Scope::Agents),
     Route::get("/agents/{id}", READS, Gives::Page, "One agent: state, machine, timeline, conversation, logs", |m| on(m, pages::agent::show)),
@@ -252,7 +284,7 @@ pub static ROUTES: &[Route] = &[
     Route::post("/agents/{id}/retry", RUNS, Gives::Redirect, "Tries again after a failure", |m| on(m, pages::acts::retry)).takes(Takes::Form(&[])).scope(Scope::Agents),
     Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])).scope(Scope::Talk),
     Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])).scope(Scope::Talk),
-    Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])).scope(Scope::Agents),
+    Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])).scope(Scope::Agents).recent(),
     Route::get("/audit", MANAGES, Gives::Page, "Who did what in the tenant, newest first", |m| on(m, pages::audit::show)),
     // The operator's pages.
     Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)).scope(Scope::Operate),
@@ -270,13 +302,27 @@ pub static ROUTES: &[Route] = &[
     Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)).scope(Scope::Operate),
     Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)).scope(Scope::Operate),
     Route::get("/admin/flows/{id}", OPERATES, Gives::Page, "What one flow waits for", |m| on(m, pages::admin::flow::show)).scope(Scope::Operate),
+    Route::get("/admin/schedules", OPERATES, Gives::Page, "When jobs run by themselves, and their last runs", |m| on(m, pages::admin::schedules::show)).scope(Scope::Operate),
+    Route::post("/admin/schedules/{job}", OPERATES, Gives::Redirect, "Changes when a job runs by itself", |m| on(m, pages::admin::schedules::change)).takes(Takes::Form(&["cron", "enabled", "catch_up"])).scope(Scope::Operate),
+    Route::post("/admin/schedules/{job}/runs", OPERATES, Gives::Redirect, "Runs a job now, or joins the run under way", |m| on(m, pages::admin::schedules::run)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::get("/admin/pool", OPERATES, Gives::Page, "Spare machines, and what each waits for", |m| on(m, pages::admin::pool::show)).scope(Scope::Operate),
+    Route::post("/admin/pool/refill", OPERATES, Gives::Redirect, "Counts the spares and makes those that are missing", |m| on(m, pages::admin::pool::refill)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::get("/admin/invites", OPERATES, Gives::Page, "Invites, newest first", |m| on(m, pages::admin::invites::show)).scope(Scope::Operate),
+    Route::post("/admin/invites", OPERATES, Gives::Page, "Makes invites and shows their codes, once", |m| on(m, pages::admin::invites::make)).takes(Takes::Form(&["codes", "uses", "days", "note"])).scope(Scope::Operate),
+    Route::post("/admin/invites/{id}/revoke", OPERATES, Gives::Redirect, "Takes an invite back", |m| on(m, pages::admin::invites::revoke)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::get("/admin/waitlist", OPERATES, Gives::Page, "Who asked to be let in", |m| on(m, pages::admin::waitlist::show)).scope(Scope::Operate),
+    Route::post("/admin/waitlist/{id}/invite", OPERATES, Gives::Redirect, "Invites somebody who waits: the mail carries the code", |m| on(m, pages::admin::waitlist::invite)).takes(Takes::Form(&[])).scope(Scope::Operate),
     // The API.
+    Route::post("/api/v1/invites/validate", OPEN, Gives::Json(200, "InviteVerdict"), "Whether somebody could sign up with this code now", |m| on(m, api::invites::validate)).takes(Takes::Json("InviteCode")),
+    Route::post("/api/v1/waitlist", OPEN, Gives::Json(202, "Waitlisted"), "Puts an address on the waitlist; the answer does not tell whether it was there already", |m| on(m, api::waitlist::join)).takes(Takes::Json("NewWaiting")),
+    Route::get("/api/v1/sessions", PERSON, Gives::Json(200, "Sessions"), "Where you are signed in", |m| on(m, api::sessions::list)),
+    Route::delete("/api/v1/sessions/{id}", PERSON, Gives::Status(204), "Ends one of your sessions, everywhere within a second", |m| on(m, api::sessions::end)),
     Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
     Route::get("/api/v1/model", READS, Gives::Json(200, "Model"), "Which model answers the tenant's agents, and what of today's budget is used", |m| on(m, api::model::show)),
     Route::get("/api/v1/agents", READS, Gives::Json(200, "Agents"), "The tenant's agents, oldest first; `after` and `limit` page through them", |m| on(m, api::agents::list)),
     Route::post("/api/v1/agents", RUNS, Gives::Json(201, "Agent"), "Creates an agent; an Idempotency-Key makes repeating safe", |m| on(m, api::agents::create)).takes(Takes::Json("NewAgent")).scope(Scope::Agents),
     Route::get("/api/v1/agents/{id}", READS, Gives::Json(200, "Agent"), "One agent", |m| on(m, api::agents::show)),
-    Route::delete("/api/v1/agents/{id}", MANAGES, AGENT, "Destroys the agent and its machine; 404 once it is gone", |m| on(m, api::agents::remove)).scope(Scope::Agents),
+    Route::delete("/api/v1/agents/{id}", MANAGES, AGENT, "Destroys the agent and its machine; 404 once it is gone", |m| on(m, api::agents::remove)).scope(Scope::Agents).recent(),
     Route::post("/api/v1/agents/{id}/stop", RUNS, AGENT, "Lets the agent rest", |m| on(m, api::agents::stop)).scope(Scope::Agents),
     Route::post("/api/v1/agents/{id}/start", RUNS, AGENT, "Wants the agent to answer", |m| on(m, api::agents::start)).scope(Scope::Agents),
     Route::post("/api/v1/agents/{id}/restart", RUNS, AGENT, "Restarts the agent's gateway", |m| on(m, api::agents::restart)).scope(Scope::Agents),
@@ -314,6 +360,16 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)).scope(Scope::Operate),
     Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)).scope(Scope::Operate),
     Route::get("/api/admin/v1/flows/{id}", OPERATES, Gives::Json(200, "Flow"), "One flow; 404 once it has ended", |m| on(m, api::admin::flows::show)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/schedules", OPERATES, Gives::Json(200, "Schedules"), "When jobs run by themselves, each with its last run", |m| on(m, api::admin::schedules::list)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/schedules/{job}", OPERATES, Gives::Json(200, "Schedule"), "Changes when a job runs by itself; what is left out stays", |m| on(m, api::admin::schedules::change)).takes(Takes::Json("ScheduleChange")).scope(Scope::Operate),
+    Route::get("/api/admin/v1/schedules/{job}/runs", OPERATES, Gives::Json(200, "Runs"), "The runs of a job, newest first, kept thirty days", |m| on(m, api::admin::schedules::runs)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/schedules/{job}/runs", OPERATES, Gives::Json(202, "Run"), "Runs a job now; answers with the run under way if there is one", |m| on(m, api::admin::schedules::run)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/pool", OPERATES, Gives::Json(200, "Pool"), "How many spares there are and were taken; each spare, newest first, with what it waits for", |m| on(m, api::admin::pool::show)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/invites", OPERATES, Gives::Json(200, "Invites"), "Invites, newest first; `open` chooses those that can be used", |m| on(m, api::admin::invites::list)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/invites", OPERATES, Gives::Json(201, "NewInvites"), "Makes invites; their codes are in this answer and nowhere else", |m| on(m, api::admin::invites::make)).takes(Takes::Json("InviteWish")).scope(Scope::Operate),
+    Route::delete("/api/admin/v1/invites/{id}", OPERATES, Gives::Status(204), "Takes an invite back", |m| on(m, api::admin::invites::revoke)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/waitlist", OPERATES, Gives::Json(200, "Waitlist"), "Who asked to be let in, in their order; `waiting=false`: who was invited", |m| on(m, api::admin::waitlist::list)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/waitlist/{id}/invite", OPERATES, Gives::Status(204), "Invites somebody who waits: the mail carries the code", |m| on(m, api::admin::waitlist::invite)).scope(Scope::Operate),
     // Cron, machines, the model.
     Route::get("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
     Route::post("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
@@ -345,13 +401,18 @@ pub fn router(web: Web, door: Door) -> Router {
         .with_state(web)
 }
 
-/// Around each handler: origin, guard, size, time.
+/// Around each handler: origin, how often, guard, size, time.
 async fn admit(State((web, route)): State<(Web, &'static Route)>, mut request: Request, next: Next) -> Response {
-    if let Err(problem) = check(&web, route, &mut request).await {
-        return problem.into_response();
-    }
-    request.extensions_mut().insert(BytesMax(route.bytes_max()));
-    within(Duration::from_secs(route.seconds), next.run(request)).await
+    let jar = Jar::default();
+    request.extensions_mut().insert(jar.clone());
+    let mut response = if let Err(problem) = check(&web, route, &mut request).await {
+        problem.into_response()
+    } else {
+        request.extensions_mut().insert(BytesMax(route.bytes_max()));
+        within(Duration::from_secs(route.seconds), next.run(request)).await
+    };
+    jar.empty_into(response.headers_mut());
+    response
 }
 
 /// The answer, unless it takes too long; the reading of a slow body counts.
@@ -364,7 +425,14 @@ async fn within(longest: Duration, answer: impl Future<Output = Response>) -> Re
 
 async fn check(web: &Web, route: &Route, request: &mut Request) -> Result<(), Problem> {
     guard::same_site(web, request.method(), request.headers())?;
-    guard::admit(web, (route.needs, route.scope), request).await?;
+    let act = if route.verb == Verb::Get { Act::Reads } else { Act::Changes };
+    if let Some(source) = request.extensions().get().copied().filter(|_| route.counts) {
+        web.site.pace.take(Counted::Source(source), act)?;
+    }
+    let account = guard::admit(web, route.asks(), request).await?;
+    if let Some(account) = account.filter(|_| route.counts) {
+        web.site.pace.take(Counted::Account(account), act)?;
+    }
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > route.bytes_max()) {

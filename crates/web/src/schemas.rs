@@ -1,8 +1,10 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
 mod admin;
+mod jobs;
 mod model;
 mod people;
+mod tenancy;
 
 use serde_json::{Value, json};
 
@@ -93,6 +95,13 @@ pub(crate) fn all() -> Value {
         "Flow": admin::flow(),
         "Flows": admin::listed("flows", "Flow"),
         "Stats": admin::stats(),
+        "Schedule": jobs::schedule(),
+        "Schedules": jobs::schedules(),
+        "ScheduleChange": jobs::schedule_change(),
+        "Run": jobs::run(),
+        "Runs": admin::listed("runs", "Run"),
+        "Pool": jobs::pool(),
+        "Spare": jobs::spare(),
         "Problem": object(
             json!({
                 "type": text, "title": text, "status": { "type": "integer" }, "detail": text, "instance": text,
@@ -103,6 +112,7 @@ pub(crate) fn all() -> Value {
     });
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
+        all.extend(tenancy::all());
     }
     all
 }

@@ -4,13 +4,13 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeZone as _, Utc};
-use domain::Entropy;
+use domain::{Entropy, limits::Proxies};
 use store::Db;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::{figures::Render, llm::Models};
+use crate::{figures::Render, llm::Models, pace::Pace, vendors::SignIn};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -59,8 +59,35 @@ pub struct Site {
     pub security_contact: Option<String>,
     /// Who hears of alerts, in words: `mail to …`, `webhook at …`. Empty: they stand on the page only.
     pub carriers: Vec<String>,
+    /// How many spares this process keeps, for the operator's page.
+    pub pool: PoolPlan,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
+    /// Who may say for whom a request comes.
+    pub proxies: Proxies,
+    /// How often ordinary requests are taken.
+    pub pace: Pace,
+    /// How people sign in.
+    pub sign_in: SignIn,
+}
+
+/// How many spares are kept, and made from what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// At least so many wait. With a ceiling of zero there is no pool.
+    pub floor: u16,
+    /// At most so many wait, when agents come fast.
+    pub ceiling: u16,
+    /// Alias of the image that is current; empty while none is set.
+    pub image: String,
+}
+
+impl PoolPlan {
+    /// Whether spares are kept at all.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.floor > 0 || self.ceiling > 0
+    }
 }
 
 impl Site {
@@ -75,7 +102,11 @@ impl Site {
             metrics: None,
             security_contact,
             carriers: Vec::new(),
+            pool: PoolPlan::default(),
             ready,
+            proxies: Proxies::default(),
+            pace: Pace::default(),
+            sign_in: SignIn::default(),
         }
     }
 
@@ -87,13 +118,19 @@ impl Site {
         self
     }
 
+    /// Lets people sign in this way.
+    #[must_use]
+    pub fn with_sign_in(self, sign_in: SignIn) -> Self {
+        Self { sign_in, ..self }
+    }
+
     /// Whether people reach Berth over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url.scheme() == "https"
     }
 
-    /// Name of the session cookie. `__Host-` binds it to this host and to TLS; plain http is for development.
+    /// Name of the cookie that holds a session's pass. `__Host-` binds it to this host and to TLS; plain http is for development.
     #[must_use]
     pub fn cookie_name(&self) -> &'static str {
         if self.is_https() { "__Host-berth" } else { "berth_session" }

@@ -98,7 +98,8 @@ impl Here<'_> {
     }
 
     fn proved(&self, machine: MachineId, facts: ProofFacts) -> Outcome {
-        let outcome = self.go(&Life::Prove { machine, tries: 0 }, Life::Live { machine }).heard();
+        let next = self.or_restart(Life::Live { machine });
+        let outcome = self.go(&Life::Prove { machine, tries: 0 }, next).heard();
         let outcome = TenantWrite::proof(self.agent.id, facts).into_iter().fold(outcome, Outcome::tenant);
         self.see(outcome, Seen::Live { since: self.now() }).house(self.close_alerts())
     }
@@ -110,7 +111,8 @@ impl Here<'_> {
         let was_live = matches!(self.agent.seen, Seen::Live { .. } | Seen::Degraded { .. });
         let outcome = if was_live {
             let seen = Seen::Degraded { since: self.now(), why: format!("The last proof failed: {why}.") };
-            self.see(self.go(&here, Life::Recover { machine, looks: 0 }).heard(), seen)
+            let next = self.or_restart(Life::Recover { machine, looks: 0 });
+            self.see(self.go(&here, next).heard(), seen)
         } else if failed < PROOFS_MAX {
             wait(&here, PROOF_PAUSE * 2_u32.pow(u32::from(failed.saturating_sub(1))))
         } else {

@@ -71,7 +71,7 @@ impl Here<'_> {
         let here = Life::Recover { machine, looks };
         let why = match self.world.ask(row, self.claim.now, Ask::Status, Duration::from_secs(10)).await {
             Ok(Reply::Status(status)) => match status.gateway {
-                Gateway::Ready => return Ok(self.go(&here, Life::Apply { machine }).heard()),
+                Gateway::Ready => return Ok(self.go(&here, self.or_restart(Life::Apply { machine })).heard()),
                 Gateway::Starting => "The gateway is starting again.",
                 Gateway::Stopped | Gateway::Failed => {
                     let degraded = self.degraded("The gateway had stopped.");
@@ -93,6 +93,14 @@ impl Here<'_> {
             self.world.provider.stop(&name, Duration::from_secs(20)).await.map_err(provider)?;
         }
         Ok(self.see(self.go(&here, Life::Start { machine }).heard(), degraded))
+    }
+
+    /// A restart that was asked for while something else was done comes before whatever would be next.
+    pub(super) fn or_restart(&self, next: Life) -> Life {
+        match next.machine() {
+            Some(machine) if self.asked(signal::RESTART) => Life::Restart { machine },
+            _ => next,
+        }
     }
 
     fn degraded(&self, why: &str) -> Seen {

@@ -17,10 +17,11 @@ pub(super) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// `[critical] An agent's flow gave up: agt_…`
+    /// `[critical] An agent's flow gave up: agt_…`, later `[closed] …`
     pub(super) fn subject(&self) -> Subject {
-        let Told { severity, kind, subject, .. } = self.told;
-        Subject::of(&format!("[{}] {}: {subject}", severity.name(), kind.title()))
+        let Told { severity, kind, subject, closed_at, .. } = self.told;
+        let state = if closed_at.is_some() { "closed" } else { severity.name() };
+        Subject::of(&format!("[{state}] {}: {subject}", kind.title()))
     }
 
     /// The mail's text.
@@ -40,10 +41,18 @@ impl Words<'_> {
         lines.extend([
             format!("Firing:   {}", self.due.firing),
             String::new(),
-            format!("Look and acknowledge: {}", self.address()),
+            format!(
+                "Look{} {}",
+                if told.closed_at.is_some() { ":                " } else { " and acknowledge:" },
+                self.address()
+            ),
             format!("What to do:           {}", told.kind.runbook()),
             String::new(),
-            "It fires again, later and later, until somebody acknowledges it or the trouble is over.".to_owned(),
+            match told.closed_at {
+                Some(_) => "It was seen to be right. Nothing more comes of this alert.",
+                None => "It fires again, later and later, until somebody acknowledges it or the trouble is over.",
+            }
+            .to_owned(),
         ]);
         lines.join("\n") + "\n"
     }
@@ -53,7 +62,7 @@ impl Words<'_> {
         let told = self.told;
         let related = Related::of(&told.subject);
         let body = json!({
-            "type": "alert.fired",
+            "type": if told.closed_at.is_some() { "alert.closed" } else { "alert.fired" },
             "timestamp": time(told.fired_at.unwrap_or(told.opened_at)),
             "data": {
                 "id": told.id,

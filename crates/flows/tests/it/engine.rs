@@ -270,3 +270,63 @@ async fn another_process_is_woken_after_the_commit() {
         task.abort();
     }
 }
+
+/// Runs flows of a kind that does nothing, by the real runner, until `done`.
+async fn run_nothings(world: &World, behaviour: flows::Behaviour, count: u32, done: &str) {
+    let tenant = world.alice.caller.tenant.uuid();
+    world
+        .database
+        .sql(&format!(
+            "insert into flows (id, kind, tenant_id, subject, step)
+             select gen_random_uuid(), 'nothing', case when n % 2 = 0 then '{tenant}'::uuid end,
+                    lpad(n::text, 32, '0')::uuid, '{{\"step\": \"nothing\"}}' from generate_series(1, {count}) n"
+        ))
+        .await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let options = RunnerOptions { behaviour, ..RunnerOptions::default() };
+    let running = tokio::spawn(flows::run(world.flows.clone(), options, stop.clone()));
+    for _ in 0..200 {
+        if world.database.count(done).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    assert_eq!(world.database.count(done).await, 0);
+}
+
+#[tokio::test]
+async fn steps_that_end_together_are_written_down_once_each() {
+    static RAN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let world = World::new().await;
+    let ends: flows::Behaviour = |_, claim| {
+        RAN.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let again = claim.step["again"].is_null() && claim.subject.as_u128() % 3 == 0;
+        let value = serde_json::json!({ "step": "nothing", "again": true });
+        let stay = flows::outcome::Step { name: "nothing", value, deadline: None };
+        let next = if again { flows::outcome::Next::Go(stay) } else { flows::outcome::Next::Done };
+        Box::pin(std::future::ready(Ok(flows::outcome::Outcome::next(next))))
+    };
+    run_nothings(&world, ends, 300, "select count(*) from flows where kind = 'nothing'").await;
+    assert_eq!(RAN.load(std::sync::atomic::Ordering::Relaxed), 400, "a step was lost, or ran again");
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_written_keeps_no_other_from_it() {
+    let world = World::new().await;
+    let some_are_unwritable: flows::Behaviour = |_, claim| {
+        let next = if claim.subject.to_string().ends_with('0') {
+            // No text of Postgres holds this character.
+            let value = serde_json::json!({ "step": "nothing", "bad": "\u{0}" });
+            let stay = flows::outcome::Step { name: "nothing", value, deadline: None };
+            flows::outcome::Next::Wait(stay, Duration::from_hours(1))
+        } else {
+            flows::outcome::Next::Done
+        };
+        Box::pin(std::future::ready(Ok(flows::outcome::Outcome::next(next))))
+    };
+    let written = "select count(*) from flows where kind = 'nothing' and subject::text not like '%0'";
+    run_nothings(&world, some_are_unwritable, 100, written).await;
+    assert_eq!(world.database.count("select count(*) from flows where kind = 'nothing'").await, 10);
+}

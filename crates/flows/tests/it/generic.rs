@@ -69,6 +69,13 @@ async fn at(stage: &Stage) -> (World, AgentId) {
                 settle_down(&world).await;
             }
         }
+        "letter" => {
+            let to = domain::names::Email::parse("alice@example.org").unwrap();
+            let next = domain::own_path::OwnPath::dashboard();
+            let mut tx = world.database.db.system().await.unwrap();
+            app::letters::ask_for_link(&mut tx, world.flows.entropy.as_ref(), &to, None, &next).await.unwrap();
+            tx.commit().await.unwrap();
+        }
         "notice" => {
             let mut tx = world.database.db.system().await.unwrap();
             let alert = store::alerts::NewAlert {
@@ -264,8 +271,18 @@ async fn run_without_lease(world: &World) {
 
 /// Everything that a settle may write. A configuration's fence and a proof's nonce are written before their effect.
 async fn written(world: &World) -> i64 {
-    let tables =
-        ["agents", "timeline", "exchanges", "machines", "alerts", "job_runs", "spares", "flow_signals", "step_runs"];
+    let tables = [
+        "agents",
+        "timeline",
+        "exchanges",
+        "machines",
+        "alerts",
+        "job_runs",
+        "spares",
+        "flow_signals",
+        "step_runs",
+        "letters",
+    ];
     let parts = tables
         .map(|table| format!("select '{table}' || (to_jsonb(t) - 'fence' - 'digest')::text as row from {table} t"));
     let all = parts.join(" union all ");

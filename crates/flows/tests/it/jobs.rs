@@ -1,5 +1,6 @@
 //! Jobs and their schedules: each tick has one owner, each job one run.
 
+use app::jobs::{ScheduleChange, ScheduleError};
 use domain::job::{AskedBy, CatchUp, Job};
 use store::SystemTx;
 use testkit::World;
@@ -49,16 +50,26 @@ async fn a_missed_tick_is_left_out_or_made_up_for_once() {
 async fn a_schedule_that_is_off_does_not_tick_and_nonsense_changes_nothing() {
     let world = planted().await;
     let mut tx = world.database.db.system().await.unwrap();
-    for nonsense in ["", "every day", "* * * * * *", "99 * * * *"] {
-        assert!(app::jobs::set_schedule(&mut tx, Job::Health, nonsense, true).await.is_err(), "{nonsense}");
+    let mut operator = world.alice.caller.clone();
+    let off = ScheduleChange { cron: Some("*/7 * * * *"), enabled: Some(false), catch_up: Some(CatchUp::Once) };
+    operator.is_operator = false;
+    let refused = app::jobs::set_schedule(&mut tx, Job::Health, off, &operator).await;
+    assert!(matches!(refused, Err(ScheduleError::Forbidden)));
+    operator.is_operator = true;
+    for nonsense in ["", "every day", "* * * * * *", "99 * * * *", "0 0 31 2 *"] {
+        let change = ScheduleChange { cron: Some(nonsense), ..off };
+        let refused = app::jobs::set_schedule(&mut tx, Job::Health, change, &operator).await;
+        assert!(matches!(refused, Err(ScheduleError::Cron { .. })), "{nonsense}");
     }
-    app::jobs::set_schedule(&mut tx, Job::Health, "*/7 * * * *", false).await.unwrap();
+    app::jobs::set_schedule(&mut tx, Job::Health, off, &operator).await.unwrap();
+    // What is not named stays as it is.
+    app::jobs::set_schedule(&mut tx, Job::Health, ScheduleChange::default(), &operator).await.unwrap();
     tx.commit().await.unwrap();
     world.database.sql("update schedules set next_at = now() - interval '1 second' where job = 'health'").await;
     assert_eq!(tick(&world).await, []);
     let mut tx = world.database.db.system().await.unwrap();
     let all = store::schedules::all(&mut tx).await.unwrap();
-    assert!(all.iter().any(|s| s.job == "health" && s.cron == "*/7 * * * *" && !s.enabled));
+    assert!(all.iter().any(|s| s.job == "health" && s.cron == "*/7 * * * *" && !s.enabled && s.catch_up == "once"));
 }
 
 #[tokio::test]

@@ -72,6 +72,22 @@ async fn stop_start_restart_and_proof_end_where_they_should() {
     world.assert_nothing_left().await;
 }
 
+/// The proof that ends hears every signal; one of them was a wish.
+#[tokio::test]
+async fn a_restart_asked_while_a_proof_is_taken_is_not_lost() {
+    let world = World::new().await;
+    let id = world.live_agent("scout").await;
+    let Some(Life::Live { machine }) = world.step(id).await else { panic!("it is live") };
+    for (step, before) in [(Life::Prove { machine, tries: 0 }, 0), (Life::Recover { machine, looks: 0 }, 1)] {
+        assert_eq!(world.reach.count(machine, "restart"), before);
+        world.put_at(id, &step).await;
+        change(&world, id, "restart").await;
+        world.run_flows(20).await;
+        assert_eq!(world.reach.count(machine, "restart"), before + 1, "asked at {}", step.name());
+        assert_eq!(seen(&world, id).await.seen.name(), "live");
+    }
+}
+
 #[tokio::test]
 async fn another_host_key_stops_everything_and_gets_no_secret_byte() {
     let world = World::new().await;

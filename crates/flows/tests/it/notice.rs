@@ -189,10 +189,26 @@ async fn it_fires_again_later_and_later_until_somebody_knows() {
     run(&world).await;
     assert_eq!(world.webhook.ledger().len(), 5, "taken back, and long due");
 
+    acknowledge(&world, false).await;
     close(&world).await;
     run(&world).await;
     assert_eq!(notices(&world).await, 0, "a closed alert has no notice any more");
-    assert_eq!(world.webhook.ledger().len(), 5);
+    assert_eq!(world.webhook.ledger().len(), 6, "whoever was told, and knows, hears that it is over");
+    let last = body(&world, 5);
+    assert_eq!((&last["type"], &last["data"]["firing"]), (&"alert.closed".into(), &6.into()));
+    assert!(last["data"]["closed_at"].is_string());
+    let mails = world.mailer.ledger();
+    assert!(mails[5].what.subject.as_str().starts_with("[closed] "), "{:?}", mails[5].what);
+}
+
+#[tokio::test]
+async fn what_is_over_before_anybody_was_told_is_told_once() {
+    let world = World::new().await;
+    open(&world, AlertKind::FlowFailed).await;
+    close(&world).await;
+    run(&world).await;
+    assert_eq!((world.webhook.ledger().len(), notices(&world).await), (1, 0));
+    assert_eq!(body(&world, 0)["type"], "alert.closed");
 }
 
 #[tokio::test]

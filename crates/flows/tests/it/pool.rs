@@ -43,6 +43,28 @@ async fn the_pool_is_filled_to_its_floor_and_refilled_by_the_claim() {
     assert_eq!(world.database.count(spare_flows).await, 2, "the claimed one's own flow has ended");
 }
 
+/// Somebody waits for the first turn, nobody for the next spare.
+#[tokio::test]
+async fn a_refill_gives_way_to_the_agent_that_took_the_spare_and_does_so_once() {
+    let world = world(1, 1).await;
+    fill(&world).await;
+    world.new_agent("scout").await;
+    let (making, live) = (
+        "select count(*) from spares where state = 'making'",
+        "select count(*) from agents where seen ->> 'state' = 'live'",
+    );
+    // Only what is due, and no pause skipped.
+    while !flows::run_due(&world.flows, &flows::RunnerOptions::default()).await.unwrap().is_empty() {
+        assert_eq!(world.database.count(making).await, 0, "it is begun beside the first turn");
+    }
+    assert_eq!(world.database.count(live).await, 1);
+    let refill = "update flows set run_at = now() where kind = 'refill'";
+    world.database.sql(refill).await;
+    world.database.sql("update machines set claimed_at = now() where claimed_at is not null").await;
+    flows::run_due(&world.flows, &flows::RunnerOptions::default()).await.unwrap();
+    assert_eq!(world.database.count(making).await, 1, "another claim does not hold it up again");
+}
+
 #[tokio::test]
 async fn an_agent_that_takes_a_spare_is_proved_on_it_like_any_other() {
     let world = world(1, 1).await;

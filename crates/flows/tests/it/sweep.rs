@@ -133,3 +133,35 @@ async fn a_large_fleet_is_swept_in_slices_by_children() {
     assert_eq!(world.database.count(left).await, 0, "a slice or its parent is left");
     assert_eq!(world.database.count("select count(*) from flow_results").await, 0);
 }
+
+/// An insert of machines that nobody reaches: spares without an address.
+fn unreachable_spares(count: u32) -> String {
+    format!(
+        "with made as (
+             insert into machines (id, provider, isolation, image, state, host_key, host_key_sealed, machine_key_sealed,
+                machine_token_sealed, machine_token_hash, gateway_token_sealed, model_key_sealed, model_key_hash)
+             select gen_random_uuid(), 'fake', 'container', 'x', 'made', '', '', '', '',
+                    decode(md5(n::text), 'hex'), '', '', decode(md5(n::text), 'hex') from generate_series(1, {count}) n
+             returning id)
+         insert into spares (machine_id, image, state, ready_at) select id, 'x', 'ready', now() from made"
+    )
+}
+
+#[tokio::test]
+async fn when_most_do_not_answer_nobody_waits_for_each_and_nothing_is_written_of_them() {
+    let world = World::new().await;
+    world.database.sql(&unreachable_spares(60)).await;
+    let counts = sweep(&world).await;
+    assert_eq!((&counts["silent"], &counts["braked"]), (&60.into(), &true.into()), "{counts}");
+    let written = world.database.count("select count(*) from machines where health <> 'unknown'").await;
+    assert_eq!(written, 0, "a verdict was written after fewer than three looks");
+}
+
+#[tokio::test]
+async fn a_few_that_do_not_answer_are_looked_at_three_times_and_written_down() {
+    let world = World::new().await;
+    world.database.sql(&unreachable_spares(40)).await;
+    let counts = sweep(&world).await;
+    assert_eq!(counts["silent"], 40, "{counts}");
+    assert_eq!(world.database.count("select count(*) from machines where health = 'silent'").await, 40);
+}

@@ -103,6 +103,20 @@ impl Berth {
         command
     }
 
+    /// A second process that only works, beside the first one.
+    pub(crate) fn worker(&self, more: &[(&str, &str)]) -> Child {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let mut command = self.command(&["work"]);
+        command.envs(more.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.spawn().expect("berth was built")
+    }
+
+    /// What `berth verify` says; it must be content.
+    pub(crate) async fn verified(&self) {
+        let output = self.command(&["verify", "--json"]).output().await.unwrap();
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), self.log());
+    }
+
     /// Starts it with more settings and waits until it says where it is, or dies of `BERTH_CRASH_AT` before.
     pub(crate) async fn start(&mut self, more: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs already");

@@ -11,8 +11,10 @@ mod by_browser;
 mod by_curl;
 mod curl;
 mod disturbed;
+mod hardened;
 mod killed;
 mod machines;
 #[path = "../common/program.rs"]
 mod program;
 mod setting;
+mod several;

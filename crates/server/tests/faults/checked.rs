@@ -69,6 +69,7 @@ const RESTLESS: &str = "
               when 'life' then f.run_at < now() + interval '1 minute'
                    or (f.step ->> 'step', a.wanted) not in
                       (('live', 'running'), ('stopped', 'stopped'))
+              when 'spare' then f.step ->> 'step' <> 'ready'
               when 'exchange' then f.step ->> 'step' <> 'forget'
               else true
           end";
@@ -183,7 +184,8 @@ async fn ledger(fleet: &Fleet, found: &mut Found) {
         }
     }
     found.double.extend(twice);
-    let two = "select agent_id::text from machines group by agent_id having count(*) > 1";
+    let two = "select agent_id::text from machines where agent_id is not null
+               group by agent_id having count(*) > 1";
     let two = fleet.database.texts(two).await;
     found.double.extend(two.into_iter().map(|agent| format!("agent {agent} had two machines")));
 }

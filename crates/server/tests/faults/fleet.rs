@@ -2,9 +2,12 @@
 
 use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 
+use http::Method;
+use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{
     Database,
+    http_call::{Call, call},
     sim::{Options, Simulator},
 };
 use tokio::time::sleep;
@@ -36,10 +39,15 @@ impl Fleet {
 
     /// The same on this database.
     pub(crate) async fn on(database: Database, count: usize) -> Self {
+        Self::with(database, count, Vec::new()).await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn with(database: Database, count: usize, settings: Vec<(&'static str, String)>) -> Self {
         let folder = TempDir::new().unwrap();
         let simulator = Simulator::start(Options::below(folder.path())).await.unwrap();
         let [a, b, _, _] = simulator.home().octets();
-        let common = environment(&database, &simulator);
+        let common = [environment(&database, &simulator), settings].concat();
         let address = |n: usize| Ipv4Addr::new(a, b, 0, 10 + u8::try_from(n).unwrap());
         let mut processes: Vec<Process> =
             (0..count).map(|n| Process::new(address(n), folder.path(), common.clone())).collect();
@@ -82,6 +90,34 @@ impl Fleet {
     pub(crate) async fn kill(&mut self, index: usize) {
         self.processes[index].kill().await;
         self.processes[index].start(None);
+    }
+
+    /// Asks for a job as cron does; its run, as it is answered.
+    pub(crate) async fn cron(&self, job: &str) -> Value {
+        let asked = Call {
+            method: Method::POST,
+            url: format!("{}/api/cron/{job}", self.api.base),
+            headers: vec![("authorization", format!("Bearer {CRON}"))],
+            body: None,
+            patience: Duration::from_secs(80),
+        };
+        let answer = call(asked).await.expect("cron is answered");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+
+    /// All of them are killed and start again with other settings.
+    pub(crate) async fn restart_with(&mut self, settings: &[(&'static str, &str)]) {
+        for process in &mut self.processes {
+            process.kill().await;
+            for (name, value) in settings {
+                process.set(name, value);
+            }
+            process.start(None);
+        }
+        for process in &mut self.processes {
+            process.up().await;
+        }
     }
 
     /// `kill -9`, and started anew so that it dies there.
@@ -136,5 +172,7 @@ fn environment(database: &Database, simulator: &Simulator) -> Vec<(&'static str,
         ("BERTH_MACHINE_SSH_PORT", options.ssh_port.to_string()),
         ("BERTH_LEASE_SECONDS", LEASE.as_secs().to_string()),
         ("BERTH_DATABASE_CONNECTIONS", "6".to_owned()),
+        // One owner asks as fast as the machine bears.
+        ("BERTH_REQUESTS_PER_MINUTE", "0".to_owned()),
     ]
 }

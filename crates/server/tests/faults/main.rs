@@ -19,6 +19,7 @@ mod lanes;
 mod load;
 mod paths;
 mod paused;
+mod peers;
 mod points;
 mod process;
 #[path = "../common/program.rs"]

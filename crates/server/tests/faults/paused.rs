@@ -2,17 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use http::Method;
-use testkit::{
-    http_call::{Call, call},
-    sim::{How, Verb},
-};
+use testkit::sim::{How, Verb};
 use tokio::time::sleep;
 
 use crate::{
     checked::{emptied, found},
     dice::Dice,
-    fleet::{CRON, Fleet, LEASE},
+    fleet::{Fleet, LEASE},
     load::Load,
     size::{say, seed, sized},
 };
@@ -57,15 +53,8 @@ async fn a_machine_that_is_made_after_its_agent_was_deleted_is_found() {
         tries += 1;
         assert!(tries < 20, "the late call never came: this test shows nothing");
     }
-    let sweep = Call {
-        method: Method::POST,
-        url: format!("{}/api/cron/health", fleet.api.base),
-        headers: vec![("authorization", format!("Bearer {CRON}"))],
-        body: None,
-        patience: Duration::from_secs(30),
-    };
-    let swept = call(sweep).await.expect("a sweep");
-    assert_eq!(swept.json()["counts"]["strangers"], 1, "{}", swept.body);
+    let swept = fleet.cron("health").await;
+    assert_eq!(swept["counts"]["strangers"], 1, "{swept}");
     let told = "select key from alerts where kind = 'machine_mismatch' and closed_at is null";
     assert_eq!(fleet.database.texts(told).await, [format!("machine_mismatch:{}", fleet.simulator.machines()[0].name)]);
 }

@@ -59,6 +59,12 @@ impl Process {
         command
     }
 
+    /// Changes the environment of its next start.
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.common.retain(|(other, _)| *other != name);
+        self.common.push((name, value.to_owned()));
+    }
+
     /// Starts it; `crash_at` is where it dies, if anywhere.
     pub(crate) fn start(&mut self, crash_at: Option<&str>) {
         assert!(self.child.is_none(), "it runs already");

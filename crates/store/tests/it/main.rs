@@ -1,10 +1,15 @@
 //! The database's promises on a real Postgres: row security, refusals, one-time links, budgets.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should end there")]
 
 mod catalogue;
 mod given_up;
+mod leaks;
+mod limits;
+mod matrix;
 mod model_usage;
+mod peers;
 mod people;
+mod prover;
 mod queue;
 mod tenancy;

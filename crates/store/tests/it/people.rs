@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use app::people::{LinkError, finish_setup, look_at_link, setup_link, sign_in_by_link, sign_in_link};
+use app::{
+    people::{LinkError, finish_setup, look_at_link, setup_link, sign_in_by_link, sign_in_link},
+    sessions::Opened,
+};
 use domain::names::Email;
 use testkit::{Database, Seeded};
-use vault::Token;
 
 #[tokio::test]
 async fn of_many_at_once_exactly_one_becomes_the_first_operator() {
@@ -20,9 +22,9 @@ async fn of_many_at_once_exactly_one_becomes_the_first_operator() {
         tokio::spawn(async move {
             let email = Email::parse(&format!("op{n}@example.org")).unwrap();
             let mut tx = database.db.system().await.unwrap();
-            let session = finish_setup(&mut tx, entropy.as_ref(), &link, &email, "Home").await?;
+            let session = finish_setup(&mut tx, entropy.as_ref(), &link, (&email, "Home"), "a test").await?;
             tx.commit().await?;
-            Ok::<Token, LinkError>(session)
+            Ok::<Opened, LinkError>(session)
         })
     });
     let outcomes = futures_all(tries).await;
@@ -48,7 +50,7 @@ async fn a_link_expires_and_a_newer_one_replaces_it() {
     database.sql("update links set expires_at = now() - interval '1 second'").await;
     let mut tx = database.db.system().await.unwrap();
     let email = Email::parse("op@example.org").unwrap();
-    assert!(matches!(finish_setup(&mut tx, &entropy, &new, &email, "Home").await, Err(LinkError::Closed)));
+    assert!(matches!(finish_setup(&mut tx, &entropy, &new, (&email, "Home"), "a test").await, Err(LinkError::Closed)));
 }
 
 #[tokio::test]
@@ -59,13 +61,13 @@ async fn a_sign_in_link_signs_its_own_user_in_once() {
     assert!(sign_in_link(&mut tx, &entropy, &email).await.unwrap().is_none(), "nobody of that name yet");
     app::tokens::issue_token(&mut tx, &entropy, &email, true, "t").await.unwrap();
     let link = sign_in_link(&mut tx, &entropy, &email).await.unwrap().unwrap();
-    let session = sign_in_by_link(&mut tx, &entropy, &link).await.unwrap();
-    let caller = app::sessions::caller_by_session(&mut tx, &session).await.unwrap().unwrap();
+    let (session, _) = sign_in_by_link(&mut tx, &entropy, &link, "a test").await.unwrap();
+    let caller = store::sessions::caller_by_id(&mut tx, session.standing.id).await.unwrap().unwrap().0;
     assert_eq!(caller.email, email);
     assert!(caller.is_operator);
-    assert!(matches!(sign_in_by_link(&mut tx, &entropy, &link).await, Err(LinkError::Closed)));
-    app::sessions::sign_out(&mut tx, &session).await.unwrap();
-    assert!(app::sessions::caller_by_session(&mut tx, &session).await.unwrap().is_none());
+    assert!(matches!(sign_in_by_link(&mut tx, &entropy, &link, "a test").await, Err(LinkError::Closed)));
+    app::sessions::sign_out(&mut tx, session.refresh.as_ref().unwrap()).await.unwrap();
+    assert!(store::sessions::caller_by_id(&mut tx, session.standing.id).await.unwrap().is_none());
 }
 
 async fn futures_all<T>(tasks: impl Iterator<Item = tokio::task::JoinHandle<T>>) -> Vec<T> {

@@ -10,7 +10,10 @@ use domain::{
     queue::{self, Millis, Queue, Row},
 };
 use sqlx::{AssertSqlSafe, Row as _};
-use store::flows::{self, NewFlow};
+use store::{
+    flows::{self, NewFlow},
+    settling,
+};
 use testkit::{Database, Seeded};
 use uuid::Uuid;
 
@@ -22,14 +25,43 @@ const OPERATIONS: usize = 60;
 /// What may be done to the queue. Claims are named by their order, so that stale ones are used too.
 #[derive(Debug, Clone)]
 enum Operation {
-    Start { flow: u64, deadline: Option<u32> },
-    Signal { flow: u64, word: &'static str, by_house: bool },
-    AskRemoval { flow: u64 },
-    Claim { limit: i64, lease: u32 },
-    Renew { claim: usize, lease: u32 },
-    Settle { claim: usize, step: u32, pause: u32, moved: bool, deadline: Option<u32>, failed: bool, heard: bool },
-    Finish { claim: usize },
-    Clock { seconds: i64 },
+    Start {
+        flow: u64,
+        deadline: Option<u32>,
+    },
+    Signal {
+        flow: u64,
+        word: &'static str,
+        by_house: bool,
+    },
+    AskRemoval {
+        flow: u64,
+    },
+    Claim {
+        limit: i64,
+        lease: u32,
+    },
+    Renew {
+        claim: usize,
+        lease: u32,
+    },
+    Settle {
+        claim: usize,
+        step: u32,
+        pause: u32,
+        moved: bool,
+        deadline: Option<u32>,
+        failed: bool,
+        heard: bool,
+        together: bool,
+    },
+    Finish {
+        claim: usize,
+        together: bool,
+    },
+    Clock {
+        seconds: i64,
+    },
 }
 
 struct Dice(Seeded);
@@ -64,8 +96,9 @@ impl Dice {
                 deadline,
                 failed: self.below(3) == 0,
                 heard: self.below(2) == 0,
+                together: self.below(2) == 0,
             },
-            13 if self.below(3) == 0 => Operation::Finish { claim },
+            13 if self.below(3) == 0 => Operation::Finish { claim, together: self.below(2) == 0 },
             // Mostly on, sometimes back: the database's clock is set by others.
             _ => Operation::Clock { seconds: i64::from(self.below(14)) - 3 },
         }
@@ -126,7 +159,7 @@ impl Twins<'_> {
                 tx.commit().await.unwrap();
                 return agree("renew", kept, self.model.renew(meant, millis(lease), self.now));
             }
-            Operation::Settle { claim, step: to, pause, moved, deadline, failed, heard } => {
+            Operation::Settle { claim, step: to, pause, moved, deadline, failed, heard, together } => {
                 let Some((real, meant)) = self.claims.get(claim) else { return Ok(()) };
                 let left = flows::Settle {
                     step: step(to),
@@ -137,7 +170,11 @@ impl Twins<'_> {
                     heard,
                 };
                 let mut tx = db.system().await.unwrap();
-                let kept = flows::settle(&mut tx, real, &left).await.unwrap();
+                let kept = if together {
+                    settling::settle_all(&mut tx, &[(real, &left)]).await.unwrap().contains(&real.flow)
+                } else {
+                    flows::settle(&mut tx, real, &left).await.unwrap()
+                };
                 tx.commit().await.unwrap();
                 let left = queue::Settle {
                     step: to,
@@ -149,10 +186,14 @@ impl Twins<'_> {
                 };
                 return agree("settle", kept, self.model.settle(meant, &left, self.now));
             }
-            Operation::Finish { claim } => {
+            Operation::Finish { claim, together } => {
                 let Some((real, meant)) = self.claims.get(claim) else { return Ok(()) };
                 let mut tx = db.system().await.unwrap();
-                let kept = flows::finish(&mut tx, real, None).await.unwrap();
+                let kept = if together {
+                    settling::finish_all(&mut tx, &[real]).await.unwrap().contains(&real.flow)
+                } else {
+                    flows::finish(&mut tx, real, None).await.unwrap()
+                };
                 tx.commit().await.unwrap();
                 return agree("finish", kept, self.model.finish(meant));
             }
@@ -332,6 +373,48 @@ async fn the_queue_in_sql_is_the_queue_that_is_meant() {
             panic!("BERTH_SEED={seed}: {why}\n{}", list.join("\n"));
         }
     }
+}
+
+/// Written together, each flow still gets its own, and whoever lost the lease writes nothing.
+#[tokio::test]
+async fn flows_settled_together_are_settled_each_by_itself() {
+    let (database, tenant) = with_clock().await;
+    let mut tx = database.db.tenant(tenant).await.unwrap();
+    for n in 0..4 {
+        let new =
+            NewFlow { id: FlowId::from_uuid(uuid(n)), kind: "life", subject: uuid(n), step: step(0), deadline: None };
+        flows::start(&mut tx, &new).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut tx = database.db.system().await.unwrap();
+    let seats = flows::Seats { token: uuid(7), lease: seconds(10), free: 4, held: &[], share: i32::MAX };
+    let mut claims = flows::claim(&mut tx, &seats).await.unwrap();
+    tx.commit().await.unwrap();
+    claims.sort_by_key(|claim| claim.flow.uuid());
+    database
+        .sql(&format!("update flows set lease_token = '{}' where id in ('{}', '{}')", uuid(8), uuid(1), uuid(3)))
+        .await;
+
+    let left = |n: u32| flows::Settle {
+        step: step(n),
+        pause: seconds(n),
+        moved: true,
+        deadline: (n == 0).then(|| seconds(5)),
+        failed: n == 1,
+        heard: true,
+    };
+    let (zero, one) = (left(0), left(1));
+    let [first, second, third, fourth] = claims.as_slice() else { panic!("{claims:?}") };
+    let mut tx = database.db.system().await.unwrap();
+    let kept = settling::settle_all(&mut tx, &[(second, &one), (first, &zero)]).await.unwrap();
+    assert_eq!(kept, [first.flow].into());
+    let gone = settling::finish_all(&mut tx, &[fourth, third]).await.unwrap();
+    assert_eq!(gone, [third.flow].into());
+    tx.commit().await.unwrap();
+    let rows = rows(&database).await;
+    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [0, 1, 3], "another one's flow was ended");
+    assert!(rows[&0].lease.is_none() && rows[&0].deadline_at.is_some() && rows[&0].attempt == 0, "{rows:?}");
+    assert!(rows[&1].lease.is_some() && rows[&1].attempt == 1, "another one's flow was written: {rows:?}");
 }
 
 /// The comparison can fail: a rule that is changed in the database alone is found.

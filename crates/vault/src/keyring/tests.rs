@@ -84,3 +84,19 @@ fn a_key_is_parsed_and_a_placeholder_refused() {
     assert_eq!(MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").err(), Some(BadKey::Placeholder));
     assert_eq!(format!("{:?}", Secret::new(b"x".to_vec())), "Secret(..)");
 }
+
+#[test]
+fn a_keyed_hash_is_told_apart_by_key_purpose_and_bytes() {
+    let ring = Keyring::new(&key(1), &[key(2)]);
+    let under = |ring: &Keyring, purpose: &str, bytes: &[u8]| -> Vec<[u8; 32]> {
+        ring.keyed(purpose, bytes).iter().map(|hash| **hash).collect()
+    };
+    let both = under(&ring, "invite", b"a");
+    assert_eq!(both.len(), 2);
+    assert_ne!(both[0], both[1], "each key gives its own");
+    assert_eq!(both[1..], under(&Keyring::new(&key(2), &[]), "invite", b"a"), "what a retired key gave is found");
+    for other in [under(&ring, "letter", b"a"), under(&ring, "invite", b"b"), under(&ring, "invit", b"ea")] {
+        assert_ne!(both, other);
+    }
+    assert_ne!(both[0], *crate::digest(b"a").bytes());
+}

@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use domain::{AgentId, TenantId, id, timeline::Entry};
+use domain::{AgentId, SessionId, TenantId, id, people::Shown, timeline::Entry};
 use futures::{Stream, stream};
 use http::HeaderMap;
 use store::{Db, StoreError, Watch};
@@ -21,6 +21,8 @@ use crate::{
 
 /// How often a stream looks by itself: the net below wake-ups that got lost.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often it looks whether its session goes on; that is remembered, and asks the database nothing.
+const ADMITTED: Duration = Duration::from_millis(500);
 /// After this a stream ends; the client comes back with its Last-Event-ID and is looked up anew.
 const LONGEST: Duration = Duration::from_mins(20);
 /// Keeps proxies from thinking that nobody is there.
@@ -30,6 +32,8 @@ const BATCH: i64 = 200;
 struct Follow {
     db: Db,
     tenant: TenantId,
+    /// The session it was opened in; a program with a token has none.
+    session: Option<SessionId>,
     agent: AgentId,
     seq: i64,
     waiting: VecDeque<Entry>,
@@ -57,8 +61,13 @@ pub(crate) async fn stream(
     let mut tx = db.tenant_read(tenant).await?;
     store::agents::by_id(&mut tx, agent).await?.ok_or_else(Problem::not_found)?;
     drop(tx);
+    let session = match member.caller().shown {
+        Shown::Session { id, .. } => Some(id),
+        Shown::Token(_) => None,
+    };
     let (watch, end) = (db.watch(agent.uuid()), Instant::now() + LONGEST);
-    let follow = Follow { db, tenant, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
+    let follow =
+        Follow { db, tenant, session, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
     let events =
         stream::unfold(follow, |mut follow| async move { follow.next().await.map(|event| (Ok(event), follow)) });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here")))
@@ -86,11 +95,35 @@ impl Follow {
                 Ok(Look::Entries(_)) => {}
                 Err(error) => tracing::warn!(error = %error, "an event stream could not look"),
             }
-            let closing = self.closing.clone();
-            tokio::select! {
-                _ = timeout(LOOK, self.watch.changed()) => {}
-                () = closing.cancelled() => return None,
+            if !self.wait().await {
+                return None;
             }
+        }
+    }
+
+    /// Until there may be something to see. `false`: the stream is over.
+    async fn wait(&mut self) -> bool {
+        let (closing, until) = (self.closing.clone(), Instant::now() + LOOK);
+        loop {
+            let heard = tokio::select! {
+                heard = timeout(ADMITTED, self.watch.changed()) => heard.is_ok(),
+                () = closing.cancelled() => return false,
+            };
+            if !self.is_admitted().await {
+                return false;
+            }
+            if heard || Instant::now() >= until {
+                return true;
+            }
+        }
+    }
+
+    /// Whether its session goes on, in the same tenant. A database that is away for a moment decides nothing.
+    async fn is_admitted(&self) -> bool {
+        let Some(session) = self.session else { return true };
+        match self.db.caller_in(session).await {
+            Ok(found) => found.is_some_and(|(caller, _)| caller.tenant == self.tenant),
+            Err(_) => true,
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) struct Asked {
     wants_page: bool,
     sign_in: Option<String>,
     factor: Option<String>,
+    sign_in_again: Option<String>,
 }
 
 impl Asked {
@@ -30,14 +31,13 @@ impl Asked {
         let is_api = ["/api/", "/llm/", "/health", "/ready"].iter().any(|prefix| path.starts_with(prefix));
         let wants_page = !is_api && accept.contains("text/html");
         let sign_in = (wants_page && request.method() == Method::GET).then(|| pages::login_address(path));
+        // From a form one comes back to the page that it stands on: its address without the last word.
+        let page =
+            if request.method() == Method::GET { path } else { path.rsplit_once('/').map_or("/", |(page, _)| page) };
+        let sign_in_again = wants_page.then(|| pages::login_again_address(page));
         let factor = sign_in.is_some().then(|| pages::factor::address(path));
-        Self {
-            is_asset: path.starts_with("/assets/"),
-            is_model: path.starts_with("/llm/"),
-            wants_page,
-            sign_in,
-            factor,
-        }
+        let (is_asset, is_model) = (path.starts_with("/assets/"), path.starts_with("/llm/"));
+        Self { is_asset, is_model, wants_page, sign_in, factor, sign_in_again }
     }
 }
 
@@ -45,7 +45,8 @@ pub(crate) fn dress(mut response: Response, asked: &Asked, request_id: &str) -> 
     let Some(Undressed(problem)) = response.extensions_mut().remove::<Undressed>() else {
         return response;
     };
-    if let (StatusCode::UNAUTHORIZED, Some(address)) = (problem.status, &asked.sign_in) {
+    let address = if problem.slug == "sign-in-again" { &asked.sign_in_again } else { &asked.sign_in };
+    if let (StatusCode::UNAUTHORIZED, Some(address)) = (problem.status, address) {
         return pages::see_other(address);
     }
     if let (Problem::FACTOR, Some(address)) = (problem.slug, &asked.factor) {

@@ -7,6 +7,7 @@
 pub(crate) mod dress;
 pub(crate) mod headers;
 pub(crate) mod origin;
+mod source;
 
 use std::{panic::AssertUnwindSafe, time::Instant};
 
@@ -28,7 +29,7 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Outermost middleware.
-pub(crate) async fn attend(State(web): State<Web>, request: Request, next: Next) -> Response {
+pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers(), &web);
     let asked = dress::Asked::of(&request);
@@ -36,6 +37,9 @@ pub(crate) async fn attend(State(web): State<Web>, request: Request, next: Next)
     let path: String = request.uri().path().chars().take(200).collect();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    if let Some(source) = source::of(&request, &web.site) {
+        request.extensions_mut().insert(source);
+    }
 
     let span = tracing::info_span!("request", %id, %method, route, otel.kind = "server");
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;

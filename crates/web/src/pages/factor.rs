@@ -3,7 +3,10 @@
 use app::operators::{FactorError, Given};
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::people::{Caller, Shown};
+use domain::{
+    own_path::OwnPath,
+    people::{Caller, Shown},
+};
 use http::StatusCode;
 use store::operators::Standing;
 
@@ -11,7 +14,7 @@ use crate::{
     api::agents::sentence,
     body::{Form, Query},
     guard::Member,
-    pages::{self, frame::Frame, login},
+    pages::{self, frame::Frame},
     problem::Problem,
     state::Web,
 };
@@ -73,13 +76,13 @@ impl FactorPage {
 
 pub(crate) async fn show(State(web): State<Web>, member: Member, query: Query) -> Result<Response, Problem> {
     let next = way_on(query.get("next").unwrap_or_default());
-    pages::page(StatusCode::OK, &read(&web, member.caller(), next).await?)
+    pages::page(StatusCode::OK, &read(&web, member.caller(), next.as_str()).await?)
 }
 
 /// Draws a secret and shows it in the answer itself.
 pub(crate) async fn begin(State(web): State<Web>, member: Member, form: Form) -> Result<Response, Problem> {
     let (by, next) = (member.caller(), way_on(form.field("next")));
-    let page = read(&web, by, next).await?;
+    let page = read(&web, by, next.as_str()).await?;
     let mut tx = web.db.system().await?;
     match app::operators::begin_factor(&mut tx, (&web.ring, &*web.dice.0), by).await {
         Ok(secret) => {
@@ -99,21 +102,23 @@ pub(crate) async fn give(State(web): State<Web>, member: Member, form: Form) -> 
         Ok(given) => {
             tx.commit().await?;
             match given {
-                Given::Fresh => Ok(pages::see_other(next)),
+                Given::Fresh => Ok(pages::see_other(next.as_str())),
                 Given::Enrolled(codes) => {
                     let codes = codes.iter().map(|code| code.as_str().to_owned()).collect();
-                    pages::page(StatusCode::OK, &read(&web, by, next).await?.enrolled(codes))
+                    pages::page(StatusCode::OK, &read(&web, by, next.as_str()).await?.enrolled(codes))
                 }
-                Given::Recovered(left) => pages::page(StatusCode::OK, &read(&web, by, next).await?.recovered(left)),
+                Given::Recovered(left) => {
+                    pages::page(StatusCode::OK, &read(&web, by, next.as_str()).await?.recovered(left))
+                }
             }
         }
         Err(error @ FactorError::Wrong) => {
             tx.commit().await?; // a wrong code counts
-            pages::page(StatusCode::FORBIDDEN, &read(&web, by, next).await?.refused(sentence(&error)))
+            pages::page(StatusCode::FORBIDDEN, &read(&web, by, next.as_str()).await?.refused(sentence(&error)))
         }
         Err(error @ FactorError::TooMany) => {
             drop(tx);
-            pages::page(StatusCode::TOO_MANY_REQUESTS, &read(&web, by, next).await?.refused(sentence(&error)))
+            pages::page(StatusCode::TOO_MANY_REQUESTS, &read(&web, by, next.as_str()).await?.refused(sentence(&error)))
         }
         Err(error) => Err(error.into()),
     }
@@ -126,8 +131,8 @@ pub(crate) fn address(path: &str) -> String {
 }
 
 /// A path of this site; the operator's overview where none is named.
-fn way_on(next: &str) -> &str {
-    if next.is_empty() { "/admin" } else { login::own_path(next) }
+fn way_on(next: &str) -> OwnPath {
+    OwnPath::of(if next.is_empty() { "/admin" } else { next })
 }
 
 async fn read(web: &Web, by: &Caller, next: &str) -> Result<FactorPage, Problem> {

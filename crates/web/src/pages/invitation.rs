@@ -3,8 +3,11 @@
 use app::members::MemberError;
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::people::{Caller, Shown};
-use http::StatusCode;
+use domain::{
+    own_path::OwnPath,
+    people::{Caller, Shown},
+};
+use http::{HeaderMap, StatusCode};
 use store::members::Invitation;
 use vault::{Token, TokenKind};
 
@@ -14,6 +17,7 @@ use crate::{
     guard::Visitor,
     pages::{self, frame::Frame, login},
     problem::Problem,
+    session,
     state::Web,
 };
 
@@ -68,20 +72,25 @@ pub(crate) async fn show(State(web): State<Web>, visitor: Visitor, query: Query)
     page(&web, browser(visitor).as_ref(), query.get("link").unwrap_or_default(), None).await
 }
 
-pub(crate) async fn accept(State(web): State<Web>, visitor: Visitor, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn accept(
+    State(web): State<Web>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Problem> {
     let (who, text) = (browser(visitor), form.field("link"));
     let Some(link) = Token::parse(TokenKind::Link, text) else { return page(&web, None, "", None).await };
     let mut tx = web.db.system().await?;
     let done = match &who {
         Some(by) => app::members::accept(&mut tx, &*web.dice.0, &link, by).await.map(|_| None),
-        None => app::members::accept_by_mail(&mut tx, &*web.dice.0, &link).await.map(Some),
+        None => app::members::accept_by_mail(&mut tx, &*web.dice.0, &link, &session::browser(&headers)).await.map(Some),
     };
     match done {
-        Ok(session) => {
+        Ok(opened) => {
             tx.commit().await?;
-            Ok(session.map_or_else(
+            Ok(opened.map_or_else(
                 || pages::see_other("/dashboard"),
-                |session| login::signed_in(&web.site, &session, "/dashboard"),
+                |opened| login::signed_in(&web.site, &opened, &OwnPath::dashboard()),
             ))
         }
         Err(error @ (MemberError::IsMember | MemberError::SignInFirst)) => {

@@ -1,21 +1,26 @@
-//! `/login` and `/logout`: a browser's session, by personal token or one-time link.
+//! `/login` and `/logout`: a browser's session, at a vendor, by a mailed link, by a one-time link or a personal token.
 
 use std::sync::Arc;
 
 use app::{
+    limits::{self, Limit},
     people::{self, LinkError},
-    sessions::{self, SESSION},
+    sessions::{self, Opened},
+    sign_in::Refused,
 };
 use askama::Template;
 use axum::{extract::State, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use domain::{names::Email, own_path::OwnPath};
+use http::{HeaderMap, StatusCode, header};
 use vault::{Token, TokenKind};
 
 use crate::{
+    api::agents::sentence,
     body::{Form, Query},
-    guard::{self, Visitor},
+    guard::{CameFrom, Visitor},
     pages::{self, frame::Frame},
     problem::Problem,
+    session,
     state::{Site, Web},
 };
 
@@ -24,99 +29,196 @@ use crate::{
 #[template(path = "login.html")]
 pub struct LoginPage {
     frame: Frame,
+    ways: Ways,
     link: Option<String>,
     next: String,
     fault: Option<String>,
+    mail_fault: Option<String>,
+    email: String,
+    is_again: bool,
+    is_mailed: bool,
+}
+
+/// How somebody can show who they are, as the pages offer it.
+#[derive(Debug, Clone, Default)]
+pub struct Ways {
+    /// Word and name of each vendor.
+    pub vendors: Vec<(&'static str, String)>,
+    /// Whether a link can be mailed.
+    pub mail: bool,
+}
+
+impl Ways {
+    pub(crate) fn of(site: &Site) -> Self {
+        let vendors = site.sign_in.vendors.iter().map(|vendor| (vendor.slug, vendor.title.clone())).collect();
+        Self { vendors, mail: site.sign_in.mails }
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.vendors.is_empty() && !self.mail
+    }
 }
 
 impl LoginPage {
     /// `next` is where to go afterwards.
     #[must_use]
-    pub fn new(link: Option<String>, next: &str, fault: Option<&str>) -> Self {
-        let fault = fault.map(str::to_owned);
-        Self { frame: Frame::alone("Sign in"), link, next: next.to_owned(), fault }
+    pub fn new(ways: Ways, next: &OwnPath) -> Self {
+        Self {
+            frame: Frame::alone("Sign in"),
+            ways,
+            link: None,
+            next: next.as_str().to_owned(),
+            fault: None,
+            mail_fault: None,
+            email: String::new(),
+            is_again: false,
+            is_mailed: false,
+        }
+    }
+
+    /// For somebody who came with a one-time link.
+    #[must_use]
+    pub fn with_link(self, link: &str) -> Self {
+        Self { link: Some(link.to_owned()), ..self }
+    }
+
+    /// What was wrong with a link or a token.
+    #[must_use]
+    pub fn refused(self, fault: &str) -> Self {
+        Self { fault: Some(fault.to_owned()), ..self }
+    }
+
+    /// What was wrong with an address.
+    #[must_use]
+    pub fn refused_mail(self, email: &str, fault: &str) -> Self {
+        Self { email: email.to_owned(), mail_fault: Some(fault.to_owned()), ..self }
+    }
+
+    /// For somebody who is signed in and has to show anew who they are.
+    #[must_use]
+    pub fn again(self, again: bool) -> Self {
+        Self { is_again: again, ..self }
+    }
+
+    /// A link may be on its way.
+    #[must_use]
+    pub fn mailed(self, mailed: bool) -> Self {
+        Self { is_mailed: mailed, ..self }
     }
 }
 
-pub(crate) async fn show(Visitor(caller): Visitor, query: Query) -> Result<Response, Problem> {
-    let (link, next) = (query.get("link"), own_path(query.get("next").unwrap_or_default()));
-    if caller.is_some() && link.is_none() {
-        return Ok(pages::see_other(next));
+pub(crate) async fn show(
+    State(site): State<Arc<Site>>,
+    Visitor(caller): Visitor,
+    query: Query,
+) -> Result<Response, Problem> {
+    let next = OwnPath::of(query.get("next").unwrap_or_default());
+    let page = LoginPage::new(Ways::of(&site), &next).mailed(query.get("mailed").is_some());
+    if let Some(link) = query.get("link") {
+        return pages::page(StatusCode::OK, &page.with_link(link));
     }
-    pages::page(StatusCode::OK, &LoginPage::new(link.map(str::to_owned), next, None))
+    let again = query.get("again").is_some();
+    if caller.is_some() && !again {
+        return Ok(pages::see_other(next.as_str()));
+    }
+    pages::page(StatusCode::OK, &page.again(again && caller.is_some()))
 }
 
-pub(crate) async fn sign_in(State(web): State<Web>, form: Form) -> Result<Response, Problem> {
-    let next = own_path(form.field("next"));
-    let refused = |fault| pages::page(StatusCode::UNAUTHORIZED, &LoginPage::new(None, next, Some(fault)));
+pub(crate) async fn sign_in(
+    State(web): State<Web>,
+    came: CameFrom,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Problem> {
+    let next = OwnPath::of(form.field("next"));
+    let refused =
+        |fault: &str| pages::page(StatusCode::UNAUTHORIZED, &LoginPage::new(Ways::of(&web.site), &next).refused(fault));
+    let browser = session::browser(&headers);
     let mut tx = web.db.system().await?;
     if let Some(link) = Token::parse(TokenKind::Link, form.field("link").trim()) {
-        return match people::sign_in_by_link(&mut tx, &*web.dice.0, &link).await {
-            Ok(session) => {
-                tx.commit().await?;
-                Ok(signed_in(&web.site, &session, next))
+        return match people::sign_in_by_link(&mut tx, &*web.dice.0, &link, &browser).await {
+            Ok((opened, mailed_next)) => {
+                let next = if form.field("next").is_empty() { mailed_next } else { next };
+                enter(&web, tx, &headers, &opened, &next).await
             }
             Err(LinkError::Closed | LinkError::TenantName) => {
-                refused("That link was used or has expired. Ask for a new one, or sign in with a token.")
+                drop(tx);
+                wrong_link(&web, came).await?;
+                refused("That link was used or has expired. Ask for a new one below, or sign in another way.")
             }
+            Err(LinkError::Refused(Refused::NeedsInvite | Refused::InviteClosed)) => {
+                Ok(pages::see_other("/signup?closed=1"))
+            }
+            Err(LinkError::Refused(why)) => refused(&format!("{} Ask whoever invited you.", sentence(&why))),
             Err(LinkError::Store(error)) => Err(error.into()),
         };
     }
     let Some(token) = Token::parse(TokenKind::Personal, form.field("token").trim()) else {
         return refused("That is no personal token. It begins with berth_pat_ and has 53 characters.");
     };
-    match sessions::sign_in_by_token(&mut tx, &*web.dice.0, &token).await? {
-        Some(session) => {
-            tx.commit().await?;
-            Ok(signed_in(&web.site, &session, next))
-        }
-        None => refused("Berth does not know that token. It may have expired or been revoked; ask for a new one."),
+    if let Some(opened) = sessions::sign_in_by_token(&mut tx, &*web.dice.0, &token, &browser).await? {
+        return enter(&web, tx, &headers, &opened, &next).await;
+    }
+    drop(tx);
+    if let CameFrom(Some(source)) = came {
+        limits::spend_at_once(&web.db, Limit::WrongToken { source }).await?;
+    }
+    refused("Berth does not know that token. It may have expired or been revoked; ask for a new one.")
+}
+
+/// Counts a link that is not open.
+pub(crate) async fn wrong_link(web: &Web, CameFrom(source): CameFrom) -> Result<(), Problem> {
+    match source {
+        Some(source) => Ok(limits::spend_at_once(&web.db, Limit::WrongLink { source }).await?),
+        None => Ok(()),
     }
 }
 
 pub(crate) async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
-    if let Some(session) = guard::session_token(&headers, web.site.cookie_name()) {
-        let mut tx = web.db.system().await?;
-        sessions::sign_out(&mut tx, &session).await?;
-        tx.commit().await?;
-    }
+    let mut tx = web.db.system().await?;
+    leave(&web, &mut tx, &headers).await?;
+    tx.commit().await?;
     let mut response = pages::see_other("/login");
-    set_cookie(&mut response, &web.site, "", 0);
+    for cookie in session::no_cookies(&web.site) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     Ok(response)
 }
 
-/// 303 with the session in a cookie that no script can read.
-pub(crate) fn signed_in(site: &Arc<Site>, session: &Token, next: &str) -> Response {
-    let mut response = pages::see_other(next);
-    set_cookie(&mut response, site, session.expose(), SESSION.as_secs());
+/// Commits a sign-in and answers with its cookies. The session that the browser had before ends with it.
+pub(crate) async fn enter(
+    web: &Web,
+    mut tx: store::SystemTx,
+    headers: &HeaderMap,
+    opened: &Opened,
+    next: &OwnPath,
+) -> Result<Response, Problem> {
+    leave(web, &mut tx, headers).await?;
+    tx.commit().await?;
+    Ok(signed_in(&web.site, opened, next))
+}
+
+/// Ends the session that a browser shows, by either of its cookies.
+async fn leave(web: &Web, tx: &mut store::SystemTx, headers: &HeaderMap) -> Result<(), Problem> {
+    if let Some(presented) = session::refresh(&web.site, headers) {
+        sessions::sign_out(tx, &presented).await?;
+    }
+    if let Some(pass) = session::pass(&web.site, headers) {
+        sessions::leave(tx, pass.user, pass.session).await?;
+    }
+    Ok(())
+}
+
+/// 303 with the session in cookies that no script can read.
+pub(crate) fn signed_in(site: &Site, opened: &Opened, next: &OwnPath) -> Response {
+    let mut response = pages::see_other(next.as_str());
+    for cookie in session::cookies(site, opened) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     response
 }
 
-fn set_cookie(response: &mut Response, site: &Site, value: &str, seconds: u64) {
-    let secure = if site.is_https() { "; Secure" } else { "" };
-    let name = site.cookie_name();
-    let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(mut value) = HeaderValue::from_str(&cookie) {
-        value.set_sensitive(true);
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
-}
-
-/// A path of this site and nothing else: an open redirect would lend our name to others.
-pub(crate) fn own_path(next: &str) -> &str {
-    let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if next.starts_with('/') && !next.starts_with("//") && plain { next } else { "/dashboard" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::own_path;
-
-    #[test]
-    fn the_way_on_stays_on_this_site() {
-        assert_eq!(own_path("/agents/agt_1"), "/agents/agt_1");
-        for bad in ["", "//evil", "https://evil", "/\\evil", "/a\r\nb", "javascript:1", "\\\\evil"] {
-            assert_eq!(own_path(bad), "/dashboard", "{bad:?}");
-        }
-    }
+/// An address as somebody typed it, or the sentence about it.
+pub(crate) fn address(typed: &str) -> Result<Email, String> {
+    Email::parse(typed).map_err(|_| "That is no e-mail address. It looks like you@example.org.".to_owned())
 }

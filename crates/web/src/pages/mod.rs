@@ -12,15 +12,20 @@ pub(crate) mod entry;
 pub(crate) mod factor;
 pub(crate) mod frame;
 pub(crate) mod invitation;
+pub(crate) mod letters;
 pub(crate) mod login;
 pub mod model;
 pub(crate) mod problem;
+pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod setup;
+pub(crate) mod signup;
 pub(crate) mod story;
 pub(crate) mod talk;
 pub(crate) mod team;
 pub(crate) mod tenants;
+pub(crate) mod vendor;
+pub(crate) mod waitlist;
 pub(crate) mod words;
 
 pub mod samples;
@@ -38,6 +43,12 @@ pub(crate) fn login_address(path: &str) -> String {
     }
     let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
     format!("/login?next={next}")
+}
+
+/// Where a page sends somebody who has to show anew who they are.
+pub(crate) fn login_again_address(path: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+    format!("/login?again=1&next={next}")
 }
 
 /// 303: the answer to a form, and the way to another page.

@@ -1,5 +1,6 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
+mod doors;
 mod people;
 
 use askama::Template as _;
@@ -23,7 +24,6 @@ use crate::{
     pages::{
         agent::{AgentPage, LogRow, Logs, Sources, Spoken},
         dashboard::{DashboardPage, Look},
-        login::LoginPage,
         model::{self, ModelLine},
         problem::ProblemPage,
         settings::SettingsPage,
@@ -71,9 +71,6 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ),
         ("dashboard-viewer", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&viewer)).render()),
         ("dashboard-hundred", DashboardPage::new(vec![live().0; 101], model::sample_used_up(), look(&by)).render()),
-        ("login", LoginPage::new(None, "/dashboard", None).render()),
-        ("login-refused", LoginPage::new(None, "/dashboard", Some("Berth does not know that token.")).render()),
-        ("login-link", LoginPage::new(Some("berth_lnk_x".to_owned()), "/dashboard", None).render()),
         ("setup", SetupPage::open("berth_lnk_x").render()),
         ("setup-refused", SetupPage::open("berth_lnk_x").refused((HOSTILE, "Harbour"), mail(), None).render()),
         (
@@ -98,6 +95,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
     ];
     all.extend(people::all(&by, &viewer, now()));
+    all.extend(doors::all(&by, now()));
     all.extend(super::admin::samples::all(&by, now()));
     all
 }

@@ -3,16 +3,18 @@
 use app::people::LinkError;
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::names::Email;
-use http::StatusCode;
+use domain::{names::Email, own_path::OwnPath};
+use http::{HeaderMap, StatusCode};
 use store::links::LinkPurpose;
 use vault::{Token, TokenKind};
 
 use crate::{
     api::agents::sentence,
     body::{Form, Query},
+    guard::CameFrom,
     pages::{self, frame::Frame, login},
     problem::Problem,
+    session::browser,
     state::Web,
 };
 
@@ -57,7 +59,7 @@ impl SetupPage {
     }
 }
 
-pub(crate) async fn show(State(web): State<Web>, query: Query) -> Result<Response, Problem> {
+pub(crate) async fn show(State(web): State<Web>, came: CameFrom, query: Query) -> Result<Response, Problem> {
     let text = query.get("link").unwrap_or_default();
     let Some(link) = Token::parse(TokenKind::Link, text) else {
         return pages::page(StatusCode::GONE, &SetupPage::closed());
@@ -65,12 +67,21 @@ pub(crate) async fn show(State(web): State<Web>, query: Query) -> Result<Respons
     let mut tx = web.db.system().await?;
     match app::people::look_at_link(&mut tx, &link).await? {
         Some(LinkPurpose::Setup) => pages::page(StatusCode::OK, &SetupPage::open(text)),
-        Some(LinkPurpose::SignIn(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
-        None => pages::page(StatusCode::GONE, &SetupPage::closed()),
+        Some(LinkPurpose::SignIn(_) | LinkPurpose::Mailed(_)) => Ok(pages::see_other(&format!("/login?link={text}"))),
+        None => {
+            drop(tx);
+            login::wrong_link(&web, came).await?;
+            pages::page(StatusCode::GONE, &SetupPage::closed())
+        }
     }
 }
 
-pub(crate) async fn finish(State(web): State<Web>, form: Form) -> Result<Response, Problem> {
+pub(crate) async fn finish(
+    State(web): State<Web>,
+    came: CameFrom,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Problem> {
     let (text, typed) = (form.field("link"), (form.field("email"), form.field("tenant")));
     let again = |email, tenant| {
         pages::page(StatusCode::UNPROCESSABLE_ENTITY, &SetupPage::open(text).refused(typed, email, tenant))
@@ -83,13 +94,17 @@ pub(crate) async fn finish(State(web): State<Web>, form: Form) -> Result<Respons
         Err(error) => return again(Some(sentence(&error)), None),
     };
     let mut tx = web.db.system().await?;
-    match app::people::finish_setup(&mut tx, &*web.dice.0, &link, &email, typed.1).await {
-        Ok(session) => {
+    match app::people::finish_setup(&mut tx, &*web.dice.0, &link, (&email, typed.1), &browser(&headers)).await {
+        Ok(opened) => {
             tx.commit().await?;
-            Ok(login::signed_in(&web.site, &session, "/dashboard"))
+            Ok(login::signed_in(&web.site, &opened, &OwnPath::dashboard()))
         }
         Err(error @ LinkError::TenantName) => again(None, Some(sentence(&error))),
-        Err(LinkError::Closed) => pages::page(StatusCode::GONE, &SetupPage::closed()),
+        Err(LinkError::Closed | LinkError::Refused(_)) => {
+            drop(tx);
+            login::wrong_link(&web, came).await?;
+            pages::page(StatusCode::GONE, &SetupPage::closed())
+        }
         Err(LinkError::Store(error)) => Err(error.into()),
     }
 }

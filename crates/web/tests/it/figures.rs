@@ -48,3 +48,20 @@ async fn what_is_gone_is_not_counted_on() {
     let text = house.get(METRICS_TOKEN, "/metrics").await.text;
     assert!(!text.contains(r#"berth_flows{kind="life""#), "{text}");
 }
+
+#[tokio::test]
+async fn refusals_are_counted_by_their_status() {
+    let house = House::new().await;
+    let counted = async |status: &str| {
+        let text = house.get(METRICS_TOKEN, "/metrics").await.text;
+        let row =
+            format!(r#"berth_http_requests_total{{method="POST",route="/admin/pool/refill",status="{status}"}} "#);
+        text.lines().find_map(|line| line.strip_prefix(&row)?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    let before = (counted("401").await, counted("404").await);
+    house.post("", "/admin/pool/refill", "").await;
+    house.post(&house.mallory, "/admin/pool/refill", "").await;
+    let after = (counted("401").await, counted("404").await);
+    // Other tests of this process may ask the same meanwhile.
+    assert!(after.0 > before.0 && after.1 > before.1, "{before:?} {after:?}");
+}

@@ -13,7 +13,7 @@ async fn a_visitor_is_led_to_sign_in_and_back() {
         (StatusCode::SEE_OTHER, &"/login?next=%2Fagents%2Fagt_1".parse().unwrap())
     );
     let cookie = house.cookie().await;
-    assert!(cookie.starts_with("berth_session=berth_ses_"));
+    assert!(cookie.starts_with("berth_session=eyJ"));
     let page = house.page(&cookie, "/dashboard").await;
     assert!(page.text.contains("Create your first agent") && page.text.contains("curl "), "{}", page.text);
     assert_eq!(house.page(&cookie, "/").await.headers["location"], "/dashboard");

@@ -11,8 +11,8 @@ use testkit::World;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
-use vault::Secret;
-use web::{Dice, Door, Ready, Site, Web, llm::Models};
+use vault::{Secret, SessionKey, SessionKeys};
+use web::{Dice, Door, Pace, PoolPlan, Ready, SignIn, Site, Web, llm::Models};
 
 pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
@@ -28,6 +28,24 @@ pub struct House {
     pub mallory: String,
     /// Sent with every request, if set.
     pub request_id: Option<&'static str>,
+}
+
+/// Another process of the same installation.
+pub struct Neighbour {
+    router: Router,
+}
+
+impl Neighbour {
+    pub async fn page(&self, cookie: &str, path: &str) -> Answer {
+        let request = Request::builder().uri(path).header("cookie", cookie).header("accept", "text/html");
+        send(&self.router, request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn form(&self, cookie: &str, path: &str, body: &str) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(path).header("cookie", cookie);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        send(&self.router, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
 }
 
 /// An answer, read to its end.
@@ -47,13 +65,27 @@ impl House {
         Self::ready(cron_secret, public_url, Arc::new(|| Box::pin(async { Ok(()) }))).await
     }
 
+    /// A house where people can sign in at a vendor.
+    pub async fn with_vendor(vendor: web::VendorSettings) -> Self {
+        let base = "http://127.0.0.1:8080";
+        let vendor = web::Vendor::new(vendor, &Url::parse(base).unwrap()).unwrap();
+        Self::made(Some(CRON_SECRET), base, Arc::new(|| Box::pin(async { Ok(()) })), vec![vendor]).await
+    }
+
     pub async fn ready(cron_secret: Option<&str>, public_url: &str, ready: Ready) -> Self {
+        Self::made(cron_secret, public_url, ready, Vec::new()).await
+    }
+
+    async fn made(cron_secret: Option<&str>, public_url: &str, ready: Ready, vendors: Vec<web::Vendor>) -> Self {
         crate::logs::keep();
         let world = World::new().await;
         let contact = Some("mailto:security@berth.example".to_owned());
         let secret = cron_secret.map(|text| Secret::from(text.to_owned()));
         let site = Site::new(Url::parse(public_url).unwrap(), secret, contact, ready);
-        let site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
+        let mut site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
+        // Tests ask faster than people do; those of the pace set one.
+        site.pace = Pace::per_minute(0);
+        site = site.with_sign_in(SignIn { vendors, keys: keys(public_url), mails: true });
         let web = Web {
             db: world.flows.db.clone(),
             ring: Arc::clone(&world.flows.ring),
@@ -66,6 +98,34 @@ impl House {
         let mallory = token(&web, &world.mallory.caller).await;
         let router = web::router(web.clone(), Door::Public);
         Self { world, web, router, alice, mallory, request_id: None }
+    }
+
+    /// Keeps so many spares, and says so on the operator's page.
+    pub fn keep_spares(&mut self, floor: u16, ceiling: u16) {
+        let mut machines = (*self.world.flows.machines).clone();
+        (machines.pool.floor, machines.pool.ceiling) = (floor, ceiling);
+        let public_url = self.web.site.public_url.clone();
+        let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
+        let sign_in =
+            SignIn { vendors: Vec::new(), keys: keys(public_url.as_str().trim_end_matches('/')), mails: true };
+        let mut site = Site::new(public_url, None, None, ready).with_sign_in(sign_in);
+        site.pace = Pace::per_minute(0);
+        site.pool = PoolPlan { floor, ceiling, image: machines.image.clone() };
+        self.world.flows.machines = machines.into();
+        self.web.site = Arc::new(site);
+        self.router = web::router(self.web.clone(), Door::Public);
+    }
+
+    /// The same house as another process serves it, with a pool and a memory of its own.
+    pub fn over(&self, db: store::Db) -> Neighbour {
+        Neighbour { router: web::router(Web { db, ..self.web.clone() }, Door::Public) }
+    }
+
+    /// No mails leave any more.
+    pub fn mute(&mut self) {
+        let site = Site::new(self.web.site.public_url.clone(), None, None, Arc::new(|| Box::pin(async { Ok(()) })));
+        self.web.site = Arc::new(site);
+        self.router = web::router(self.web.clone(), Door::Public);
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
@@ -92,6 +152,11 @@ impl House {
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
+    pub async fn delete(&self, cookie: &str, path: &str) -> Answer {
+        let request = Request::builder().method(Method::DELETE).uri(path).header("cookie", cookie);
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
     pub async fn page(&self, cookie: &str, path: &str) -> Answer {
         let request = Request::builder().uri(path).header("cookie", cookie).header("accept", "text/html");
         self.send(request.body(Body::empty()).unwrap()).await
@@ -115,33 +180,68 @@ impl House {
         token.expose().to_owned()
     }
 
-    /// Signs alice in and returns her cookie.
+    /// A code that this many may use, made by alice.
+    pub async fn invite(&self, uses: u32) -> String {
+        let wish = app::invites::Wish { codes: 1, uses, days: 1, note: "" };
+        let mut tx = self.web.db.system().await.unwrap();
+        let by = &self.world.alice.caller;
+        let made = app::invites::make(&mut tx, &*self.web.dice.0, &self.web.ring, &wish, by).await.unwrap();
+        tx.commit().await.unwrap();
+        made[0].1.symbols().to_owned()
+    }
+
+    /// Signs alice in and returns the cookie that shows it.
     pub async fn cookie(&self) -> String {
         self.cookie_of(&self.alice).await
     }
 
-    /// Signs in with a personal token and returns the cookie. Operators have given a second factor.
+    /// Signs alice in and returns both of her cookies.
+    pub async fn cookies(&self) -> String {
+        self.cookies_of(&self.alice).await
+    }
+
+    /// Signs in with a personal token and returns the cookie that shows it. Operators have given a second factor.
     pub async fn cookie_of(&self, token: &str) -> String {
-        let cookie = self.plain_cookie_of(token).await;
+        self.cookies_of(token).await.split("; ").next().unwrap().to_owned()
+    }
+
+    /// The same, both cookies.
+    pub async fn cookies_of(&self, token: &str) -> String {
+        let cookies = self.plain_cookies_of(token).await;
         let sessions = "update sessions set factor_at = now() where factor_at is null \
                         and user_id in (select id from users where is_operator)";
         let factors = "insert into operator_factors (user_id, secret_sealed, confirmed_at) \
                        select id, '\\x00', now() from users where is_operator on conflict do nothing";
         self.world.database.sql(sessions).await;
         self.world.database.sql(factors).await;
-        cookie
+        cookies
     }
 
     /// Signs in with a personal token and nothing else.
     pub async fn plain_cookie_of(&self, token: &str) -> String {
+        self.plain_cookies_of(token).await.split("; ").next().unwrap().to_owned()
+    }
+
+    async fn plain_cookies_of(&self, token: &str) -> String {
         let answer = self.form("", "/login", &format!("token={token}")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-        let cookie = answer.headers["set-cookie"].to_str().unwrap();
-        cookie.split(';').next().unwrap().to_owned()
+        answer.cookies()
     }
 }
 
+/// What signs the passes of a house at this address.
+fn keys(public_url: &str) -> SessionKeys {
+    SessionKeys::new(public_url, &SessionKey::new(&(0..32).collect::<Vec<u8>>()).into_iter().collect::<Vec<_>>())
+}
+
 impl Answer {
+    /// What a browser would send back of the cookies that were set here.
+    pub fn cookies(&self) -> String {
+        let set =
+            self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap().split(';').next().unwrap());
+        set.filter(|pair| !pair.ends_with('=')).collect::<Vec<_>>().join("; ")
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }

@@ -38,7 +38,8 @@ pub(crate) async fn show(State(db): State<Db>, _: Operator, At(id): At<id::Flow>
 /// Which flows are wanted; the pages ask with the same words.
 pub(crate) fn filter(query: &Query) -> Result<FlowFilter<'_>, Problem> {
     let subject = admin::chosen(query, "subject").map(|text| {
-        let unknown = || Problem::unreadable("`subject` must be the id of an agent, an exchange or an alert.");
+        let unknown =
+            || Problem::unreadable("`subject` must be the id of an agent, a machine, an exchange or an alert.");
         read_subject(text).ok_or_else(unknown)
     });
     Ok(FlowFilter {
@@ -47,6 +48,7 @@ pub(crate) fn filter(query: &Query) -> Result<FlowFilter<'_>, Problem> {
         stuck: admin::yes_or_no(query, "stuck")?,
         tenant: admin::filter(query, "tenant", "the id of a tenant")?,
         subject: subject.transpose()?,
+        subjects: None,
         after: admin::filter(query, "after", "the id of a flow")?,
     })
 }

@@ -5,10 +5,14 @@
 pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod flows;
+pub(crate) mod invites;
 pub(crate) mod machines;
+pub(crate) mod pool;
+pub(crate) mod schedules;
 pub(crate) mod stats;
 pub(crate) mod tenants;
 pub(crate) mod view;
+pub(crate) mod waitlist;
 
 use std::fmt::Display;
 

@@ -5,11 +5,15 @@ pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod flow;
 pub(crate) mod flows;
+pub(crate) mod invites;
 pub(crate) mod machines;
 pub(crate) mod overview;
+pub(crate) mod pool;
 pub(super) mod samples;
+pub(crate) mod schedules;
 pub(crate) mod tenant;
 pub(crate) mod tenants;
+pub(crate) mod waitlist;
 
 use chrono::{DateTime, Utc};
 use domain::{alert::Related, people::Caller};
@@ -82,7 +86,10 @@ impl Link {
             "life" => ("agent", Some(format!("/admin/machines?agent={subject}"))),
             "notice" => ("alert", Some(format!("/admin/alerts/{subject}"))),
             "exchange" => ("exchange", None),
-            "sweep" => ("sweep", None),
+            "spare" => ("machine", Some(format!("/admin/machines?id={subject}"))),
+            "refill" => ("run", Some("/admin/schedules#pool".to_owned())),
+            "retention" => ("run", Some("/admin/schedules#retention".to_owned())),
+            "sweep" => ("run", Some("/admin/schedules#health".to_owned())),
             _ => ("subject", None),
         };
         Self { what, id: ShortId::of(subject), to }

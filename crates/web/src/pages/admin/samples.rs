@@ -6,12 +6,16 @@ use domain::{
     AgentId, AlertId, DeliveryId, FlowId, MachineId, TenantId,
     alert::{AlertKind, Carrier, DeliveryState},
     id::Id,
+    job::{AskedBy, Job},
     people::Caller,
 };
+use serde_json::json;
 use store::{
     alert_views::{AlertRow, Delivery},
     flow_views::FlowView,
+    job_views::{JobRun, ScheduleView},
     machine_views::{FlowCount, MachineView, Stats},
+    pool_views::{PoolStats, SpareView},
 };
 use uuid::Uuid;
 
@@ -23,8 +27,12 @@ use super::{
     flows::{FlowsPage, Wanted as FlowsWanted},
     machines::{MachinesPage, Wanted as MachinesWanted},
     overview::OverviewPage,
+    pool::PoolPage,
+    schedules::{Fault, SchedulesPage, Typed},
 };
+use crate::{api::admin::pool::Read, state::PoolPlan};
 
+const BASE: &str = "https://berth.example";
 const HOSTILE: &str = "<script>alert(1)</script> \"&' Ignore_what_is_written_here_it_is_one_long_word_without_a_break";
 
 /// Name of the file and the page. `by` looks at it, at this time.
@@ -58,6 +66,121 @@ pub(in crate::pages) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static st
         ("admin-flow", flow(0)),
         ("admin-flow-stuck", flow(1)),
         ("admin-flow-resting", flow(2)),
+    ]
+    .into_iter()
+    .chain(jobs(look))
+    .collect()
+}
+
+fn jobs(look: Look<'_>) -> Vec<(&'static str, Result<String, askama::Error>)> {
+    let now = look.now;
+    let schedules = || SchedulesPage::new(all_schedules(now), &runs(now), BASE, look);
+    let typed =
+        |cron: &str, catch_up: &str| Typed { cron: cron.to_owned(), enabled: false, catch_up: catch_up.to_owned() };
+    let wrong =
+        "`* * *` is no time that comes: write five fields (minute hour day month weekday), in UTC, like `*/5 * * * *`.";
+    let cron = schedules().refused(Job::Health, &typed(HOSTILE, "once"), &Fault::Cron(wrong.to_owned()));
+    let choose = Fault::CatchUp("Choose what becomes of missed times.".to_owned());
+    let catch_up = schedules().refused(Job::Retention, &typed("17 3 * * *", HOSTILE), &choose);
+    let plan = PoolPlan { floor: 2, ceiling: 6, image: "berth-machine-2026.11.14-3fa92c1b0d11".to_owned() };
+    let off = PoolPlan { floor: 0, ceiling: 0, ..plan.clone() };
+    let refill = || runs(now).into_iter().find(|run| run.job == "pool");
+    let read = |ready, spares, refill| Read { stats: pool(now, ready), spares, refill };
+    let failing =
+        Read { stats: PoolStats { alert: Some(id(10)), making: 1, ..pool(now, 0) }, ..read(0, Vec::new(), refill()) };
+    let next = || Some("/admin/pool?after=mch_1".to_owned());
+    vec![
+        ("admin-schedules", schedules().render()),
+        ("admin-schedules-none", SchedulesPage::new(Vec::new(), &[], BASE, look).render()),
+        ("admin-schedules-refused", cron.render()),
+        ("admin-schedules-refused-choice", catch_up.render()),
+        ("admin-pool", PoolPage::new(&plan, read(2, spares(now, &plan), refill()), next(), BASE, look).render()),
+        ("admin-pool-empty", PoolPage::new(&plan, read(0, Vec::new(), None), None, BASE, look).render()),
+        ("admin-pool-failing", PoolPage::new(&plan, failing, None, BASE, look).render()),
+        ("admin-pool-off", PoolPage::new(&off, read(0, Vec::new(), None), None, BASE, look).render()),
+    ]
+}
+
+fn all_schedules(now: DateTime<Utc>) -> Vec<ScheduleView> {
+    let of = |job: Job| ScheduleView {
+        job: job.name().to_owned(),
+        cron: job.default_cron().to_owned(),
+        enabled: true,
+        catch_up: job.catch_up().name().to_owned(),
+        last_at: Some(before(now, 9)),
+        updated_at: before(now, 90_000),
+        updated_by: None,
+        now,
+    };
+    let retention = ScheduleView {
+        enabled: false,
+        last_at: None,
+        updated_by: Some("ada@harbour.example".to_owned()),
+        ..of(Job::Retention)
+    };
+    vec![of(Job::Health), of(Job::Pool), retention]
+}
+
+fn runs(now: DateTime<Utc>) -> Vec<JobRun> {
+    let run = |n, job: Job, by: AskedBy, seconds, counts| JobRun {
+        id: id::<domain::id::Machine>(n).uuid(),
+        job: job.name().to_owned(),
+        asked_by: by.name().to_owned(),
+        operator: (by == AskedBy::Operator).then(|| "ada@harbour.example".to_owned()),
+        asked_at: before(now, seconds),
+        ended_at: Some(before(now, seconds - 2)),
+        counts: Some(counts),
+        flow: None,
+        now,
+    };
+    let looked = json!({ "machines": 42, "not_ready": 1, "silent": 0, "told": 1 });
+    let filled = json!({ "wanted": 3, "ready": 2, "making": 1, "begun": 0, "retired": 0 });
+    let under_way = JobRun {
+        ended_at: None,
+        counts: None,
+        flow: Some(id(33)),
+        ..run(40, Job::Health, AskedBy::Operator, 4, looked.clone())
+    };
+    vec![
+        under_way,
+        run(41, Job::Health, AskedBy::Schedule, 304, looked.clone()),
+        run(42, Job::Health, AskedBy::Cron, 604, looked),
+        run(43, Job::Pool, AskedBy::Berth, 50, filled.clone()),
+        run(
+            44,
+            Job::Pool,
+            AskedBy::Schedule,
+            90,
+            json!({ "error": format!("the refill did not end in time {HOSTILE}") }),
+        ),
+        run(45, Job::Pool, AskedBy::Operator, 100_000, filled),
+    ]
+}
+
+fn pool(now: DateTime<Utc>, ready: i64) -> PoolStats {
+    PoolStats { ready, making: ready.min(1), leaving: 1, claimed: 14, missed: 2, alert: None, now }
+}
+
+fn spares(now: DateTime<Utc>, plan: &PoolPlan) -> Vec<(SpareView, Option<FlowView>)> {
+    let spare = |n, state: &str, seconds: i64| SpareView {
+        machine: id(n),
+        image: plan.image.clone(),
+        state: state.to_owned(),
+        created_at: before(now, seconds),
+        ready_at: (state != "making").then(|| before(now, seconds - 40)),
+    };
+    let flow = |n, step: &str| {
+        let deadline_at = (step != "ready").then(|| before(now, -200));
+        let flow = flows(now).pop()?;
+        Some(FlowView { id: id(n), kind: "spare".to_owned(), step: step.to_owned(), deadline_at, ..flow })
+    };
+    let older = SpareView { image: "berth-machine-2026.10.02-0badc0ffee00".to_owned(), ..spare(8, "ready", 800_000) };
+    vec![
+        (spare(5, "making", 12), flow(35, "hello")),
+        (spare(6, "ready", 400), flow(36, "ready")),
+        (spare(7, "ready", 8_000), flow(37, "ready")),
+        (older, flow(38, "ready")),
+        (spare(9, "retiring", 900_000), None),
     ]
 }
 

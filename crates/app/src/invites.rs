@@ -1,0 +1,193 @@
+//! Invites: made by operators, mailed to who waits, used once for each who signs up.
+
+use std::time::Duration;
+
+use domain::{
+    Entropy, InviteId, LetterId, WaitingId, entropy::mint, invite::InviteCode, letter::LetterKind, own_path::OwnPath,
+    people::Caller,
+};
+use store::{StoreError, SystemTx, invites::NewInvite, letters::Letter};
+use vault::Keyring;
+
+/// Most codes that are made at once.
+pub const BATCH_MAX: u32 = 100;
+/// Most uses of one code.
+pub const USES_MAX: u32 = 10_000;
+/// Longest that a code is good.
+pub const DAYS_MAX: u32 = 365;
+/// How long a code that is mailed to somebody who waits is good.
+pub const MAILED_DAYS: u32 = 14;
+/// Most characters of a note.
+pub const NOTE_CHARS_MAX: usize = 200;
+
+/// What an operator wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// How many codes.
+    pub codes: u32,
+    /// How many may sign up with each.
+    pub uses: u32,
+    /// How many days they are good.
+    pub days: u32,
+    /// What they are for.
+    pub note: &'a str,
+}
+
+/// Why no invite was made. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    /// Too few or too many codes.
+    #[error("between 1 and {BATCH_MAX} codes can be made at once")]
+    Codes,
+    /// Too few or too many uses.
+    #[error("a code can be used between 1 and {USES_MAX} times")]
+    Uses,
+    /// Too few or too many days.
+    #[error("a code is good for 1 to {DAYS_MAX} days")]
+    Days,
+    /// The note is too long, or holds what nobody can read.
+    #[error("a note holds at most {NOTE_CHARS_MAX} characters in one line")]
+    Note,
+    /// Nobody waits under this id.
+    #[error("they were invited already, or are not on the list")]
+    NotWaiting,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl InviteError {
+    /// The field of the wish that is meant.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Codes => Some("codes"),
+            Self::Uses => Some("uses"),
+            Self::Days => Some("days"),
+            Self::Note => Some("note"),
+            Self::NotWaiting | Self::Store(_) => None,
+        }
+    }
+}
+
+/// Makes codes. They are shown to the operator now and never again.
+///
+/// # Errors
+/// [`InviteError`]
+pub async fn make(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    ring: &Keyring,
+    wish: &Wish<'_>,
+    by: &Caller,
+) -> Result<Vec<(InviteId, InviteCode)>, InviteError> {
+    let note = wish.note.trim();
+    match () {
+        () if !(1..=BATCH_MAX).contains(&wish.codes) => return Err(InviteError::Codes),
+        () if !(1..=USES_MAX).contains(&wish.uses) => return Err(InviteError::Uses),
+        () if !(1..=DAYS_MAX).contains(&wish.days) => return Err(InviteError::Days),
+        () if note.chars().count() > NOTE_CHARS_MAX || note.chars().any(char::is_control) => {
+            return Err(InviteError::Note);
+        }
+        () => {}
+    }
+    let batch = entropy.uuid();
+    let mut made = Vec::new();
+    for _ in 0..wish.codes {
+        let (id, code) = (mint(entropy), InviteCode::draw(entropy));
+        let new = NewInvite {
+            id,
+            batch,
+            code: hash(ring, &code),
+            note,
+            by: by.user,
+            uses_max: wish.uses,
+            valid: days(wish.days),
+        };
+        store::invites::insert(tx, &new).await?;
+        made.push((id, code));
+    }
+    Ok(made)
+}
+
+/// The invite with this code, if somebody could sign up with it now.
+///
+/// # Errors
+/// The database.
+pub async fn look_up(tx: &mut SystemTx, ring: &Keyring, code: &InviteCode) -> Result<Option<InviteId>, StoreError> {
+    store::invites::open_by_code(tx, &hashes(ring, code)).await
+}
+
+/// Takes an invite back; who came by it stays. `false`: there is no such one.
+///
+/// # Errors
+/// The database.
+pub async fn revoke(tx: &mut SystemTx, invite: InviteId) -> Result<bool, StoreError> {
+    store::invites::revoke(tx, invite).await
+}
+
+/// Invites somebody who waits: makes a code for one and the letter that brings it.
+///
+/// # Errors
+/// [`InviteError::NotWaiting`] also for who was invited a moment ago: nobody is invited twice.
+pub async fn invite_waiting(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    ring: &Keyring,
+    waiting: WaitingId,
+    by: &Caller,
+) -> Result<InviteId, InviteError> {
+    let to = store::waitlist::lock_waiting(tx, waiting).await?.ok_or(InviteError::NotWaiting)?;
+    let (id, letter) = (mint(entropy), mint(entropy));
+    let code = mailed_codes(ring, letter).into_iter().next().ok_or(InviteError::NotWaiting)?;
+    let new = NewInvite {
+        id,
+        batch: letter.uuid(),
+        code: hash(ring, &code),
+        note: "from the waitlist",
+        by: by.user,
+        uses_max: 1,
+        valid: days(MAILED_DAYS),
+    };
+    store::invites::insert(tx, &new).await?;
+    store::waitlist::invited(tx, waiting, id).await?;
+    let letter = Letter { id: letter, kind: LetterKind::Invite, to, invite: Some(id), next: OwnPath::dashboard() };
+    store::letters::write(tx, &letter, mint(entropy)).await?;
+    Ok(id)
+}
+
+/// The code that a letter brings, made again from the letter's id. `None`: it cannot be used any more.
+///
+/// # Errors
+/// The database.
+pub async fn mailed_code(
+    tx: &mut SystemTx,
+    ring: &Keyring,
+    letter: LetterId,
+    invite: InviteId,
+) -> Result<Option<InviteCode>, StoreError> {
+    // Under each key: the current one may have changed since the letter was written.
+    for code in mailed_codes(ring, letter) {
+        if look_up(tx, ring, &code).await? == Some(invite) {
+            return Ok(Some(code));
+        }
+    }
+    Ok(None)
+}
+
+fn mailed_codes(ring: &Keyring, letter: LetterId) -> Vec<InviteCode> {
+    let keyed = ring.keyed("code of an invite letter", letter.uuid().as_bytes());
+    keyed.iter().map(|bytes| InviteCode::of_bytes(bytes)).collect()
+}
+
+fn hash(ring: &Keyring, code: &InviteCode) -> [u8; 32] {
+    hashes(ring, code).into_iter().next().unwrap_or_default()
+}
+
+fn hashes(ring: &Keyring, code: &InviteCode) -> Vec<[u8; 32]> {
+    ring.keyed("invite code", code.symbols().as_bytes()).iter().map(|hash| **hash).collect()
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_hours(24) * days
+}

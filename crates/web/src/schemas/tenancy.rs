@@ -1,0 +1,190 @@
+//! The shapes of the API of tenants: audit, members, tokens.
+
+use serde_json::{Value, json};
+
+use super::{named, object};
+
+/// Each by its name.
+pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
+    let all = [
+        ("Tenants", tenants()),
+        ("Member", member()),
+        ("Invitation", invitation()),
+        ("Members", members()),
+        ("NewMember", new_member()),
+        ("Invited", invited()),
+        ("NewRole", new_role()),
+        ("Token", token()),
+        ("Tokens", tokens()),
+        ("NewToken", new_token()),
+        ("IssuedToken", issued_token()),
+        ("Erasure", object(json!({ "tenant": id("ten"), "erase_after": time() }), &["tenant", "erase_after"])),
+        ("OperatedTenant", operated_tenant()),
+        ("OperatedTenants", super::admin::listed("tenants", "OperatedTenant")),
+        (
+            "ReasonToRead",
+            object(json!({ "reason": { "type": "string", "minLength": 10, "maxLength": 300 } }), &["reason"]),
+        ),
+        ("TenantData", tenant_data()),
+        ("AuditEvent", audit_event()),
+        ("AuditHead", audit_head()),
+        ("AuditEvents", audit_events()),
+    ];
+    all.into_iter().map(|(name, schema)| (name.to_owned(), schema))
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn maybe(schema: &Value) -> Value {
+    json!({ "oneOf": [schema, { "type": "null" }] })
+}
+
+fn id(prefix: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn role() -> Value {
+    json!({ "enum": ["viewer", "member", "admin", "owner"] })
+}
+
+fn scopes() -> Value {
+    json!({ "type": "array", "items": { "enum": domain::scopes::Scope::EVERY.map(domain::scopes::Scope::name) } })
+}
+
+fn tenants() -> Value {
+    let tenant = object(
+        json!({ "id": id("ten"), "name": text(), "role": role(), "is_current": { "type": "boolean" } }),
+        &["id", "name", "role", "is_current"],
+    );
+    object(json!({ "tenants": { "type": "array", "items": tenant } }), &["tenants"])
+}
+
+fn member() -> Value {
+    object(
+        json!({ "id": id("mem"), "user": id("usr"), "email": text(), "role": role(), "since": time() }),
+        &["id", "user", "email", "role", "since"],
+    )
+}
+
+fn invitation() -> Value {
+    object(
+        json!({
+            "id": id("itn"), "email": text(), "role": role(), "invited_by": text(), "mail": maybe(&text()),
+            "created_at": time(), "expires_at": time(),
+        }),
+        &["id", "email", "role", "invited_by", "mail", "created_at", "expires_at"],
+    )
+}
+
+fn members() -> Value {
+    object(
+        json!({
+            "members": { "type": "array", "items": named("Member") },
+            "invitations": { "type": "array", "items": named("Invitation") },
+        }),
+        &["members", "invitations"],
+    )
+}
+
+fn new_member() -> Value {
+    object(
+        json!({ "email": { "type": "string", "maxLength": 254 }, "role": { "enum": ["viewer", "member", "admin"] } }),
+        &["email", "role"],
+    )
+}
+
+fn invited() -> Value {
+    object(json!({ "id": id("itn") }), &["id"])
+}
+
+fn new_role() -> Value {
+    object(json!({ "role": role() }), &["role"])
+}
+
+fn token() -> Value {
+    object(
+        json!({
+            "id": id("tok"), "name": text(), "scopes": scopes(), "created_at": time(), "expires_at": time(),
+            "last_used_at": maybe(&time()), "is_expired": { "type": "boolean" },
+        }),
+        &["id", "name", "scopes", "created_at", "expires_at", "last_used_at", "is_expired"],
+    )
+}
+
+fn tokens() -> Value {
+    object(json!({ "tokens": { "type": "array", "items": named("Token") } }), &["tokens"])
+}
+
+fn new_token() -> Value {
+    object(
+        json!({
+            "name": { "type": "string", "minLength": 1, "maxLength": 60 }, "scopes": scopes(),
+            "days": { "type": "integer", "minimum": 1, "maximum": 365 },
+        }),
+        &["name", "scopes", "days"],
+    )
+}
+
+fn issued_token() -> Value {
+    object(json!({ "id": id("tok"), "token": text() }), &["id", "token"])
+}
+
+fn operated_tenant() -> Value {
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    object(
+        json!({ "id": id("ten"), "created_at": time(), "members": whole, "machines": whole, "alerts": whole }),
+        &["id", "created_at", "members", "machines", "alerts"],
+    )
+}
+
+fn tenant_data() -> Value {
+    object(
+        json!({
+            "id": id("ten"), "members": { "type": "array", "items": named("Member") },
+            "agents": { "type": "array", "items": named("Agent") },
+        }),
+        &["id", "members", "agents"],
+    )
+}
+
+fn digits() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
+}
+
+fn audit_event() -> Value {
+    object(
+        json!({
+            "act": text(), "actor": text(),
+            "actor_name": maybe(&text()),
+            "at": text(), "chain": text(),
+            "details": { "type": "object", "additionalProperties": text() },
+            "prior": digits(), "seq": { "type": "integer", "minimum": 1 }, "subject": text(),
+            "v": { "const": 1 }, "via": text(), "hash": digits(),
+        }),
+        &["act", "actor", "actor_name", "at", "chain", "details", "prior", "seq", "subject", "v", "via", "hash"],
+    )
+}
+
+fn audit_head() -> Value {
+    object(
+        json!({ "chain": text(), "hash": digits(), "seq": { "type": "integer", "minimum": 0 } }),
+        &["chain", "hash", "seq"],
+    )
+}
+
+fn audit_events() -> Value {
+    object(
+        json!({
+            "events": { "type": "array", "items": named("AuditEvent") },
+            "head": maybe(&named("AuditHead")),
+            "next": maybe(&text()),
+        }),
+        &["events", "head", "next"],
+    )
+}

@@ -1,0 +1,53 @@
+//! Bodies that fit, made from what a route says it takes.
+
+use serde_json::{Value, json};
+use web::routes::{Route, Takes};
+
+/// A body that fits what the route takes.
+pub fn body(route: &Route) -> (&'static str, String) {
+    match route.takes {
+        Takes::Nothing => ("text/plain", String::new()),
+        Takes::Form(fields) => {
+            let value = |field: &str| match field {
+                "email" => "new@example.org",
+                "name" if route.path.ends_with("/delete") => "marker-agent",
+                "live" => "1",
+                _ => "x",
+            };
+            let fields = fields.iter().map(|field| format!("{field}={}", value(field)));
+            ("application/x-www-form-urlencoded", fields.collect::<Vec<_>>().join("&"))
+        }
+        Takes::Json(schema) => {
+            let document = web::openapi::document("https://berth.example");
+            let schemas = &document["components"]["schemas"];
+            ("application/json", sample(&schemas[schema], schemas).to_string())
+        }
+        Takes::Messages => {
+            let ask = json!({ "model": "proof", "max_tokens": 9, "messages": [{ "role": "user", "content": "x" }] });
+            ("application/json", ask.to_string())
+        }
+    }
+}
+
+/// The least value that fits a schema.
+fn sample(schema: &Value, all: &Value) -> Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        return sample(&all[name.rsplit('/').next().unwrap()], all);
+    }
+    if let Some(one) = schema["enum"].get(0).or_else(|| schema.get("const")).or_else(|| schema.get("example")) {
+        return one.clone();
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or("object");
+    match kind {
+        "object" => {
+            let required = schema["required"].as_array().cloned().unwrap_or_default();
+            let pairs = required.iter().filter_map(Value::as_str);
+            pairs.map(|name| (name.to_owned(), sample(&schema["properties"][name], all))).collect()
+        }
+        "array" => json!([]),
+        "integer" | "number" => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
+        "boolean" => json!(true),
+        _ if schema["format"] == "email" => json!("new@example.org"),
+        _ => json!("x"),
+    }
+}
