@@ -23,11 +23,12 @@ pub(crate) const CRON: &str = "cron-secret-of-these-tests";
 /// A fleet.
 pub(crate) struct Fleet {
     pub(crate) processes: Vec<Process>,
+    people: Front,
+    machines: Front,
+    // Dropped after everything that listens on its network: then another fleet may take that.
     pub(crate) simulator: Simulator,
     pub(crate) database: Database,
     pub(crate) api: Api,
-    people: Front,
-    machines: Front,
     _folder: TempDir,
 }
 
@@ -63,7 +64,7 @@ impl Fleet {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let token = String::from_utf8(output.stdout).unwrap().trim().to_owned();
         let api = Api { base: format!("http://{}:8080", simulator.home()), token };
-        Self { processes, simulator, database, api, people, machines, _folder: folder }
+        Self { processes, people, machines, simulator, database, api, _folder: folder }
     }
 
     /// Takes a process in or out of the front's rotation.

@@ -1,20 +1,24 @@
 //! What stands before several processes: connections go to one that takes them, one after the other.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     task::AbortHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
+
+/// Longest until whoever had this address before has let go of it.
+const FREE_MAX: Duration = Duration::from_secs(10);
 
 /// One port of the front. Dropping it closes the port; open connections end by themselves.
 pub(crate) struct Front {
@@ -30,7 +34,7 @@ struct Behind {
 
 impl Front {
     pub(crate) async fn open(address: SocketAddr, behind: &[SocketAddr]) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = listen(address).await;
         let behind = behind.iter().map(|address| Behind { address: *address, takes: AtomicBool::new(true) }).collect();
         let behind = Arc::new(behind);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&behind))).abort_handle();
@@ -46,6 +50,20 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+/// The fleet that had this network before may be on its last breath: its port closes a moment after it was dropped.
+async fn listen(address: SocketAddr) -> TcpListener {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < FREE_MAX => {
+                sleep(Duration::from_millis(10)).await;
+            }
+            Err(error) => panic!("{address}: {error}"),
+        }
     }
 }
 

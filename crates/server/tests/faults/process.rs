@@ -127,3 +127,15 @@ impl Process {
         format!("{}:\n{}", self.address, lines[lines.len().saturating_sub(60)..].join("\n"))
     }
 }
+
+impl Drop for Process {
+    /// Waits until it is gone: its address is free for whoever comes next.
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.start_kill().ok();
+        let began = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

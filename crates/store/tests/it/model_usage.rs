@@ -35,8 +35,7 @@ async fn today(db: &Db, tenant: TenantId) -> Today {
 
 /// The same database with its clock moved: connections read the setting when they are made.
 async fn moved(world: &World, by: &str) -> Db {
-    let name = world.database.url_as("berth_login");
-    let name = name.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let name = world.database.texts("select current_database()::text").await.remove(0);
     world.database.sql(&format!("alter database {name} set berth.clock_skew = '{by}'")).await;
     let options = DbOptions { url: world.database.url_as("berth_login"), connections_max: 2 };
     Db::connect(&options).await.unwrap()

@@ -181,5 +181,7 @@ async fn the_pool_tells_what_is_ready_what_was_taken_and_when_there_was_none() {
     house.world.database.sql("update spares set image = 'older'").await;
     let read = pool().await;
     assert!(read["ready"] == 0 && read["leaving"].as_i64().unwrap() >= 1, "{read}");
+    // The pass of yesterday has run out.
+    let cookie = house.cookie().await;
     assert!(house.page(&cookie, "/admin/pool").await.text.contains("the next refill retires it"));
 }
