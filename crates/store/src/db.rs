@@ -394,6 +394,3 @@ impl Drop for Tx {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -139,6 +139,33 @@ async fn rows_are_not_written_into_or_moved_to_another_tenant() {
     }
 }
 
+/// A connection has its limits from its beginning, so what runs without a transaction of ours has them too.
+#[tokio::test]
+async fn no_statement_and_no_idling_lasts_for_ever() {
+    let database = Database::fresh().await;
+    // The clock tells of what it sees: that is how far one gets with what the store offers.
+    let tells = "create or replace function berth.now() returns timestamptz language plpgsql stable set search_path = pg_catalog as $$
+                 begin
+                     if current_setting('statement_timeout') = '10s'
+                        and current_setting('idle_in_transaction_session_timeout') = '15s' then
+                         return statement_timestamp();
+                     end if;
+                     raise exception 'no limits';
+                 end $$";
+    database.sql(tells).await;
+    let options = DbOptions { url: database.url_as("berth_login"), connections_max: 1 };
+    let db = Db::connect(&options).await.unwrap();
+    let mut tx = db.system().await.unwrap();
+    store::house::now(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = db.tenant(TenantId::from_uuid(uuid::Uuid::from_u128(77))).await.unwrap();
+    store::house::tenant_now(&mut tx).await.unwrap();
+    drop(tx);
+    let mut bare = connection(&database).await;
+    enter(&mut bare, "00000000-0000-0000-0000-000000000077").await;
+    assert!(sqlx::query("select berth.now()").fetch_one(&mut bare).await.is_err(), "the clock would tell");
+}
+
 #[tokio::test]
 async fn a_connection_keeps_nothing_of_the_tenant_it_served() {
     let database = Database::fresh().await;
