@@ -270,7 +270,10 @@ async fn join(
     let invitation = look_at_invitation(tx, link).await?.ok_or(MemberError::Closed)?;
     let (tenant, id): (TenantId, MemberId) = (invitation.tenant, mint(entropy));
     store::members::lock(tx, tenant).await?;
-    store::members::end_invitation(tx, tenant, invitation.id).await?;
+    // Whoever held the lock before may have used it.
+    if !store::members::end_invitation(tx, tenant, invitation.id).await? {
+        return Err(MemberError::Closed);
+    }
     store::members::insert(tx, id, (tenant, user), invitation.role).await.map_err(|error| match error {
         twice if twice.is_conflict("members_user_key") => MemberError::IsMember,
         other => other.into(),

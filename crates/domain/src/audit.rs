@@ -56,6 +56,11 @@ acts! {
     AgentStop, "agent.stop", "stopped an agent";
     AlertAcknowledge, "alert.acknowledge", "acknowledged an alert";
     AlertTakeBack, "alert.take_back", "took an acknowledgement back";
+    InviteMake, "invite.make", "made invites";
+    InviteRevoke, "invite.revoke", "took an invite back";
+    JobRun, "job.run", "ran a job";
+    ScheduleChange, "schedule.change", "changed when a job runs";
+    WaitlistInvite, "waitlist.invite", "invited somebody who waited";
     LogsAsk, "logs.ask", "asked for an agent's logs";
     InvitationCreate, "invitation.create", "invited somebody";
     InvitationRevoke, "invitation.revoke", "took an invitation back";

@@ -13,6 +13,9 @@ use crate::support::{Answer, House, ask};
 
 /// Routes that change something and leave no event, each with its reason.
 const SILENT: &[(&str, &str)] = &[
+    ("/signup", "the code is kept in the browser; nothing is written"),
+    ("/waitlist", "nobody is signed in: the row says itself who asked and when"),
+    ("/auth/mail", "nobody is signed in: a letter is written, and using it leaves an event"),
     ("/factor/begin", "an authenticator counts once a code of it was right: that leaves an event"),
     ("/api/cron/health", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/pool", "the house's own work: its run and counts stand in job_runs"),
@@ -35,6 +38,9 @@ struct Stage {
     token: String,
     other: String,
     mine: String,
+    session: String,
+    invite: String,
+    waiting: String,
 }
 
 impl Stage {
@@ -61,6 +67,12 @@ impl Stage {
         let token =
             house.get(&house.alice, "/api/v1/tokens").await.json()["tokens"][0]["id"].as_str().unwrap().to_owned();
         let other = house.second_tenant().await;
+        house.cookie().await; // a second browser of hers
+        let session = newest(database, "sessions order by created_at desc", "ses").await;
+        let made = house.post(&operator, "/api/admin/v1/invites", r#"{"codes":1}"#).await.json();
+        let invite = made["invites"][0]["id"].as_str().unwrap().to_owned();
+        database.sql("insert into waitlist (id, email) values (gen_random_uuid(), 'fay@example.org')").await;
+        let waiting = newest(database, "waitlist", "wtg").await;
         // Last: whatever runs flows would make it well again.
         if route.path.ends_with("/start") {
             database.sql("update agents set wanted = 'stopped'").await;
@@ -77,7 +89,22 @@ impl Stage {
         if route.path.ends_with("/leave") {
             house.world.database.sql("update members set role = 'owner'").await;
         }
-        Self { house, cookie, operator, agent: agent.to_string(), alert, carol, invitation, link, token, other, mine }
+        Self {
+            house,
+            cookie,
+            operator,
+            agent: agent.to_string(),
+            alert,
+            carol,
+            invitation,
+            link,
+            token,
+            other,
+            mine,
+            session,
+            invite,
+            waiting,
+        }
     }
 
     fn path(&self, route: &Route) -> String {
@@ -88,9 +115,12 @@ impl Stage {
             path if path.contains("/tokens/") => &self.token,
             path if path.starts_with("/tenants/") && path.ends_with("/switch") => &self.other,
             path if path.contains("/tenants/") => &self.mine,
+            path if path.contains("/sessions/") => &self.session,
+            path if path.contains("/invites/") => &self.invite,
+            path if path.contains("/waitlist/") => &self.waiting,
             _ => &self.agent,
         };
-        route.path.replace("{id}", id)
+        route.path.replace("{id}", id).replace("{job}", "health")
     }
 
     /// A body with which the act is done.
@@ -110,6 +140,10 @@ impl Stage {
             "/factor" => format!("code={}", self.house.code(&self.operator).await),
             "/admin/tenants/{id}" => "reason=ticket+4711%2C+it+does+not+start".to_owned(),
             "/api/admin/v1/tenants/{id}/read" => r#"{"reason":"ticket 4711, it does not start"}"#.to_owned(),
+            "/admin/schedules/{job}" => "cron=7+*+*+*+*&enabled=true&catch_up=once".to_owned(),
+            "/api/admin/v1/schedules/{job}" => r#"{"cron":"7 * * * *"}"#.to_owned(),
+            "/admin/invites" => "codes=1&uses=1&days=7&note=".to_owned(),
+            "/api/admin/v1/invites" => r#"{"codes":2}"#.to_owned(),
             "/agents" => "name=second".to_owned(),
             "/api/v1/agents" => r#"{"name":"second"}"#.to_owned(),
             "/api/v1/agents/{id}/turns" => r#"{"text":"hello"}"#.to_owned(),
@@ -146,6 +180,12 @@ impl Stage {
         assert_eq!(self.house.events().await - before, 1, "{} {}: {}", route.path, answer.status, answer.text);
         answer
     }
+}
+
+/// The id of a table's first row, as it stands in an address.
+async fn newest(database: &testkit::Database, rows: &str, prefix: &str) -> String {
+    let ids = database.texts(&format!("select replace(id::text, '-', '') from {rows} limit 1")).await;
+    format!("{prefix}_{}", ids[0])
 }
 
 impl House {
