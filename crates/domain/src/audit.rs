@@ -79,6 +79,10 @@ acts! {
     SessionOpen, "session.open", "signed in";
     SessionStolen, "session.stolen", "showed a spent cookie: the session was ended";
     SessionSwitch, "session.switch", "switched to this tenant";
+    TenantRestore, "tenant.restore", "took the tenant back into service";
+    TenantSuspend, "tenant.suspend", "suspended the tenant";
+    UserRestore, "user.restore", "let somebody in again";
+    UserSuspend, "user.suspend", "suspended somebody";
     TenantErase, "tenant.erase", "asked for the tenant to be erased";
     TenantExport, "tenant.export", "downloaded everything of the tenant";
     TenantKeep, "tenant.keep", "kept the tenant after all";

@@ -52,9 +52,11 @@ pub mod sign_ins;
 mod signals;
 pub mod spares;
 pub mod tenant_views;
+pub mod suspension;
 pub mod tenants;
 pub mod timeline;
 pub mod tokens;
+pub mod user_views;
 pub mod waitlist;
 
 pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};

@@ -41,6 +41,7 @@ struct Stage {
     session: String,
     invite: String,
     waiting: String,
+    user: String,
 }
 
 impl Stage {
@@ -86,6 +87,12 @@ impl Stage {
         if route.path.ends_with("/keep") {
             house.world.database.sql("update tenants set erase_after = now() + interval '1 day'").await;
         }
+        let user = house.world.alice.caller.user.to_string();
+        if route.path.ends_with("/restore") || (route.verb == Verb::Delete && route.path.ends_with("/suspension")) {
+            let is = "suspended_at = now(), suspended_why = 'ticket 4711'";
+            house.world.database.sql(&format!("update tenants set {is} where id = '{}'", house.world.alice.caller.tenant.uuid())).await;
+            house.world.database.sql(&format!("update users set {is} where id = '{}'", house.world.alice.caller.user.uuid())).await;
+        }
         if route.path.ends_with("/leave") {
             house.world.database.sql("update members set role = 'owner'").await;
         }
@@ -104,6 +111,7 @@ impl Stage {
             session,
             invite,
             waiting,
+            user,
         }
     }
 
@@ -115,6 +123,7 @@ impl Stage {
             path if path.contains("/tokens/") => &self.token,
             path if path.starts_with("/tenants/") && path.ends_with("/switch") => &self.other,
             path if path.contains("/tenants/") => &self.mine,
+            path if path.contains("/users/") => &self.user,
             path if path.contains("/sessions/") => &self.session,
             path if path.contains("/invites/") => &self.invite,
             path if path.contains("/waitlist/") => &self.waiting,
@@ -138,6 +147,10 @@ impl Stage {
             "/tenants/{id}/erase" | "/team/leave" => "name=alice%40example.org".to_owned(),
             "/invitation" => format!("link={}", self.link),
             "/factor" => format!("code={}", self.house.code(&self.operator).await),
+            path if path.ends_with("/suspend") => "reason=ticket+4711%2C+it+does+not+start".to_owned(),
+            path if path.ends_with("/suspension") && route.verb == Verb::Post => {
+                r#"{"reason":"ticket 4711, it does not start"}"#.to_owned()
+            }
             "/admin/tenants/{id}" => "reason=ticket+4711%2C+it+does+not+start".to_owned(),
             "/api/admin/v1/tenants/{id}/read" => r#"{"reason":"ticket 4711, it does not start"}"#.to_owned(),
             "/admin/schedules/{job}" => "cron=7+*+*+*+*&enabled=true&catch_up=once".to_owned(),
