@@ -149,19 +149,23 @@ pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Resul
             }
             Some(Suspended::Tenant(_)) | None => {}
         }
-        if recent && !is_recent(&caller, now) { Err(Problem::sign_in_again()) } else { Ok(caller) }
+        let is_late = recent && !is_recent(&caller, now);
+        Ok::<_, Problem>((caller, is_late))
     };
+    // Last: who may not do it at all is not sent to sign in for it.
+    let in_time = |is_late| if is_late { Err(Problem::sign_in_again()) } else { Ok(()) };
     let account = match needs {
         Needs::Open => None,
         Needs::Person => {
-            let caller = person(web).await?;
+            let (caller, is_late) = person(web).await?;
             within(&caller, scope)?;
+            in_time(is_late)?;
             let user = caller.user.uuid();
             request.extensions_mut().insert(Person(caller));
             Some(user)
         }
         Needs::Member(least) => {
-            let caller = person(web).await?;
+            let (caller, is_late) = person(web).await?;
             within(&caller, scope)?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
@@ -171,17 +175,19 @@ pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Resul
                     caller.tenant_name,
                 )));
             }
+            in_time(is_late)?;
             let user = caller.user.uuid();
             request.extensions_mut().insert(Member(caller));
             Some(user)
         }
         Needs::Operator => {
-            let caller = person(web).await?;
+            let (caller, is_late) = person(web).await?;
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
             within(&caller, scope)?;
             with_factor(web, &caller).await?;
+            in_time(is_late)?;
             let user = caller.user.uuid();
             request.extensions_mut().insert(Operator(caller));
             Some(user)
