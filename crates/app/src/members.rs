@@ -250,6 +250,10 @@ pub async fn hand_over(tx: &mut SystemTx, to: MemberId, by: &Caller) -> Result<(
 /// # Errors
 /// [`MemberError`]; the caller does not commit.
 pub async fn switch(tx: &mut SystemTx, tenant: TenantId, by: &Caller) -> Result<(), MemberError> {
+    // Looked at first: what is somebody else's reads like what is not there, for tokens too.
+    if !store::members::tenants_of(tx, by.user).await?.iter().any(|theirs| theirs.tenant == tenant) {
+        return Err(MemberError::NotFound);
+    }
     let Shown::Session { id, .. } = by.shown else { return Err(MemberError::NoSession) };
     if !store::members::switch(tx, id, tenant).await? {
         return Err(MemberError::NotFound);

@@ -35,12 +35,7 @@ pub enum SuspendError {
 ///
 /// # Errors
 /// [`SuspendError`]; nothing is changed then.
-pub async fn suspend_tenant(
-    mut tx: SystemTx,
-    tenant: TenantId,
-    why: &Reason,
-    by: &Caller,
-) -> Result<(), SuspendError> {
+pub async fn suspend_tenant(mut tx: SystemTx, tenant: TenantId, why: &Reason, by: &Caller) -> Result<(), SuspendError> {
     only_operators(by)?;
     if is_done(store::suspension::set_tenant(&mut tx, tenant, Some(why)).await?)? {
         let details: &[(&str, &str)] = &[("reason", why.as_str())];

@@ -37,11 +37,7 @@ pub struct UserFilter {
 }
 
 /// People, newest first, at most `limit`.
-pub async fn list(
-    tx: &mut SystemTx,
-    filter: &UserFilter,
-    limit: i64,
-) -> Result<Vec<UserView>, StoreError> {
+pub async fn list(tx: &mut SystemTx, filter: &UserFilter, limit: i64) -> Result<Vec<UserView>, StoreError> {
     let rows = sqlx::query!(
         r#"select u.id, u.created_at, u.is_operator, u.suspended_at, u.suspended_why,
                   (select count(*) from members m where m.user_id = u.id) as "tenants!",

@@ -96,7 +96,7 @@ fn members() -> Value {
 
 fn new_member() -> Value {
     object(
-        json!({ "email": { "type": "string", "maxLength": 254 }, "role": { "enum": ["viewer", "member", "admin"] } }),
+        json!({ "email": { "type": "string", "format": "email", "maxLength": 254 }, "role": { "enum": ["viewer", "member", "admin"] } }),
         &["email", "role"],
     )
 }

@@ -76,7 +76,9 @@ async fn a_suspended_tenants_people_and_models_are_refused_and_its_agents_stop()
     let house = &stage.house;
     let other = house.second_tenant().await;
     assert_eq!(stage.suspend(&format!("tenants/{}", stage.tenant)).await, StatusCode::NO_CONTENT);
-    for (method, path) in [(Method::GET, "/api/v1/agents"), (Method::GET, "/api/v1/me"), (Method::GET, "/api/v1/export")] {
+    for (method, path) in
+        [(Method::GET, "/api/v1/agents"), (Method::GET, "/api/v1/me"), (Method::GET, "/api/v1/export")]
+    {
         let request = ask(method, path, &house.alice).body(axum::body::Body::empty()).unwrap();
         let answer = house.send(request).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}: {}", answer.text);
