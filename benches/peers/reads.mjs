@@ -20,7 +20,7 @@ const CALLER = `select s.user_id, s.tenant_id, s.expires_at
   join users u on u.id = s.user_id
   join members m on m.user_id = s.user_id and m.tenant_id = s.tenant_id
   join tenants t on t.id = s.tenant_id
-  where s.id = $1 and s.expires_at > berth.now()`;
+  where s.id = $1 and s.expires_at > berth.now() and u.suspended_why is null and t.suspended_why is null`;
 
 // The text as the answer needs it, where JavaScript's own date would be made and printed again.
 pg.types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => text.replace(" ", "T").replace("+00", "Z"));
