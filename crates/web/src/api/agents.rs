@@ -54,8 +54,7 @@ pub(crate) async fn create(
 pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<AgentsView>, Problem> {
     let after = query.read::<AgentId>("after", "the id of an agent")?;
     let limit = query.read::<i64>("limit", "a number from 1 to 100")?.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-    let mut tx = db.tenant_read(member.caller().tenant).await?;
-    let mut agents = store::agents::list(&mut tx, after, limit + 1).await?;
+    let mut agents = store::agents::page(&db, member.caller().tenant, after, limit + 1).await?;
     let more = agents.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
         agents.pop();
