@@ -11,6 +11,7 @@
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
 mod access;
+pub mod accounts;
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;

@@ -37,6 +37,7 @@ pub struct LoginPage {
     email: String,
     is_again: bool,
     is_mailed: bool,
+    is_erased: bool,
 }
 
 /// How somebody can show who they are, as the pages offer it.
@@ -73,6 +74,7 @@ impl LoginPage {
             email: String::new(),
             is_again: false,
             is_mailed: false,
+            is_erased: false,
         }
     }
 
@@ -105,6 +107,12 @@ impl LoginPage {
     pub fn mailed(self, mailed: bool) -> Self {
         Self { is_mailed: mailed, ..self }
     }
+
+    /// Somebody erased their account just now.
+    #[must_use]
+    pub fn erased(self, erased: bool) -> Self {
+        Self { is_erased: erased, ..self }
+    }
 }
 
 pub(crate) async fn show(
@@ -114,6 +122,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let next = OwnPath::of(query.get("next").unwrap_or_default());
     let page = LoginPage::new(Ways::of(&site), &next).mailed(query.get("mailed").is_some());
+    let page = page.erased(query.get("erased").is_some());
     if let Some(link) = query.get("link") {
         return pages::page(StatusCode::OK, &page.with_link(link));
     }
@@ -136,7 +145,7 @@ pub(crate) async fn sign_in(
     let browser = session::browser(&headers);
     let mut tx = web.db.system().await?;
     if let Some(link) = Token::parse(TokenKind::Link, form.field("link").trim()) {
-        return match people::sign_in_by_link(&mut tx, &*web.dice.0, &link, &browser).await {
+        return match people::sign_in_by_link(&mut tx, &*web.dice.0, &web.site.sign_in.admins, &link, &browser).await {
             Ok((opened, mailed_next)) => {
                 let next = if form.field("next").is_empty() { mailed_next } else { next };
                 enter(&web, tx, &headers, &opened, &next).await

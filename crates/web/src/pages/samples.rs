@@ -91,6 +91,12 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
                 .refused(&people::wish(HOSTILE), "A token works for 1 to 365 days.".to_owned())
                 .render(),
         ),
+        (
+            "settings-not-erased",
+            SettingsPage::new(&by, BASE, Vec::new(), now())
+                .not_erased("You are the only owner of Harbour, and others belong to it: hand the ownership over on its team page, or remove them, then erase your account.".to_owned())
+                .render(),
+        ),
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
     ];

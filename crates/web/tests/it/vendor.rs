@@ -17,6 +17,11 @@ pub struct Door {
 
 impl Door {
     pub async fn new() -> Self {
+        Self::with_admins("").await
+    }
+
+    /// A door of a house whose `ADMIN_EMAILS` is this.
+    pub async fn with_admins(admins: &str) -> Self {
         let issuer = FakeIssuer::start().await;
         issuer.sign_in_as("ada-1", ada());
         let settings = VendorSettings {
@@ -26,7 +31,7 @@ impl Door {
             client_id: CLIENT.to_owned(),
             client_secret: Some(Secret::from(CLIENT_SECRET.to_owned())),
         };
-        Self { house: House::with_vendor(settings).await, issuer }
+        Self { house: House::with_admins(settings, admins).await, issuer }
     }
 
     /// Begins at Berth; returns the browser's cookies and what it comes back with.
