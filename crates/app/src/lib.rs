@@ -16,6 +16,7 @@ pub mod limits;
 pub mod machines;
 pub mod members;
 pub mod model_budget;
+pub mod onboarding;
 pub mod operators;
 pub mod people;
 pub mod sessions;

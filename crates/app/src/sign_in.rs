@@ -190,7 +190,8 @@ async fn sign_up(
         operators::promote(tx, user, "ADMIN_EMAILS").await?;
     }
     store::people::insert_tenant(tx, tenant, &tenant_name(email), mint(entropy), user).await?;
-    Ok(open_session(tx, entropy, (user, tenant), browser).await?)
+    let opened = open_session(tx, entropy, (user, tenant), browser).await?;
+    Ok(Opened { is_new: true, ..opened })
 }
 
 /// Until they name it themselves, a tenant is called after its first owner.

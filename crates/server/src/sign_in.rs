@@ -82,7 +82,8 @@ fn any(values: &Values) -> Result<Option<VendorSettings>, BadSetting> {
 fn admins(values: &Values) -> Result<AdminEmails, BadSetting> {
     let name = "ADMIN_EMAILS";
     let text = values.get(name)?.unwrap_or_default();
-    AdminEmails::parse(&text).map_err(|_| bad(name, "holds something that is no e-mail address; put commas between them"))
+    AdminEmails::parse(&text)
+        .map_err(|_| bad(name, "holds something that is no e-mail address; put commas between them"))
 }
 
 fn keys(values: &Values, ring: &Keyring) -> Result<Vec<SessionKey>, BadSetting> {

@@ -12,12 +12,14 @@ pub async fn lock(tx: &mut SystemTx, user: UserId) -> Result<(), StoreError> {
 
 /// Whether somebody else runs the service too.
 pub async fn another_operator(tx: &mut SystemTx, than: UserId) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"select exists (select from users where is_operator and id <> $1) as "is!""#,
-        than.uuid(),
+    Ok(
+        sqlx::query_scalar!(
+            r#"select exists (select from users where is_operator and id <> $1) as "is!""#,
+            than.uuid(),
+        )
+        .fetch_one(tx.conn())
+        .await?,
     )
-    .fetch_one(tx.conn())
-    .await?)
 }
 
 /// Forgets an address in the timelines of a tenant's agents. What was done, and when, stays.

@@ -41,6 +41,7 @@ pub mod members;
 mod migrate;
 pub mod model_usage;
 pub mod notices;
+pub mod onboardings;
 pub mod operators;
 pub mod order;
 pub mod people;

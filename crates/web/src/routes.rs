@@ -255,6 +255,10 @@ pub static ROUTES: &[Route] = &[
     Route::post("/logout", OPEN, Gives::Redirect, "Ends the session", |m| on(m, pages::login::sign_out)).takes(Takes::Form(&[])),
     // Pages.
     Route::get("/dashboard", READS, Gives::Page, "All agents of the tenant", |m| on(m, pages::dashboard::show)),
+    Route::get("/welcome", READS, Gives::Page, "Setting up the first agent, one question a page; `step` goes back to one", |m| on(m, pages::welcome::show)),
+    Route::post("/welcome", RUNS, Gives::Redirect, "Keeps the answer to one question", |m| on(m, pages::welcome::answer)).takes(Takes::Form(&["step", "name", "model", "instructions"])).scope(Scope::Agents),
+    Route::post("/welcome/finish", RUNS, Gives::Redirect, "Creates the agent that was described; sent twice it is one", |m| on(m, pages::welcome::finish)).takes(Takes::Form(&["instructions"])).scope(Scope::Agents),
+    Route::post("/welcome/skip", RUNS, Gives::Redirect, "Remembers that the questions are not wanted", |m| on(m, pages::welcome::skip)).takes(Takes::Form(&[])).scope(Scope::Agents),
     Route::get("/settings", READS, Gives::Page, "Who you are and how programs sign in", |m| on(m, pages::settings::show)),
     Route::post("/settings/tokens", READS, Gives::Page, "Issues a personal token and shows it once", |m| on(m, pages::settings::issue)).takes(Takes::Form(&["name", "days", "scope"])).scope(Scope::Tokens),
     Route::post("/settings/tokens/{id}/revoke", READS, Gives::Redirect, "Revokes a personal token", |m| on(m, pages::settings::revoke)).takes(Takes::Form(&[])).scope(Scope::Tokens),

@@ -18,7 +18,7 @@ use crate::{
     api::agents::sentence,
     body::{Form, Query},
     guard::{CameFrom, Visitor},
-    pages::{self, frame::Frame},
+    pages::{self, frame::Frame, welcome},
     problem::Problem,
     session,
     state::{Site, Web},
@@ -218,9 +218,10 @@ async fn leave(web: &Web, tx: &mut store::SystemTx, headers: &HeaderMap) -> Resu
     Ok(())
 }
 
-/// 303 with the session in cookies that no script can read.
+/// 303 with the session in cookies that no script can read. Whoever has just signed up sets up an agent first.
 pub(crate) fn signed_in(site: &Site, opened: &Opened, next: &OwnPath) -> Response {
-    let mut response = pages::see_other(next.as_str());
+    let is_first = opened.is_new && *next == OwnPath::dashboard();
+    let mut response = pages::see_other(if is_first { welcome::PATH } else { next.as_str() });
     for cookie in session::cookies(site, opened) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

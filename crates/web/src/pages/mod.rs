@@ -27,6 +27,7 @@ pub(crate) mod team;
 pub(crate) mod tenants;
 pub(crate) mod vendor;
 pub(crate) mod waitlist;
+pub(crate) mod welcome;
 pub(crate) mod words;
 
 pub mod samples;

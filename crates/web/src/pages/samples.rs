@@ -1,7 +1,9 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
 mod doors;
+mod house;
 mod people;
+mod welcome;
 
 use askama::Template as _;
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
@@ -10,6 +12,7 @@ use domain::{
     agent::{Agent, ProofFacts, Seen, Wanted},
     exchange::ExchangeKind,
     id::Id,
+    instructions::{Choices, Instructions},
     life::Life,
     machine::{Isolation, MachineFacts},
     names::{AgentName, Email},
@@ -65,6 +68,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("agent-refused", refused.render()),
         ("dashboard", DashboardPage::new(agents(), model::sample(), look(&by)).render()),
         ("dashboard-empty", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&by)).render()),
+        ("dashboard-begun", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&by)).begun(true).render()),
         (
             "dashboard-refused",
             DashboardPage::new(agents(), ModelLine::Proof, look(&by)).refused("scout", taken()).render(),
@@ -102,6 +106,8 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
     ];
     all.extend(people::all(&by, &viewer, now()));
     all.extend(doors::all(&by, now()));
+    all.extend(house::all(&by, now()));
+    all.extend(welcome::all(&by, &viewer));
     all.extend(super::admin::samples::all(&by, now()));
     all
 }
@@ -119,7 +125,10 @@ fn page((agent, entries, usual, now): Case, by: &Caller) -> AgentPage {
         Seen::Degraded { .. } => model::sample_used_up(),
         _ => ModelLine::Proof,
     };
-    AgentPage::new(Sources { agent, entries, usual, talk, logs, model }, by, now)
+    let told = format!("You keep the night watch.\nYou answer in short sentences. {HOSTILE}");
+    let instructions = Instructions::parse(&told).ok().flatten().filter(|_| matches!(agent.seen, Seen::Live { .. }));
+    let choices = Choices { model: None, instructions };
+    AgentPage::new(Sources { agent, entries, usual, talk, logs, model, choices }, by, now)
 }
 
 fn id<K>(n: u128) -> Id<K> {

@@ -123,7 +123,11 @@ async fn it_takes_the_address_and_a_fresh_sign_in() {
     for typed in ["", "email=", "email=mallory%40example.org", "email=alice"] {
         let refused = house.form(&cookie, "/settings/account/erase", typed).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
-        assert!(refused.text.contains("nothing was erased") && refused.text.contains("aria-invalid"), "{}", refused.text);
+        assert!(
+            refused.text.contains("nothing was erased") && refused.text.contains("aria-invalid"),
+            "{}",
+            refused.text
+        );
     }
     house.world.database.sql("update sessions set authenticated_at = now() - interval '11 minutes'").await;
     let again = house.form(&cookie, "/settings/account/erase", "email=alice%40example.org").await;

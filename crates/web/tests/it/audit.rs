@@ -14,6 +14,8 @@ use crate::support::{Answer, House, ask};
 /// Routes that change something and leave no event, each with its reason.
 const SILENT: &[(&str, &str)] = &[
     ("/factor/begin", "an authenticator counts once a code of it was right: that leaves an event"),
+    ("/welcome", "an answer kept for later: the agent that comes of it leaves an event"),
+    ("/welcome/skip", "that somebody wants no questions concerns nobody else"),
     ("/api/cron/health", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/pool", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/retention", "the house's own work: its run and counts stand in job_runs"),
@@ -111,6 +113,11 @@ impl Stage {
             "/admin/tenants/{id}" => "reason=ticket+4711%2C+it+does+not+start".to_owned(),
             "/api/admin/v1/tenants/{id}/read" => r#"{"reason":"ticket 4711, it does not start"}"#.to_owned(),
             "/settings/account/erase" => "email=alice%40example.org".to_owned(),
+            "/welcome/finish" => {
+                let kept = self.house.form(&self.cookie, "/welcome", "step=name&name=second").await;
+                assert_eq!(kept.status, StatusCode::SEE_OTHER, "{}", kept.text);
+                "instructions=Be+brief.".to_owned()
+            }
             "/agents" => "name=second".to_owned(),
             "/api/v1/agents" => r#"{"name":"second"}"#.to_owned(),
             "/api/v1/agents/{id}/turns" => r#"{"text":"hello"}"#.to_owned(),
@@ -134,7 +141,14 @@ impl Stage {
             };
             let before = self.house.events().await;
             let answer = self.house.form(&cookie, &path, &body).await;
-            assert_eq!(self.house.events().await - before, left(route), "{} {}: {}", route.path, answer.status, answer.text);
+            assert_eq!(
+                self.house.events().await - before,
+                left(route),
+                "{} {}: {}",
+                route.path,
+                answer.status,
+                answer.text
+            );
             return answer;
         }
         let token = if is_operators { &self.operator } else { &self.house.alice };
@@ -143,7 +157,14 @@ impl Stage {
             ask(route.verb.method(), &format!("{path}{wait}"), token).header("content-type", "application/json");
         let before = self.house.events().await;
         let answer = self.house.send(request.body(Body::from(body)).unwrap()).await;
-        assert_eq!(self.house.events().await - before, left(route), "{} {}: {}", route.path, answer.status, answer.text);
+        assert_eq!(
+            self.house.events().await - before,
+            left(route),
+            "{} {}: {}",
+            route.path,
+            answer.status,
+            answer.text
+        );
         answer
     }
 }
@@ -156,8 +177,8 @@ fn is_farewell(route: &Route) -> bool {
 /// How many events the act leaves: one, where it is not several acts.
 fn left(route: &Route) -> i64 {
     match route.path {
-        "/setup" => 2,                           // it signs in, and it makes an operator
-        _ if is_farewell(route) => 3,            // it leaves two tenants, each with an event of its own
+        "/setup" => 2,                // it signs in, and it makes an operator
+        _ if is_farewell(route) => 3, // it leaves two tenants, each with an event of its own
         _ => 1,
     }
 }

@@ -33,9 +33,14 @@ async fn a_listed_and_verified_address_makes_one_operator_who_needs_no_invite() 
     let me = door.house.page(&entered.cookies(), "/api/v1/me").await.json();
     assert_eq!((&me["operator"], &me["role"]), (&json!(true), &json!("owner")));
     assert_eq!(door.operators().await, ["ada-1"]);
-    let made = "select count(*) from house_audit_events where act = 'operator.make' and details ->> 'how' = 'ADMIN_EMAILS'";
+    let made =
+        "select count(*) from house_audit_events where act = 'operator.make' and details ->> 'how' = 'ADMIN_EMAILS'";
     assert_eq!(door.house.world.database.count(made).await, 1);
-    assert_eq!(door.house.page(&entered.cookies(), "/admin").await.status, StatusCode::SEE_OTHER, "a factor comes first");
+    assert_eq!(
+        door.house.page(&entered.cookies(), "/admin").await.status,
+        StatusCode::SEE_OTHER,
+        "a factor comes first"
+    );
 }
 
 /// The address is worth nothing any more: not to somebody else, not after the role was taken away.

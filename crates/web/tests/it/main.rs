@@ -31,3 +31,4 @@ mod team;
 mod tokens;
 mod trips;
 mod vendor;
+mod welcome;

@@ -117,13 +117,12 @@ impl House {
         (machines.pool.floor, machines.pool.ceiling) = (floor, ceiling);
         let public_url = self.web.site.public_url.clone();
         let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
-        let sign_in =
-            SignIn {
-                vendors: Vec::new(),
-                keys: keys(public_url.as_str().trim_end_matches('/')),
-                mails: true,
-                ..SignIn::default()
-            };
+        let sign_in = SignIn {
+            vendors: Vec::new(),
+            keys: keys(public_url.as_str().trim_end_matches('/')),
+            mails: true,
+            ..SignIn::default()
+        };
         let mut site = Site::new(public_url, None, None, ready).with_sign_in(sign_in);
         site.pace = Pace::per_minute(0);
         site.pool = PoolPlan { floor, ceiling, image: machines.image.clone() };
