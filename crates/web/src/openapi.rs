@@ -102,10 +102,18 @@ fn parameters(route: &Route) -> Value {
     match (route.verb, route.path) {
         (
             Verb::Get,
-            "/api/v1/agents" | "/api/admin/v1/tenants" | "/api/admin/v1/schedules/{job}/runs" | "/api/admin/v1/pool",
+            "/api/v1/agents"
+            | "/api/admin/v1/tenants"
+            | "/api/admin/v1/schedules/{job}/runs"
+            | "/api/admin/v1/pool"
+            | "/api/admin/v1/users",
         ) => {
             all.push(text("after", "query", false, json!({ "type": "string" })));
             all.push(text("limit", "query", false, whole(1, 100)));
+            if route.path.ends_with("/users") {
+                all.push(text("id", "query", false, json!({ "type": "string" })));
+                all.push(text("email", "query", false, json!({ "type": "string", "format": "email" })));
+            }
         }
         (Verb::Post, "/api/v1/agents") => {
             all.push(text(

@@ -237,7 +237,7 @@ impl House {
         self.plain_cookies_of(token).await.split("; ").next().unwrap().to_owned()
     }
 
-    async fn plain_cookies_of(&self, token: &str) -> String {
+    pub async fn plain_cookies_of(&self, token: &str) -> String {
         let answer = self.form("", "/login", &format!("token={token}")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         answer.cookies()

@@ -38,6 +38,7 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
         ("admin-tenants", TenantsPage::new(&tenants(), Some("/admin/tenants?after=x".to_owned()), look).render()),
         ("admin-tenants-none", TenantsPage::new(&[], None, look).render()),
         ("admin-tenant", tenant().render()),
+        ("admin-tenant-suspended", TenantPage::new(&tenants()[1], look).render()),
         ("admin-tenant-refused", tenant().refused(HOSTILE, short).render()),
         ("admin-tenant-read", tenant().showing((&people, &agents), "ticket 4711: it does not start", look).render()),
         ("admin-audit", audit.render()),
@@ -49,9 +50,13 @@ fn tenants() -> [TenantView; 3] {
     let one = |n: u128, members, machines, alerts| TenantView {
         id: id::<domain::id::Tenant>(n) as TenantId,
         created_at: before(900_000_000),
+        suspended_at: None,
+        suspended_why: None,
         members,
         machines,
         alerts,
     };
-    [one(50, 3, 2, 1), one(51, 1, 0, 0), one(52, 12_000, 340, 0)]
+    let why = format!("ticket 4711: {HOSTILE}");
+    let suspended = |one| TenantView { suspended_at: Some(before(60_000)), suspended_why: Some(why), ..one };
+    [one(50, 3, 2, 1), suspended(one(51, 1, 0, 0)), one(52, 12_000, 340, 0)]
 }
