@@ -47,6 +47,7 @@ macro_rules! acts {
 }
 
 acts! {
+    AccountErase, "account.erase", "erased their own account";
     AgentCreate, "agent.create", "created an agent";
     AgentDelete, "agent.delete", "asked for an agent's deletion";
     AgentProve, "agent.prove", "asked for a proof";

@@ -282,6 +282,13 @@ impl TenantTx {
         self.tx.commit().await
     }
 
+    /// Goes back to the house tables: what was written so far commits together with what follows.
+    pub async fn into_house(self) -> Result<SystemTx, StoreError> {
+        let mut house = SystemTx { tx: self.tx };
+        house.leave_tenant().await?;
+        Ok(house)
+    }
+
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
         &mut self.tx.connection
     }

@@ -12,6 +12,7 @@
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
 mod access;
+pub mod accounts;
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
@@ -41,6 +42,7 @@ pub mod members;
 mod migrate;
 pub mod model_usage;
 pub mod notices;
+pub mod onboardings;
 pub mod operators;
 pub mod order;
 pub mod people;

@@ -32,7 +32,17 @@ pub(crate) fn all() -> Value {
         "Model": model::offered(),
         "ModelBudget": model::budget(),
         "NewAgent": object(
-            json!({ "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" } }),
+            json!({
+                "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" },
+                "model": {
+                    "type": ["string", "null"],
+                    "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
+                },
+                "instructions": {
+                    "type": ["string", "null"], "maxLength": domain::instructions::CHARS_MAX,
+                    "description": "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.",
+                },
+            }),
             &["name"],
         ),
         "Agent": object(
@@ -42,6 +52,11 @@ pub(crate) fn all() -> Value {
                 "machine": { "oneOf": [named("Machine"), { "type": "null" }] },
                 "proof": { "oneOf": [named("Proof"), { "type": "null" }] },
                 "created_at": time,
+                "model": {
+                    "type": ["string", "null"],
+                    "description": "The model that was chosen; null: the first of those offered. Not in lists.",
+                },
+                "instructions": { "type": ["string", "null"], "description": "What it is told about itself. Not in lists." },
             }),
             &["id", "name", "wanted", "seen", "machine", "proof", "created_at"],
         ),

@@ -10,9 +10,13 @@ pub(super) fn offered() -> Value {
     object(
         json!({
             "model": text, "title": text, "is_proof_model": { "type": "boolean" },
+            "offered": {
+                "type": "array", "items": object(json!({ "model": text, "title": text }), &["model", "title"]),
+                "description": "What an agent may be set to; the first is usual.",
+            },
             "budget": { "oneOf": [named("ModelBudget"), { "type": "null" }] },
         }),
-        &["model", "title", "is_proof_model", "budget"],
+        &["model", "title", "is_proof_model", "offered", "budget"],
     )
 }
 

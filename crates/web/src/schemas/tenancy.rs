@@ -18,6 +18,7 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
         ("Tokens", tokens()),
         ("NewToken", new_token()),
         ("IssuedToken", issued_token()),
+        ("ErasedAccount", erased_account()),
         ("Erasure", object(json!({ "tenant": id("ten"), "erase_after": time() }), &["tenant", "erase_after"])),
         ("OperatedTenant", operated_tenant()),
         ("OperatedUsers", super::admin::listed("users", "OperatedUser")),
@@ -57,6 +58,17 @@ fn role() -> Value {
 
 fn scopes() -> Value {
     json!({ "type": "array", "items": { "enum": domain::scopes::Scope::EVERY.map(domain::scopes::Scope::name) } })
+}
+
+fn erased_account() -> Value {
+    object(
+        json!({
+            "user": id("usr"),
+            "left": { "type": "array", "items": id("ten") },
+            "ending": { "type": "array", "items": named("Erasure") },
+        }),
+        &["user", "left", "ending"],
+    )
 }
 
 fn tenants() -> Value {
