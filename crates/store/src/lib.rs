@@ -42,6 +42,7 @@ pub mod model_usage;
 pub mod notices;
 pub mod operators;
 pub mod order;
+mod patched;
 pub mod people;
 pub mod pool_views;
 pub mod proofs;

@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod agents;
 mod audit;
+mod claims;
 mod doors;
 mod erasure;
 mod factor;
