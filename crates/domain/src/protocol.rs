@@ -348,7 +348,11 @@ mod tests {
     fn there_are_nine_verbs() {
         let refused = serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).unwrap_err().to_string();
         let verbs: Vec<&str> = refused.split('`').skip(1).step_by(2).skip(1).collect();
-        assert_eq!(verbs, ["hello", "apply", "status", "turn", "start", "stop", "restart", "logs", "wipe"], "{refused}");
+        assert_eq!(
+            verbs,
+            ["hello", "apply", "status", "turn", "start", "stop", "restart", "logs", "wipe"],
+            "{refused}"
+        );
     }
 
     #[test]

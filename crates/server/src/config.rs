@@ -241,7 +241,10 @@ fn is_placeholder(secret: &str) -> bool {
     let mut letters: Vec<char> = folded.chars().collect();
     letters.sort_unstable();
     letters.dedup();
-    letters.len() < 6 || ["changeme", "change-me", "change_me", "placeholder", "password", "example"].iter().any(|word| folded.contains(word))
+    letters.len() < 6
+        || ["changeme", "change-me", "change_me", "placeholder", "password", "example"]
+            .iter()
+            .any(|word| folded.contains(word))
 }
 
 fn limits(values: &Values) -> Result<Limits, BadSetting> {
@@ -347,7 +350,8 @@ mod tests {
     /// TLS-01: others are reached through a proxy that somebody set up on purpose.
     #[test]
     fn people_are_listened_for_on_loopback_unless_said_otherwise() {
-        let listens = |extra: &[(&str, &str)]| with(extra).map(|config| (config.listen.to_string(), config.machine_listen));
+        let listens =
+            |extra: &[(&str, &str)]| with(extra).map(|config| (config.listen.to_string(), config.machine_listen));
         assert_eq!(listens(&[]).ok(), Some(("127.0.0.1:8080".to_owned(), None)));
         let outside = listens(&[("BERTH_LISTEN", "0.0.0.0:80")]).ok();
         assert_eq!(outside.map(|(people, _)| people), Some("0.0.0.0:80".to_owned()));

@@ -10,7 +10,9 @@ pub(crate) fn lacking(version: i32) -> Option<String> {
         Some((_, fixed)) if minor < *fixed => {
             Some(format!("Postgres {major}.{minor} lacks security fixes; update it to {major}.{fixed} or later"))
         }
-        None if major < 15 => Some(format!("Postgres {major} is older than any that Berth was tried on; use 15 or later")),
+        None if major < 15 => {
+            Some(format!("Postgres {major} is older than any that Berth was tried on; use 15 or later"))
+        }
         _ => None,
     }
 }

@@ -47,7 +47,7 @@ mod tests {
     use crate::{MasterKey, SessionKey, Token};
 
     /// Whether a type can be compared with `==`: its own constant hides the trait's where it can.
-    struct Probe<T>(#[expect(dead_code, reason = "a type is asked, not a value")] PhantomData<T>);
+    struct Probe<T>(PhantomData<T>);
     trait Cannot {
         const COMPARES: bool = false;
     }

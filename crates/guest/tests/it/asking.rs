@@ -90,7 +90,9 @@ async fn hostile_words_reach_the_gateway_as_they_are() {
     let world = World::new().await;
     world.apply(1, "m").await.unwrap();
     let planted = world.root().join("planted");
-    for words in ["; touch PLANTED", "$(touch PLANTED)", "`touch PLANTED`", "a\ntouch PLANTED\n", "'\"; touch PLANTED #"] {
+    for words in
+        ["; touch PLANTED", "$(touch PLANTED)", "`touch PLANTED`", "a\ntouch PLANTED\n", "'\"; touch PLANTED #"]
+    {
         let words = words.replace("PLANTED", &planted.to_string_lossy());
         assert_eq!(world.turn(&words).await.unwrap(), format!("you said {words}"));
         assert!(!planted.exists(), "{words:?} was run");

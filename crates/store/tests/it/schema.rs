@@ -45,11 +45,17 @@ async fn every_column_stands_in_the_inventory_of_data() {
         let [column, kind, holds, why] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
         assert!(KINDS.contains(&holds), "{line}");
         assert!(matches!(holds, "personal" | "sealed") != why.is_empty(), "a reason, there and only there: {line}");
-        assert_eq!(holds == "sealed", column.ends_with("_sealed") || column.starts_with("exchanges.") && kind == "bytea");
+        assert_eq!(
+            holds == "sealed",
+            column.ends_with("_sealed") || column.starts_with("exchanges.") && kind == "bytea"
+        );
         assert!(listed.insert(format!("{column}\t{kind}")), "twice: {line}");
     }
     let (new, gone): (Vec<_>, Vec<_>) = (there.difference(&listed).collect(), listed.difference(&there).collect());
-    assert!(new.is_empty() && gone.is_empty(), "docs/data.tsv: new in the schema: {new:#?}; not there any more: {gone:#?}");
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "docs/data.tsv: new in the schema: {new:#?}; not there any more: {gone:#?}"
+    );
 }
 
 /// RLS-26: whatever is looked up by its hash is found by an index, and a key begins with what the policy reads.
@@ -82,7 +88,8 @@ async fn every_hash_that_is_looked_up_is_indexed() {
 #[tokio::test]
 async fn every_table_has_a_time() {
     let database = Database::fresh().await;
-    let timed = format!("select distinct c.relname::text {COLUMNS} and a.atttypid = 'timestamptz'::regtype and a.attnotnull");
+    let timed =
+        format!("select distinct c.relname::text {COLUMNS} and a.atttypid = 'timestamptz'::regtype and a.attnotnull");
     let tables = format!("select distinct c.relname::text {COLUMNS}");
     let timed: BTreeSet<String> = database.texts(&timed).await.into_iter().collect();
     let all: BTreeSet<String> = database.texts(&tables).await.into_iter().collect();
@@ -104,7 +111,10 @@ const ILL: &[(&str, &str)] = &[
     ("23514", "update members set role = 'god'"),
     ("23502", "update members set role = null"),
     ("23503", "update members set user_id = gen_random_uuid()"),
-    ("23505", "insert into members (id, tenant_id, user_id, role) select gen_random_uuid(), tenant_id, user_id, role from members"),
+    (
+        "23505",
+        "insert into members (id, tenant_id, user_id, role) select gen_random_uuid(), tenant_id, user_id, role from members",
+    ),
     ("23514", "update sessions set browser = repeat('x', 201)"),
     ("23514", "update flows set kind = 'X'"),
     ("23514", "update machines set state = 'lost'"),
@@ -139,7 +149,10 @@ const ILL: &[(&str, &str)] = &[
          select gen_random_uuid(), tenant_id, 'x', 'owner', user_id, now() from members",
     ),
     ("23514", "update audit_events set hash = '\\x00'"),
-    ("23503", "insert into timeline (tenant_id, agent_id, seq, what) select id, gen_random_uuid(), 1, '{}' from tenants"),
+    (
+        "23503",
+        "insert into timeline (tenant_id, agent_id, seq, what) select id, gen_random_uuid(), 1, '{}' from tenants",
+    ),
 ];
 
 /// INP-04.

@@ -149,7 +149,8 @@ async fn no_answer_holds_a_secret_of_the_house() {
         "CAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc".to_owned(), // what seals here
     ];
     secrets.extend(["berth_mch_", "berth_llm_", "berth_gtw_", "berth_ses_", "berth_sgn_"].map(str::to_owned));
-    let stored = "select encode(token_hash, 'hex') from tokens union select encode(machine_token_hash, 'hex') from machines
+    let stored =
+        "select encode(token_hash, 'hex') from tokens union select encode(machine_token_hash, 'hex') from machines
                   union select substr(encode(host_key_sealed, 'hex'), 60, 40) from machines";
     secrets.extend(database.texts(stored).await);
     assert!(secrets.len() > 14);
@@ -195,13 +196,21 @@ async fn an_error_tells_nothing_of_the_insides() {
                 assert_eq!(insides(&answer.text), None, "{when}: {path}: {}", answer.text);
                 let head = format!("{:?}", answer.headers);
                 assert_eq!(insides(&head), None, "{when}: {path}: {head}");
-                assert!(when != "well" || answer.status.as_u16() < 500 || path == "/metrics", "{path}: {}", answer.text);
+                assert!(
+                    when != "well" || answer.status.as_u16() < 500 || path == "/metrics",
+                    "{path}: {}",
+                    answer.text
+                );
             }
         }
     };
     house.world.database.sql("update users set is_operator = true").await;
     asked("well").await;
-    house.world.database.sql("revoke select on agents from berth_tenant; revoke select on flows from berth_system").await;
+    house
+        .world
+        .database
+        .sql("revoke select on agents from berth_tenant; revoke select on flows from berth_system")
+        .await;
     asked("without a right").await;
     house.web.db.close().await;
     asked("without a database").await;

@@ -50,7 +50,10 @@ async fn no_second_request_hides_in_a_body_of_doubtful_length() {
     let post = "POST /api/v1/invites/validate HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\n";
     let doubtful = [
         ("both lengths", format!("{post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SECOND}")),
-        ("both, the other way", format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{SECOND}")),
+        (
+            "both, the other way",
+            format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{SECOND}"),
+        ),
         ("two lengths", format!("{post}Content-Length: 0\r\nContent-Length: {}\r\n\r\n{SECOND}", SECOND.len())),
         ("a list of lengths", format!("{post}Content-Length: 0, {}\r\n\r\n{SECOND}", SECOND.len())),
         ("a length with a sign", format!("{post}Content-Length: +0\r\n\r\n{SECOND}")),
@@ -106,7 +109,8 @@ async fn an_ill_made_head_is_refused() {
 #[tokio::test]
 async fn the_host_that_a_request_names_is_in_no_answer() {
     let house = House::new().await;
-    for path in ["/login", "/nothing", "/openapi.json", "/.well-known/security.txt", "/dashboard", "/signup", "/setup"] {
+    for path in ["/login", "/nothing", "/openapi.json", "/.well-known/security.txt", "/dashboard", "/signup", "/setup"]
+    {
         let request = http::Request::get(path).header("host", "evil.example").header("accept", "text/html");
         let request = request.header("x-forwarded-host", "evil.example").header("forwarded", "host=evil.example");
         let answer = house.send(request.body(axum::body::Body::empty()).unwrap()).await;

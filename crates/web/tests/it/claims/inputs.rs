@@ -24,7 +24,12 @@ fn takers() -> Vec<Taker> {
         let Takes::Json(schema) = route.takes else { return None };
         let path = route.path.replace("{id}", "agt_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a").replace("{job}", "pool");
         let fits = serde_json::from_str(&body(route).1).unwrap();
-        Some(Taker { path, method: route.verb.method(), fits, schema: document["components"]["schemas"][schema].clone() })
+        Some(Taker {
+            path,
+            method: route.verb.method(),
+            fits,
+            schema: document["components"]["schemas"][schema].clone(),
+        })
     });
     let all: Vec<_> = routes.collect();
     assert!(all.len() >= 9, "{}", all.len());
@@ -95,7 +100,8 @@ async fn a_field_of_another_type_is_refused_by_name() {
                     _ => other.is_string(),
                 };
                 // What may be left out may be null.
-                let is_left_out = other.is_null() && !taker.schema["required"].to_string().contains(&format!("\"{name}\""));
+                let is_left_out =
+                    other.is_null() && !taker.schema["required"].to_string().contains(&format!("\"{name}\""));
                 if is_right || is_left_out {
                     continue;
                 }

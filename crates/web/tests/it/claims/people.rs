@@ -15,7 +15,9 @@ async fn no_route_makes_a_user_for_the_asking() {
     let house = House::new().await;
     let before = house.world.database.count(USERS).await;
     let body = r#"{"email":"eve@evil.example","role":"owner","is_admin":true}"#;
-    for path in ["/api/users", "/api/v1/users", "/api/admin/v1/users", "/users", "/api/v1/me", "/register", "/auth/register"] {
+    for path in
+        ["/api/users", "/api/v1/users", "/api/admin/v1/users", "/users", "/api/v1/me", "/register", "/auth/register"]
+    {
         for token in ["", house.alice.as_str()] {
             let status = house.post(token, path, body).await.status.as_u16();
             assert!(matches!(status, 404 | 405), "{path}: {status}");

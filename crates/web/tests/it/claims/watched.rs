@@ -41,7 +41,9 @@ async fn no_line_of_the_log_holds_an_address_a_name_or_a_word() {
     house.page(&cookie, "/dashboard?quiet-query=quiet-value").await;
     let said = r#"{"text":"quiet-words-of-a-person"}"#;
     house.post(&house.alice, &format!("/api/v1/agents/{agent}/turns?wait=0"), said).await;
-    house.post(&house.alice, &format!("/api/v1/agents/{agent}/turns?wait=0"), &said.replace("text", "quiet-field")).await;
+    house
+        .post(&house.alice, &format!("/api/v1/agents/{agent}/turns?wait=0"), &said.replace("text", "quiet-field"))
+        .await;
     house.world.run_flows(40).await;
     house.world.database.sql("revoke insert on agents from berth_tenant").await;
     let broken = house.post(&house.alice, "/api/v1/agents", r#"{"name":"quiet-broken"}"#).await;
