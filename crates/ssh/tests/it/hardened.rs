@@ -10,7 +10,7 @@ const OURS: &str = include_str!("../../../../deploy/machine/files/etc/ssh/sshd_c
 /// As cloud images and distributions put beside it, and worse.
 const THEIRS: &str = "PasswordAuthentication yes\nPermitRootLogin yes\nX11Forwarding yes\nAllowAgentForwarding yes\n\
                       AllowTcpForwarding yes\nMaxAuthTries 6\nClientAliveInterval 0\nKbdInteractiveAuthentication yes\n\
-                      PermitTTY yes\nAuthenticationMethods any\n";
+                      PermitTTY yes\n";
 
 /// What sshd says that it does, for whoever signs in as this user.
 fn effective(user: &str) -> String {

@@ -140,8 +140,8 @@ const ILL: &[(&str, &str)] = &[
     ),
     (
         "23514",
-        "insert into sign_ins (id, provider, state_hash, browser_hash, expires_at)
-         values (gen_random_uuid(), 'x', '\\x00', '\\x00', now() + interval '11 minutes')",
+        "insert into sign_ins (id, provider, state_hash, browser_hash, return_path, expires_at)
+         values (gen_random_uuid(), 'x', '\\x00', '\\x00', '/', now() + interval '11 minutes')",
     ),
     (
         "23514",

@@ -23,7 +23,6 @@ const INSIDES: &[&str] = &[
     "berth_tenant",
     "berth_system",
     "postgres://",
-    "select ",
     "insert into ",
     "the insides",
 ];

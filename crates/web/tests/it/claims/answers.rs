@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use web::{
     ROUTES, Ready,
     guard::Needs,
-    routes::{Gives, Takes},
+    routes::{Gives, Route, Takes},
 };
 
 use super::insides;
@@ -171,7 +171,14 @@ async fn nobody_reads_anything_of_a_tenant_without_signing_in() {
     let read = gate.read_by(&["nobody", "wrong", "cron", "metrics", "machine", "model"]).await;
     assert!(read.iter().any(|(what, _)| what.ends_with("by nobody: 200 OK")));
     for (what, text) in read {
-        for private in ["marker-words", "marker-agent", "@example.org", "harbour.example", &tenant] {
+        for private in [
+            "marker-words",
+            "marker-agent",
+            "alice@example.org",
+            "mallory@example.org",
+            "grace@harbour.example",
+            &tenant,
+        ] {
             assert!(!text.contains(private), "{what} holds {private}");
         }
     }
@@ -183,7 +190,11 @@ async fn an_error_tells_nothing_of_the_insides() {
     let house = House::new().await;
     let mut errors = 0;
     let mut asked = async |when: &str| {
-        for route in ROUTES.iter().filter(|route| route.gives != Gives::Events && route.needs != Needs::ModelKey) {
+        // An archive or a stream that breaks off says nothing; a model call has a form of its own.
+        let ordinary = |route: &&Route| {
+            !matches!(route.gives, Gives::Events | Gives::Archive | Gives::Lines) && route.needs != Needs::ModelKey
+        };
+        for route in ROUTES.iter().filter(ordinary) {
             let path = route.path.replace("{id}", "agt_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a").replace(['{', '}'], "");
             let (kind, fits) = body(route);
             for sent in [fits, "{".to_owned(), "[null]".to_owned(), "\0'\"<%00".to_owned(), "a=%ff&b".repeat(99)] {

@@ -22,7 +22,16 @@ fn takers() -> Vec<Taker> {
     let document = openapi::document("https://berth.example");
     let routes = ROUTES.iter().filter_map(|route| {
         let Takes::Json(schema) = route.takes else { return None };
-        let path = route.path.replace("{id}", "agt_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a").replace("{job}", "pool");
+        let noun = route.path.split("/{id}").next().and_then(|before| before.rsplit('/').next()).unwrap_or_default();
+        let prefix = match noun {
+            "agents" => "agt",
+            "members" => "mem",
+            "tenants" => "ten",
+            "users" => "usr",
+            other => &other[..3.min(other.len())],
+        };
+        let id = format!("{prefix}_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a");
+        let path = route.path.replace("{id}", &id).replace("{job}", "pool");
         let fits = serde_json::from_str(&body(route).1).unwrap();
         Some(Taker {
             path,
@@ -121,7 +130,8 @@ async fn a_field_of_another_type_is_refused_by_name() {
 #[tokio::test]
 async fn a_field_that_a_route_does_not_know_is_refused() {
     let asker = Asker::new().await;
-    for taker in takers() {
+    // A machine with a newer guest may say more; its one word decides nothing.
+    for taker in takers().into_iter().filter(|taker| !taker.path.starts_with("/api/internal/")) {
         for name in ["tenant_id", "user_id", "is_admin", "is_operator", "operator", "email_verified", "id", "x", ""] {
             assert!(taker.schema["properties"].get(name).is_none());
             let mut body = taker.fits.clone();
