@@ -46,7 +46,9 @@ pub async fn by_id(tx: &mut TenantTx, id: AgentId) -> Result<Option<Agent>, Stor
 /// The same with what its tenant chose for it.
 pub async fn with_choices(tx: &mut TenantTx, id: AgentId) -> Result<Option<(Agent, Choices)>, StoreError> {
     let row = sqlx::query!(
-        "select id, name, wanted, seen, machine, proof, created_at, model, instructions from agents where id = $1",
+        r#"select id, name, wanted, seen as "seen: Document", machine as "machine: Document",
+                  proof as "proof: Document", created_at, model, instructions
+           from agents where id = $1"#,
         id.uuid(),
     )
     .fetch_optional(tx.conn())

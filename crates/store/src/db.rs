@@ -16,6 +16,7 @@ use crate::{
     access::Access,
     carry,
     error::StoreError,
+    patched,
     signals::{Notes, Signals, Watch},
 };
 
@@ -193,6 +194,13 @@ impl Db {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut tx = self.system().await?;
         now(&mut tx).await.map(|_| ())
+    }
+
+    /// Its version, if there are published security fixes that it lacks: a sentence for the operator.
+    pub async fn outdated(&self) -> Result<Option<String>, StoreError> {
+        let mut tx = self.system().await?;
+        let asked = sqlx::query_scalar!(r#"select current_setting('server_version_num')::integer as "version!""#);
+        Ok(patched::lacking(asked.fetch_one(tx.conn()).await?))
     }
 
     /// Connections of this process's pool: how many there are, and how many of them are idle.

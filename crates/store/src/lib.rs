@@ -45,6 +45,7 @@ pub mod notices;
 pub mod onboardings;
 pub mod operators;
 pub mod order;
+mod patched;
 pub mod people;
 pub mod pool_views;
 pub mod proofs;

@@ -82,12 +82,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Weighed<T> {
 
 /// Reads JSON; the sentence names the field and says what was expected.
 pub(crate) fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
+    // Fields without their names would be read in the order in which we happen to write them down.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let detail = "The JSON body does not fit. It is a list; this address takes an object.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unreadable", detail));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let (inner, at) = (error.inner(), if path == "." { String::new() } else { format!("In `{path}`: ") });
         let words: String = inner.to_string().chars().take(200).collect();
-        let status = if inner.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        // Some words for "not that type" are those for "no JSON": then the body itself is asked.
+        let is_json = inner.is_data() || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+        let status = if is_json { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         Problem::new(status, "unreadable", format!("The JSON body does not fit. {at}{words}."))
     })?;
     deserializer.end().map_err(|_| Problem::unreadable("The JSON body goes on after its end."))?;
