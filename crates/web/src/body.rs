@@ -1,6 +1,6 @@
 //! What a handler reads from a request: bounded, and refused with a sentence that names the field.
 
-use std::{str::FromStr, time::Duration};
+use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 
 use axum::{
     RequestPartsExt as _,
@@ -146,6 +146,16 @@ impl Query {
         };
         self.get(name).map(|text| text.parse().map_err(refuse)).transpose()
     }
+
+    /// A whole number of this range, if it is there. One outside of it is refused, not bent.
+    pub fn within(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
+        let refuse = || Problem {
+            status: StatusCode::BAD_REQUEST,
+            ..Problem::unusable(name, format!("`{name}` must be a whole number from {} to {}.", range.start(), range.end()))
+        };
+        let number = self.get(name).map(|text| text.parse().ok().filter(|number| range.contains(number)));
+        number.map(|number| number.ok_or_else(refuse)).transpose()
+    }
 }
 
 impl<K: Kind, S: Send + Sync> FromRequestParts<S> for At<K> {
@@ -227,6 +237,16 @@ mod tests {
     struct Wish {
         #[expect(dead_code, reason = "only its reading is tested")]
         name: String,
+    }
+
+    #[test]
+    fn a_number_outside_its_range_is_refused() {
+        let read = |query: &str| Query(pairs(query.as_bytes())).within("limit", 1..=100).map_err(|p| p.status.as_u16());
+        assert_eq!(read(""), Ok(None));
+        assert_eq!((read("limit=1"), read("limit=100")), (Ok(Some(1)), Ok(Some(100))));
+        for wrong in ["limit=", "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=x", "limit=99999999999999999999"] {
+            assert_eq!(read(wrong), Err(400), "{wrong}");
+        }
     }
 
     #[test]
