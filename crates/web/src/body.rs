@@ -13,7 +13,10 @@ use domain::{
 };
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -92,6 +95,15 @@ pub(crate) fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Proble
     })?;
     deserializer.end().map_err(|_| Problem::unreadable("The JSON body goes on after its end."))?;
     Ok(value)
+}
+
+/// A whole number in JSON, which may be written `3.0` too: JSON knows one kind of number.
+pub(crate) fn whole_number<'d, D: Deserializer<'d>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and fits")]
+    let whole = number as u32;
+    if is_whole { Ok(whole) } else { Err(D::Error::custom(format!("expected a whole number, not {number}"))) }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
@@ -246,6 +258,15 @@ mod tests {
         assert_eq!((read("limit=1"), read("limit=100")), (Ok(Some(1)), Ok(Some(100))));
         for wrong in ["limit=", "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=x", "limit=99999999999999999999"] {
             assert_eq!(read(wrong), Err(400), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let read = |text: &str| whole_number(&mut serde_json::Deserializer::from_str(text)).ok();
+        assert_eq!((read("3"), read("3.0"), read("0"), read("4294967295")), (Some(3), Some(3), Some(0), Some(u32::MAX)));
+        for wrong in ["-1", "3.5", "4294967296", "1e300", "\"3\"", "true", "null", "[]"] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

@@ -93,17 +93,15 @@ fn security_schemes() -> Value {
 }
 
 fn request_body(route: &Route) -> Option<Value> {
-    let json = |schema: &str| (true, json!({ "application/json": { "schema": schemas::named(schema) } }));
-    let (required, content) = match route.takes {
+    let json = |schema: &str| json!({ "application/json": { "schema": schemas::named(schema) } });
+    let content = match route.takes {
         // A button posts a form without fields: nothing is read of it.
         Takes::Nothing | Takes::Form(&[]) => return None,
         Takes::Json(schema) => json(schema),
         Takes::Messages => json("Messages"),
         Takes::Form(fields) => {
-            let form = schemas::posted(route.path, fields);
-            let is_needed = form["required"].as_array().is_some_and(|fields| !fields.is_empty());
-            (is_needed, json!({ "application/x-www-form-urlencoded": { "schema": form } }))
+            json!({ "application/x-www-form-urlencoded": { "schema": schemas::posted(route.path, fields) } })
         }
     };
-    Some(json!({ "required": required, "content": content }))
+    Some(json!({ "required": true, "content": content }))
 }

@@ -35,8 +35,6 @@ pub(crate) fn all() -> Value {
         ),
         "Model": model::offered(),
         "ModelBudget": model::budget(),
-        "ModelProblem": model::problem(),
-        "Messages": model::messages(),
         "NewAgent": taken(json!({ "name": texts::agent_name() }), &["name"]),
         "Agent": object(
             json!({
@@ -116,6 +114,7 @@ pub(crate) fn all() -> Value {
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
         all.extend(tenancy::all());
+        all.extend([("Messages".to_owned(), model::messages()), ("ModelProblem".to_owned(), model::problem())]);
     }
     all
 }

@@ -41,7 +41,7 @@ fn good(route: &Route) -> Vec<(u16, Value)> {
         (Gives::Json(status, schema), path) => {
             let mut content = json!({ "application/json": { "schema": schemas::named(schema) } });
             if path == "/llm/v1/messages" {
-                content["text/event-stream"] = json!({ "schema": { "type": "string" } });
+                content["text/event-stream"] = json!({ "schema": event() });
             }
             let answer = json!({ "description": schema, "content": content });
             let later = (202, json!({ "description": "It is still at it", "content": content }));
@@ -52,12 +52,21 @@ fn good(route: &Route) -> Vec<(u16, Value)> {
         (Gives::Status(status), _) => vec![(status, json!({ "description": "Done" }))],
         (Gives::Archive, _) => vec![(200, of_type("A tar archive", "application/x-tar"))],
         (Gives::Lines, _) => vec![(200, of_type("JSON Lines", "application/jsonl"))],
-        (Gives::Events, _) => vec![(200, of_type("A stream", "text/event-stream"))],
+        (Gives::Events, _) => {
+            vec![(200, json!({ "description": "A stream", "content": { "text/event-stream": { "schema": event() } } }))]
+        }
         (Gives::Text, "/assets/{file}") => {
             vec![(200, json!({ "description": "A file" })), (304, json!({ "description": "As you have it" }))]
         }
         (Gives::Text, _) => vec![(200, of_type("A text", "text/plain"))],
     }
+}
+
+/// One server-sent event.
+fn event() -> Value {
+    let text = json!({ "type": "string" });
+    let fields = json!({ "id": text, "event": text, "data": text });
+    json!({ "type": "object", "properties": fields, "required": ["data"], "description": "Each event" })
 }
 
 /// How a refusal is written: for programs, for whoever looks at a page, for a client of the model API.
@@ -116,7 +125,7 @@ fn refusals(route: &Route) -> Vec<(u16, &'static str)> {
 
 /// Whether something may not be set up at all.
 fn is_optional(path: &str) -> bool {
-    ["/.well-known/security.txt", "/factor"].contains(&path)
+    path == "/.well-known/security.txt" || path.starts_with("/factor")
 }
 
 /// What single handlers say beside that.

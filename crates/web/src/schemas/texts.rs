@@ -26,10 +26,12 @@ pub(crate) fn agent_name() -> Value {
     fits("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", "1 to 40 lowercase letters, digits and dashes, no dash at either end")
 }
 
-/// [`domain::names::Email`], of which this is the part that everybody writes.
+/// [`domain::names::Email`]
 pub(crate) fn email() -> Value {
     let local = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}";
-    let mut schema = fits(&format!(r"{local}@([A-Za-z0-9-]{{1,63}}\.)+[A-Za-z0-9-]{{1,63}}"), "An e-mail address");
+    let label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+    let here = "[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]";
+    let mut schema = fits(&format!(r"{local}@({here}|{label}(\.{label})+)"), "An e-mail address");
     schema["maxLength"] = json!(254);
     schema
 }
