@@ -134,6 +134,27 @@ pub async fn stop(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, 
     want(tx, id, Wanted::Stopped, ("stop", Act::AgentStop), by).await
 }
 
+/// Agents stopped in one go; a tenant with more stops the others by hand.
+const REST_MAX: i64 = 1000;
+
+/// Lets all of the tenant's agents rest; `by` is who says so, in words for the timeline.
+///
+/// # Errors
+/// The database.
+pub(crate) async fn rest_all(tx: &mut TenantTx, by: &str) -> Result<(), StoreError> {
+    for agent in store::agents::list(tx, None, REST_MAX).await? {
+        if agent.wanted == Wanted::Running {
+            store::order::flow_first(tx, LIFE, agent.id.uuid()).await?;
+            store::agents::set_wanted(tx, agent.id, Wanted::Stopped).await?;
+            let asked = Happening::Asked { what: "stop".to_owned(), by: by.to_owned() };
+            let said = [asked, Happening::Wanted { wanted: Wanted::Stopped }];
+            store::timeline::append(tx, agent.id, &said).await?;
+            store::flows::signal(tx, LIFE, agent.id.uuid(), signal::WANTED).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Wants an agent to answer. Already running is success.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ pub mod operators;
 pub mod people;
 pub mod sessions;
 pub mod sign_in;
+pub mod suspension;
 pub mod tenants;
 pub mod tokens;
 pub mod verify;

@@ -51,10 +51,12 @@ pub mod settling;
 pub mod sign_ins;
 mod signals;
 pub mod spares;
+pub mod suspension;
 pub mod tenant_views;
 pub mod tenants;
 pub mod timeline;
 pub mod tokens;
+pub mod user_views;
 pub mod waitlist;
 
 pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};

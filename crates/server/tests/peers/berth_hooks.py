@@ -1,7 +1,8 @@
 """What a client of Berth does that no document can say.
 
-A deletion that is answered with 202 is waited for: only then may nothing be left. And whoever revokes the very token
-that they show asks the shell for another, as the operator of a real Berth would.
+A deletion that is answered with 202 is waited for: only then may nothing be left. Whoever revokes the very token that
+they show asks the shell for another, as the operator of a real Berth would. And a tenant or a user who was suspended is
+taken back into service, or nobody would be left to ask.
 """
 
 import json
@@ -16,6 +17,12 @@ from schemathesis.wfc.escalation import escalating_provider
 # Longest until what was deleted is gone; a machine goes with it.
 GONE_WITHIN = 30.0
 REVOKES = {("DELETE", "/api/v1/tokens/{id}"), ("POST", "/settings/tokens/{id}/revoke")}
+SUSPENDS = {
+    ("POST", "/api/admin/v1/tenants/{id}/suspension"): ("DELETE", "/suspension"),
+    ("POST", "/api/admin/v1/users/{id}/suspension"): ("DELETE", "/suspension"),
+    ("POST", "/admin/tenants/{id}/suspend"): ("POST", "/restore"),
+    ("POST", "/admin/users/{id}/suspend"): ("POST", "/restore"),
+}
 
 with open(os.environ["BERTH_SHELL"], encoding="utf-8") as file:
     SHELL = json.load(file)
@@ -26,6 +33,8 @@ def after_call(context, case, response):
     asked = (case.method.upper(), case.operation.path)
     if asked[0] == "DELETE" and response.status_code == 202 and "location" in response.headers:
         until_gone(response)
+    if asked in SUSPENDS and response.status_code in (204, 303):
+        restore(response, SUSPENDS[asked])
     if asked in REVOKES and response.status_code in (204, 303):
         renew(case)
 
@@ -38,6 +47,15 @@ def until_gone(response):
         if time.monotonic() > end:
             raise AssertionError(f"{address} still answers {status}, {GONE_WITHIN:.0f} s after it was deleted")
         time.sleep(0.02)
+
+
+def restore(response, how):
+    method, last = how
+    address = response.request.url.rpartition("/")[0] + last
+    shown = {"Authorization": response.request.headers["Authorization"]}
+    answer = requests.request(method, address, headers=shown, timeout=10, allow_redirects=False)
+    if answer.status_code not in (204, 303):
+        raise AssertionError(f"{method} {address}: {answer.status_code} {answer.text}")
 
 
 def renew(case):

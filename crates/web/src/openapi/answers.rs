@@ -134,6 +134,7 @@ fn particular(verb: Verb, path: &str) -> Vec<(u16, &'static str)> {
     match (verb, path) {
         (_, "/setup") => vec![(410, "It is set up")],
         (_, "/invitation") => vec![(409, "It does not fit who is signed in"), (410, "Nobody is invited by this link")],
+        (_, "/api/admin/v1/users") => vec![(422, "That is no address")],
         (Verb::Post, "/login") => vec![(401, "Nobody is known by that")],
         (_, "/signup") => vec![(403, "Nobody can sign up with that code")],
         (_, "/auth/{provider}/callback") => {

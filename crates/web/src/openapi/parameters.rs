@@ -19,6 +19,11 @@ pub(super) fn of(route: &Route) -> Value {
     match (route.verb, route.path) {
         (Verb::Get, "/api/v1/agents") => paged(&mut query, "agt"),
         (Verb::Get, "/api/admin/v1/tenants") => paged(&mut query, "ten"),
+        (Verb::Get, "/api/admin/v1/users") => {
+            query("id", maybe_id("usr"));
+            query("email", texts::maybe_email());
+            paged(&mut query, "usr");
+        }
         (Verb::Get, "/api/admin/v1/pool") => paged(&mut query, "mch"),
         (Verb::Get, "/api/admin/v1/schedules/{job}/runs") => {
             query("after", json!({ "type": "string", "pattern": format!("^({UUID})?$") }));
@@ -95,6 +100,7 @@ fn named(noun: &str, name: &str) -> Value {
         ("sessions", _) => "ses",
         ("tenants", _) => "ten",
         ("tokens", _) => "tok",
+        ("users", _) => "usr",
         ("waitlist", _) => "wtg",
         (_, "job") => return texts::job(),
         _ => return json!({ "type": "string" }),

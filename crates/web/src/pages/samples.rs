@@ -140,6 +140,7 @@ fn caller(role: Role) -> Caller {
         is_operator: role == Role::Owner,
         shown: Shown::Session { id: id::<domain::id::Session>(3), authenticated_at: before(60_000), factor_at: None },
         scopes: Scopes::ALL,
+        suspended: None,
     }
 }
 

@@ -28,7 +28,7 @@ fn field(path: &str, name: &str) -> Value {
         ("/team/members/{id}/role", "role") => json!({ "enum": ["viewer", "member", "admin", "owner"] }),
         ("/agents", "name") => texts::agent_name(),
         ("/agents/{id}/turns", "text") => texts::turn(),
-        ("/admin/tenants/{id}", "reason") => texts::reason(),
+        (path, "reason") if path.starts_with("/admin/") => texts::reason(),
         ("/admin/schedules/{job}", "catch_up") => json!({ "enum": CatchUp::EVERY.map(CatchUp::name) }),
         ("/admin/schedules/{job}", "cron") => json!({ "type": "string", "maxLength": 100 }),
         ("/admin/invites", "codes") => up_to(BATCH_MAX),

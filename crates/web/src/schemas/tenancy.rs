@@ -23,6 +23,8 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
         ("IssuedToken", issued_token()),
         ("Erasure", object(json!({ "tenant": id("ten"), "erase_after": time() }), &["tenant", "erase_after"])),
         ("OperatedTenant", operated_tenant()),
+        ("OperatedUsers", super::admin::listed("users", "OperatedUser")),
+        ("OperatedUser", operated_user()),
         ("OperatedTenants", super::admin::listed("tenants", "OperatedTenant")),
         (
             "ReasonToRead",
@@ -132,8 +134,22 @@ fn issued_token() -> Value {
 fn operated_tenant() -> Value {
     let whole = json!({ "type": "integer", "minimum": 0 });
     object(
-        json!({ "id": id("ten"), "created_at": time(), "members": whole, "machines": whole, "alerts": whole }),
-        &["id", "created_at", "members", "machines", "alerts"],
+        json!({
+            "id": id("ten"), "created_at": time(), "members": whole, "machines": whole, "alerts": whole,
+            "suspended_at": maybe(&time()), "suspended_why": maybe(&text()),
+        }),
+        &["id", "created_at", "members", "machines", "alerts", "suspended_at", "suspended_why"],
+    )
+}
+
+fn operated_user() -> Value {
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    object(
+        json!({
+            "id": id("usr"), "created_at": time(), "is_operator": { "type": "boolean" }, "tenants": whole,
+            "sessions": whole, "suspended_at": maybe(&time()), "suspended_why": maybe(&text()),
+        }),
+        &["id", "created_at", "is_operator", "tenants", "sessions", "suspended_at", "suspended_why"],
     )
 }
 

@@ -28,12 +28,21 @@ pub(crate) fn agent_name() -> Value {
 
 /// [`domain::names::Email`]
 pub(crate) fn email() -> Value {
+    let mut schema = fits(&address(), "An e-mail address");
+    schema["maxLength"] = json!(254);
+    schema
+}
+
+/// The same, or nothing: a filter that was left empty.
+pub(crate) fn maybe_email() -> Value {
+    json!({ "type": "string", "maxLength": 254, "pattern": format!("^([{SPACE}]*{}[{SPACE}]*)?$", address()) })
+}
+
+fn address() -> String {
     let local = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}";
     let label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
     let here = "[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]";
-    let mut schema = fits(&format!(r"{local}@({here}|{label}(\.{label})+)"), "An e-mail address");
-    schema["maxLength"] = json!(254);
-    schema
+    format!(r"{local}@({here}|{label}(\.{label})+)")
 }
 
 /// [`domain::names::TurnText`]

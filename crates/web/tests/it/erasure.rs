@@ -247,6 +247,7 @@ async fn a_tenant_is_kept_while_there_is_time() {
     assert!(house.page(&cookie, "/tenants").await.text.contains("will be erased"));
     house.world.run_flows(60).await;
     house.world.database.move_clock("6 days").await;
+    let cookie = house.cookie().await;
     assert_eq!(house.form(&cookie, &format!("/tenants/{tenant}/keep"), "").await.status, StatusCode::SEE_OTHER);
     house.world.database.move_clock("31 days").await;
     wind(&house).await;

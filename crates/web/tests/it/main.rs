@@ -25,6 +25,7 @@ mod pages;
 mod peers;
 mod sessions;
 mod support;
+mod suspension;
 mod team;
 mod tokens;
 mod trips;

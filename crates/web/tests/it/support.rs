@@ -208,7 +208,7 @@ impl House {
     /// The same, both cookies.
     pub async fn cookies_of(&self, token: &str) -> String {
         let cookies = self.plain_cookies_of(token).await;
-        let sessions = "update sessions set factor_at = now() where factor_at is null \
+        let sessions = "update sessions set factor_at = berth.now() where factor_at is null \
                         and user_id in (select id from users where is_operator)";
         let factors = "insert into operator_factors (user_id, secret_sealed, confirmed_at) \
                        select id, '\\x00', now() from users where is_operator on conflict do nothing";
@@ -222,7 +222,7 @@ impl House {
         self.plain_cookies_of(token).await.split("; ").next().unwrap().to_owned()
     }
 
-    async fn plain_cookies_of(&self, token: &str) -> String {
+    pub async fn plain_cookies_of(&self, token: &str) -> String {
         let answer = self.form("", "/login", &format!("token={token}")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         answer.cookies()

@@ -10,7 +10,9 @@ pub(crate) mod machines;
 pub(crate) mod pool;
 pub(crate) mod schedules;
 pub(crate) mod stats;
+pub(crate) mod suspension;
 pub(crate) mod tenants;
+pub(crate) mod users;
 pub(crate) mod view;
 pub(crate) mod waitlist;
 
