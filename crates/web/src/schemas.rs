@@ -1,12 +1,17 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
 mod admin;
+mod forms;
 mod jobs;
 mod model;
 mod people;
 mod tenancy;
+pub(crate) mod texts;
 
 use serde_json::{Value, json};
+
+pub(crate) use forms::posted;
+use texts::id;
 
 /// A reference to one of [`all`].
 pub(crate) fn named(name: &str) -> Value {
@@ -18,7 +23,6 @@ pub(crate) fn all() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
     let text = json!({ "type": "string" });
     let maybe_text = json!({ "type": ["string", "null"] });
-    let id = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") });
     let mut all = json!({
         "Anything": { "type": "object" },
         "Health": object(json!({ "status": { "const": "ok" } }), &["status"]),
@@ -31,9 +35,9 @@ pub(crate) fn all() -> Value {
         ),
         "Model": model::offered(),
         "ModelBudget": model::budget(),
-        "NewAgent": object(
+        "NewAgent": taken(
             json!({
-                "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" },
+                "name": texts::agent_name(),
                 "model": {
                     "type": ["string", "null"],
                     "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
@@ -85,7 +89,7 @@ pub(crate) fn all() -> Value {
             json!({ "agents": { "type": "array", "items": named("Agent") }, "next": maybe_text }),
             &["agents", "next"],
         ),
-        "NewTurn": object(json!({ "text": { "type": "string", "minLength": 1, "maxLength": 16000 } }), &["text"]),
+        "NewTurn": taken(json!({ "text": texts::turn() }), &["text"]),
         "Turn": object(
             json!({
                 "id": id("exc"), "state": { "enum": ["asked", "answered", "failed"] }, "text": text,
@@ -101,7 +105,7 @@ pub(crate) fn all() -> Value {
             json!({ "job": text, "run": text, "state": { "enum": ["ended", "running"] }, "counts": { "type": "object" } }),
             &["job", "run", "state"],
         ),
-        "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
+        "MachineEvent": taken(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
         "Alert": admin::alert(),
         "Delivery": admin::delivery(),
         "Alerts": admin::listed("alerts", "Alert"),
@@ -128,6 +132,7 @@ pub(crate) fn all() -> Value {
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
         all.extend(tenancy::all());
+        all.extend([("Messages".to_owned(), model::messages()), ("ModelProblem".to_owned(), model::problem())]);
     }
     all
 }
@@ -135,4 +140,11 @@ pub(crate) fn all() -> Value {
 #[expect(clippy::needless_pass_by_value, reason = "the schemas above are written in place")]
 fn object(properties: Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
+}
+
+/// What is sent to us: a field that is not named is refused.
+fn taken(properties: Value, required: &[&str]) -> Value {
+    let mut schema = object(properties, required);
+    schema["additionalProperties"] = json!(false);
+    schema
 }

@@ -19,16 +19,16 @@ use serde::Deserialize;
 use store::Db;
 
 use crate::{
-    api::view::{AgentView, AgentsView},
+    api::{
+        admin,
+        view::{AgentView, AgentsView},
+    },
     body::{self, At, Query},
     guard::Member,
     llm::Models,
     problem::Problem,
     state::Dice,
 };
-
-/// Most agents on one page of the list.
-const PAGE_MAX: i64 = 100;
 
 /// What creating an agent takes.
 #[derive(Debug, Deserialize)]
@@ -78,8 +78,8 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<AgentsView>, Problem> {
-    let after = query.read::<AgentId>("after", "the id of an agent")?;
-    let limit = query.read::<i64>("limit", "a number from 1 to 100")?.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let after = admin::filter::<AgentId>(&query, "after", "the id of an agent")?;
+    let limit = admin::limit(&query)?;
     let mut agents = store::agents::page(&db, member.caller().tenant, after, limit + 1).await?;
     let more = agents.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
