@@ -160,7 +160,9 @@ mod tests {
         assert!(Email::parse(" o'hara+berth@a-1.example ").is_ok() && Email::parse("x@localhost").is_ok());
         assert!(Email::parse(&format!("{}@b.c", "a".repeat(64))).is_ok());
         let long = format!("{}@b.c", "a".repeat(65));
-        for bad in ["", "a", "a@", "@b.c", "a@b", "a b@c.d", "a@b.c\r\nBcc: x@y.z", "a@b@c.d", "a@b..c", "a@b.c*", &long] {
+        for bad in
+            ["", "a", "a@", "@b.c", "a@b", "a b@c.d", "a@b.c\r\nBcc: x@y.z", "a@b@c.d", "a@b..c", "a@b.c*", &long]
+        {
             assert!(Email::parse(bad).is_err(), "{bad:?}");
         }
         for bad in ["a@-b.c", "a@b-.c", "a@b_c.d", "ä@b.c", "a@ä.c", "a@b.c\u{1}", "<a@b.c>", "a@b.c\0"] {

@@ -170,7 +170,10 @@ impl Query {
     pub fn within(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
         let refuse = || Problem {
             status: StatusCode::BAD_REQUEST,
-            ..Problem::unusable(name, format!("`{name}` must be a whole number from {} to {}.", range.start(), range.end()))
+            ..Problem::unusable(
+                name,
+                format!("`{name}` must be a whole number from {} to {}.", range.start(), range.end()),
+            )
         };
         let number = self.get(name).map(|text| text.parse().ok().filter(|number| range.contains(number)));
         number.map(|number| number.ok_or_else(refuse)).transpose()
@@ -263,7 +266,9 @@ mod tests {
         let read = |query: &str| Query(pairs(query.as_bytes())).within("limit", 1..=100).map_err(|p| p.status.as_u16());
         assert_eq!(read(""), Ok(None));
         assert_eq!((read("limit=1"), read("limit=100")), (Ok(Some(1)), Ok(Some(100))));
-        for wrong in ["limit=", "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=x", "limit=99999999999999999999"] {
+        for wrong in
+            ["limit=", "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=x", "limit=99999999999999999999"]
+        {
             assert_eq!(read(wrong), Err(400), "{wrong}");
         }
     }
@@ -271,7 +276,10 @@ mod tests {
     #[test]
     fn a_whole_number_may_be_written_with_a_point() {
         let read = |text: &str| whole_number(&mut serde_json::Deserializer::from_str(text)).ok();
-        assert_eq!((read("3"), read("3.0"), read("0"), read("4294967295")), (Some(3), Some(3), Some(0), Some(u32::MAX)));
+        assert_eq!(
+            (read("3"), read("3.0"), read("0"), read("4294967295")),
+            (Some(3), Some(3), Some(0), Some(u32::MAX))
+        );
         for wrong in ["-1", "3.5", "4294967296", "1e300", "\"3\"", "true", "null", "[]"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }

@@ -26,6 +26,9 @@ async fn axe_finds_nothing_grave_on_any_page() {
     for screen in [Screen::Desk, Screen::Telephone] {
         for shade in [Shade::Light, Shade::Dark] {
             let page = Browser::open_in(&chromedriver(), screen, shade).await;
+            page.go(&format!("file://{}/{PLANTED}", gallery.path().display())).await;
+            let planted = look(&page, &axe).await.1.join(" ");
+            assert!(planted.contains("image-alt") && planted.contains("color-contrast"), "axe is blind: {planted}");
             let mut looked = 0;
             for (name, _) in web::pages::samples::all() {
                 page.go(&format!("file://{}/{name}.html", gallery.path().display())).await;
@@ -37,7 +40,7 @@ async fn axe_finds_nothing_grave_on_any_page() {
                 looked += 1;
             }
             page.close().await;
-            assert!(looked >= 50, "only {looked} pages");
+            assert!(looked >= 80, "only {looked} pages");
             say(&format!("axe-core looked at {looked} pages: {screen:?}, {shade:?}"));
         }
     }
@@ -64,6 +67,9 @@ async fn look(page: &Browser, axe: &str) -> (u64, Vec<String>) {
     .expect("axe comes to an end")
 }
 
+/// A page with two faults that axe must see.
+const PLANTED: &str = "planted-faults.html";
+
 /// Every page in every state, with the assets beside them.
 fn gallery() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -77,5 +83,7 @@ fn gallery() -> TempDir {
         let html = html.unwrap().replace("\"/assets/", "\"assets/");
         fs::write(folder.path().join(format!("{name}.html")), html).unwrap();
     }
+    let planted = "<!doctype html><html lang=en><title>x</title><main><h1>x</h1><img src=x><p style='color:#999;background:#aaa'>x</p>";
+    fs::write(folder.path().join(PLANTED), planted).unwrap();
     folder
 }

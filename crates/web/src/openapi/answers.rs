@@ -15,8 +15,7 @@ pub(super) fn of(route: &Route) -> Value {
         all.insert(status.to_string(), answer);
     }
     for (status, words) in refusals(route) {
-        all.entry(status.to_string())
-            .or_insert_with(|| json!({ "description": words, "content": refused(route) }));
+        all.entry(status.to_string()).or_insert_with(|| json!({ "description": words, "content": refused(route) }));
     }
     Value::Object(all)
 }
@@ -134,6 +133,7 @@ fn particular(verb: Verb, path: &str) -> Vec<(u16, &'static str)> {
     match (verb, path) {
         (_, "/setup") => vec![(410, "It is set up")],
         (_, "/invitation") => vec![(409, "It does not fit who is signed in"), (410, "Nobody is invited by this link")],
+        (Verb::Get, "/factor") => vec![(409, "A factor is given in a browser")],
         (_, "/api/admin/v1/users") => vec![(422, "That is no address")],
         (Verb::Post, "/login") => vec![(401, "Nobody is known by that")],
         (_, "/signup") => vec![(403, "Nobody can sign up with that code")],

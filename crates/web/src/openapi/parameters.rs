@@ -49,7 +49,10 @@ pub(super) fn of(route: &Route) -> Value {
             query("kind", texts::word());
             query("step", texts::word());
             query("tenant", maybe_id("ten"));
-            query("subject", json!({ "type": "string", "pattern": format!("^((agt|exc|alr|mch)_[0-9a-f]{{32}}|{UUID})?$") }));
+            query(
+                "subject",
+                json!({ "type": "string", "pattern": format!("^((agt|exc|alr|mch)_[0-9a-f]{{32}}|{UUID})?$") }),
+            );
             query("stuck", yes_or_no());
             paged(&mut query, "flw");
         }

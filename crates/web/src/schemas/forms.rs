@@ -8,8 +8,7 @@ use super::texts;
 
 /// The form that is posted to this path. Fields that it does not know are passed over.
 pub(crate) fn posted(path: &str, fields: &[&str]) -> Value {
-    let properties: Map<String, Value> =
-        fields.iter().map(|name| ((*name).to_owned(), field(path, name))).collect();
+    let properties: Map<String, Value> = fields.iter().map(|name| ((*name).to_owned(), field(path, name))).collect();
     let required: Vec<&&str> = fields.iter().filter(|name| is_required(path, name)).collect();
     json!({ "type": "object", "properties": properties, "required": required })
 }

@@ -27,10 +27,7 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
         ("OperatedUsers", super::admin::listed("users", "OperatedUser")),
         ("OperatedUser", operated_user()),
         ("OperatedTenants", super::admin::listed("tenants", "OperatedTenant")),
-        (
-            "ReasonToRead",
-            taken(json!({ "reason": texts::reason() }), &["reason"]),
-        ),
+        ("ReasonToRead", taken(json!({ "reason": texts::reason() }), &["reason"])),
         ("TenantData", tenant_data()),
         ("AuditEvent", audit_event()),
         ("AuditHead", audit_head()),

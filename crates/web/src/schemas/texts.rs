@@ -54,10 +54,7 @@ pub(crate) fn turn() -> Value {
 
 /// A name of up to 60 characters that somebody reads.
 pub(crate) fn shown_name() -> Value {
-    fits(
-        &format!("[^{SPACE}{CONTROL}]([^{CONTROL}]{{0,58}}[^{SPACE}{CONTROL}])?"),
-        "1 to 60 characters in one line",
-    )
+    fits(&format!("[^{SPACE}{CONTROL}]([^{CONTROL}]{{0,58}}[^{SPACE}{CONTROL}])?"), "1 to 60 characters in one line")
 }
 
 /// [`domain::operators::Reason`]

@@ -49,7 +49,10 @@ async fn a_thousand_dawdlers_are_shown_out_and_nobody_else_notices() {
             }
         }
         let best = ratios.iter().map(|(ratio, ..)| *ratio).fold(f64::INFINITY, f64::min);
-        assert!(best <= SLOWER_MAX, "{what}: good requests are {best:.1} times as slow (ratio, idle, held): {ratios:?}");
+        assert!(
+            best <= SLOWER_MAX,
+            "{what}: good requests are {best:.1} times as slow (ratio, idle, held): {ratios:?}"
+        );
     }
 }
 

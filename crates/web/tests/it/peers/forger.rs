@@ -53,7 +53,8 @@ fn forgeries(token: &str, family: &str) -> Vec<String> {
     let mut command = Command::new(PROGRAM);
     command.args(["--json", "payload", token, "--target", family]);
     command.args(["--jwk-attack", "attacker.example", "--jwk-trust", "127.0.0.1"]);
-    let output = command.output().unwrap_or_else(|error| panic!("{PROGRAM}: {error}; scripts/test integration installs it"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("{PROGRAM}: {error}; scripts/test integration installs it"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{family}: {error}: {text}"));
     let payloads = answer["payloads"].as_array().unwrap_or_else(|| panic!("{family}: {answer}"));
@@ -79,7 +80,9 @@ async fn no_forgery_of_a_session_lets_anybody_in() {
     let mut tried = 0;
     for forged in &all {
         assert_ne!(forged, pass);
-        for (header, value) in [("cookie", format!("berth_session={forged}")), ("authorization", format!("Bearer {forged}"))] {
+        for (header, value) in
+            [("cookie", format!("berth_session={forged}")), ("authorization", format!("Bearer {forged}"))]
+        {
             // What cannot stand in a header reaches nobody.
             let Some(status) = status(&house, header, value).await else { continue };
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{header}: {forged}");
