@@ -223,7 +223,7 @@ impl House {
     /// The same, both cookies.
     pub async fn cookies_of(&self, token: &str) -> String {
         let cookies = self.plain_cookies_of(token).await;
-        let sessions = "update sessions set factor_at = now() where factor_at is null \
+        let sessions = "update sessions set factor_at = berth.now() where factor_at is null \
                         and user_id in (select id from users where is_operator)";
         let factors = "insert into operator_factors (user_id, secret_sealed, confirmed_at) \
                        select id, '\\x00', now() from users where is_operator on conflict do nothing";
