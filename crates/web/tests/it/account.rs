@@ -133,7 +133,7 @@ async fn it_takes_the_address_and_a_fresh_sign_in() {
     let again = house.form(&cookie, "/settings/account/erase", "email=alice%40example.org").await;
     assert!(again.headers["location"].to_str().unwrap().starts_with("/login?again=1"), "{}", again.text);
     assert_eq!(house.world.database.count("select count(*) from users").await, 2);
-    let narrow = r#"{"name":"ci","days":7,"scopes":["read","agents","members","tokens"]}"#;
+    let narrow = r#"{"name":"ci","days":7,"scopes":["read","agents:write","members:write","tokens:write"]}"#;
     let narrow = house.post(&house.alice, "/api/v1/tokens", narrow).await.json();
     let refused = house.erase_me(narrow["token"].as_str().unwrap()).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "a narrow token: {}", refused.text);
