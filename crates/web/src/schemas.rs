@@ -26,29 +26,10 @@ pub(crate) fn all() -> Value {
     let mut all = json!({
         "Anything": { "type": "object" },
         "Health": object(json!({ "status": { "const": "ok" } }), &["status"]),
-        "Me": object(
-            json!({
-                "user": id("usr"), "email": text, "tenant": id("ten"), "tenant_name": text,
-                "role": { "enum": ["viewer", "member", "admin", "owner"] }, "operator": { "type": "boolean" },
-            }),
-            &["user", "email", "tenant", "tenant_name", "role", "operator"],
-        ),
+        "Me": me(),
         "Model": model::offered(),
         "ModelBudget": model::budget(),
-        "NewAgent": taken(
-            json!({
-                "name": texts::agent_name(),
-                "model": {
-                    "type": ["string", "null"],
-                    "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
-                },
-                "instructions": {
-                    "type": ["string", "null"], "maxLength": domain::instructions::CHARS_MAX,
-                    "description": "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.",
-                },
-            }),
-            &["name"],
-        ),
+        "NewAgent": new_agent(),
         "Agent": object(
             json!({
                 "id": id("agt"), "name": text, "wanted": { "enum": ["running", "stopped", "gone"] },
@@ -137,6 +118,34 @@ pub(crate) fn all() -> Value {
     all
 }
 
+fn me() -> Value {
+    let text = json!({ "type": "string" });
+    object(
+        json!({
+            "user": id("usr"), "email": text, "tenant": id("ten"), "tenant_name": text,
+            "role": { "enum": ["viewer", "member", "admin", "owner"] }, "operator": { "type": "boolean" },
+        }),
+        &["user", "email", "tenant", "tenant_name", "role", "operator"],
+    )
+}
+
+fn new_agent() -> Value {
+    taken(
+        json!({
+            "name": texts::agent_name(),
+            "model": {
+                "type": ["string", "null"],
+                "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
+            },
+            "instructions": {
+                "type": ["string", "null"], "maxLength": domain::instructions::CHARS_MAX,
+                "description": "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.",
+            },
+        }),
+        &["name"],
+    )
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "the schemas above are written in place")]
 fn object(properties: Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
@@ -144,7 +153,13 @@ fn object(properties: Value, required: &[&str]) -> Value {
 
 /// What is sent to us: a field that is not named is refused.
 fn taken(properties: Value, required: &[&str]) -> Value {
-    let mut schema = object(properties, required);
-    schema["additionalProperties"] = json!(false);
+    with(object(properties, required), "additionalProperties", json!(false))
+}
+
+/// A schema that says one thing more.
+fn with(mut schema: Value, name: &str, value: Value) -> Value {
+    if let Some(said) = schema.as_object_mut() {
+        said.insert(name.to_owned(), value);
+    }
     schema
 }

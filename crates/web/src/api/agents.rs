@@ -48,7 +48,7 @@ impl NewAgent {
         };
         Ok(Choices {
             model: match &self.model {
-                Some(name) => models.chosen(name).ok_or_else(unknown)?,
+                Some(name) => models.chosen(name).map_err(|_| unknown())?,
                 None => None,
             },
             instructions: Instructions::parse(self.instructions.as_deref().unwrap_or_default())?,

@@ -38,10 +38,12 @@ fn good(route: &Route) -> Vec<(u16, Value)> {
         (Gives::Redirect, "/factor") => vec![there(), page()],
         (Gives::Redirect, _) => vec![there()],
         (Gives::Json(status, schema), path) => {
-            let mut content = json!({ "application/json": { "schema": schemas::named(schema) } });
-            if path == "/llm/v1/messages" {
-                content["text/event-stream"] = json!({ "schema": event() });
-            }
+            let whole = json!({ "schema": schemas::named(schema) });
+            let content = if path == "/llm/v1/messages" {
+                json!({ "application/json": whole, "text/event-stream": { "schema": event() } })
+            } else {
+                json!({ "application/json": whole })
+            };
             let answer = json!({ "description": schema, "content": content });
             let later = (202, json!({ "description": "It is still at it", "content": content }));
             // What takes a while is answered before it is done, and can be asked for again.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     named, object, taken,
     texts::{self, id},
+    with,
 };
 
 /// Each by its name.
@@ -130,8 +131,7 @@ fn tokens() -> Value {
 }
 
 fn new_token() -> Value {
-    let mut wanted = scopes();
-    wanted["minItems"] = json!(1);
+    let wanted = with(scopes(), "minItems", json!(1));
     let days = json!({ "type": "integer", "minimum": 1, "maximum": app::tokens::DAYS_MAX });
     taken(json!({ "name": texts::shown_name(), "scopes": wanted, "days": days }), &["name", "scopes", "days"])
 }

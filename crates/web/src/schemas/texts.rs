@@ -7,6 +7,8 @@ use app::invites::NOTE_CHARS_MAX;
 use domain::job::Job;
 use serde_json::{Value, json};
 
+use super::with;
+
 /// What counts as space, inside a class.
 const SPACE: &str = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
 /// What nobody can read, inside a class.
@@ -28,9 +30,7 @@ pub(crate) fn agent_name() -> Value {
 
 /// [`domain::names::Email`]
 pub(crate) fn email() -> Value {
-    let mut schema = fits(&address(), "An e-mail address");
-    schema["maxLength"] = json!(254);
-    schema
+    with(fits(&address(), "An e-mail address"), "maxLength", json!(254))
 }
 
 /// The same, or nothing: a filter that was left empty.
