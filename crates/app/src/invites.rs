@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use domain::{
-    Entropy, InviteId, LetterId, WaitingId, entropy::mint, invite::InviteCode, letter::LetterKind, own_path::OwnPath,
-    people::Caller,
+    Entropy, InviteId, LetterId, WaitingId, audit::Act, entropy::mint, invite::InviteCode, letter::LetterKind,
+    own_path::OwnPath, people::Caller,
 };
 use store::{StoreError, SystemTx, invites::NewInvite, letters::Letter};
 use vault::Keyring;
+
+use crate::audit;
 
 /// Most codes that are made at once.
 pub const BATCH_MAX: u32 = 100;
@@ -107,6 +109,9 @@ pub async fn make(
         store::invites::insert(tx, &new).await?;
         made.push((id, code));
     }
+    let [codes, uses, days] = [wish.codes, wish.uses, wish.days].map(|count| count.to_string());
+    let details: [(&str, &str); 3] = [("codes", &codes), ("uses", &uses), ("days", &days)];
+    audit::record_house(tx, by, Act::InviteMake, &batch, &details).await?;
     Ok(made)
 }
 
@@ -122,8 +127,12 @@ pub async fn look_up(tx: &mut SystemTx, ring: &Keyring, code: &InviteCode) -> Re
 ///
 /// # Errors
 /// The database.
-pub async fn revoke(tx: &mut SystemTx, invite: InviteId) -> Result<bool, StoreError> {
-    store::invites::revoke(tx, invite).await
+pub async fn revoke(tx: &mut SystemTx, invite: InviteId, by: &Caller) -> Result<bool, StoreError> {
+    let done = store::invites::revoke(tx, invite).await?;
+    if done {
+        audit::record_house(tx, by, Act::InviteRevoke, &invite, &[]).await?;
+    }
+    Ok(done)
 }
 
 /// Invites somebody who waits: makes a code for one and the letter that brings it.
@@ -153,6 +162,7 @@ pub async fn invite_waiting(
     store::waitlist::invited(tx, waiting, id).await?;
     let letter = Letter { id: letter, kind: LetterKind::Invite, to, invite: Some(id), next: OwnPath::dashboard() };
     store::letters::write(tx, &letter, mint(entropy)).await?;
+    audit::record_house(tx, by, Act::WaitlistInvite, &waiting, &[("invite", &id.to_string())]).await?;
     Ok(id)
 }
 

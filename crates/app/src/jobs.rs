@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use croner::Cron;
 use domain::{
     Entropy,
+    audit::Act,
     entropy::mint,
     job::{AskedBy, CatchUp, Job},
     people::Caller,
@@ -13,6 +14,8 @@ use domain::{
 use serde_json::{Value, json};
 use store::{StoreError, SystemTx, flows::NewFlow, jobs::Asker};
 use uuid::Uuid;
+
+use crate::audit;
 
 /// Kind of the flow that looks at every machine.
 pub const SWEEP: &str = "sweep";
@@ -29,7 +32,7 @@ const MISSED: Duration = Duration::from_mins(1);
 /// # Errors
 /// The database.
 pub async fn ask(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, by: AskedBy) -> Result<Uuid, StoreError> {
-    begin(tx, entropy, job, Asker { by, operator: None }).await
+    Ok(begin(tx, entropy, job, Asker { by, operator: None }).await?.0)
 }
 
 /// Why a run was not begun.
@@ -51,10 +54,15 @@ pub async fn run_now(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, by: &Ca
     if !by.is_operator {
         return Err(RunJobError::Forbidden);
     }
-    Ok(begin(tx, entropy, job, Asker { by: AskedBy::Operator, operator: Some(by.user) }).await?)
+    let (run, is_new) = begin(tx, entropy, job, Asker { by: AskedBy::Operator, operator: Some(by.user) }).await?;
+    if is_new {
+        audit::record_house(tx, by, Act::JobRun, &run, &[("job", job.name())]).await?;
+    }
+    Ok(run)
 }
 
-async fn begin(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, asker: Asker) -> Result<Uuid, StoreError> {
+/// The run, and whether it is a new one.
+async fn begin(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, asker: Asker) -> Result<(Uuid, bool), StoreError> {
     let (run, new) = store::jobs::ask(tx, job, asker, entropy.uuid()).await?;
     if new {
         let (kind, step, deadline) = match job {
@@ -66,7 +74,7 @@ async fn begin(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, asker: Asker)
         let deadline = Some(Duration::from_mins(deadline));
         store::flows::start_house(tx, &NewFlow { id: mint(entropy), kind, subject: run, step, deadline }).await?;
     }
-    Ok(run)
+    Ok((run, new))
 }
 
 /// What a run did, once it ended.
@@ -170,7 +178,10 @@ pub async fn set_schedule(
     let now = store::house::now(tx).await?;
     let unreadable = || ScheduleError::Cron { cron: schedule.cron.chars().take(80).collect() };
     schedule.next_at = next_tick(&schedule.cron, now).ok_or_else(unreadable)?;
-    Ok(store::schedules::set(tx, &schedule, by.user).await?)
+    store::schedules::set(tx, &schedule, by.user).await?;
+    let enabled = if schedule.enabled { "true" } else { "false" };
+    let details = [("cron", &*schedule.cron), ("enabled", enabled), ("catch_up", &*schedule.catch_up)];
+    Ok(audit::record_house(tx, by, Act::ScheduleChange, &job.name(), &details).await?)
 }
 
 /// The first tick after `now`. `None`: no cron expression, or one that never comes true.

@@ -250,6 +250,10 @@ pub async fn hand_over(tx: &mut SystemTx, to: MemberId, by: &Caller) -> Result<(
 /// # Errors
 /// [`MemberError`]; the caller does not commit.
 pub async fn switch(tx: &mut SystemTx, tenant: TenantId, by: &Caller) -> Result<(), MemberError> {
+    // Looked at first: what is somebody else's reads like what is not there, for tokens too.
+    if !store::members::tenants_of(tx, by.user).await?.iter().any(|theirs| theirs.tenant == tenant) {
+        return Err(MemberError::NotFound);
+    }
     let Shown::Session { id, .. } = by.shown else { return Err(MemberError::NoSession) };
     if !store::members::switch(tx, id, tenant).await? {
         return Err(MemberError::NotFound);
@@ -270,7 +274,10 @@ async fn join(
     let invitation = look_at_invitation(tx, link).await?.ok_or(MemberError::Closed)?;
     let (tenant, id): (TenantId, MemberId) = (invitation.tenant, mint(entropy));
     store::members::lock(tx, tenant).await?;
-    store::members::end_invitation(tx, tenant, invitation.id).await?;
+    // Whoever held the lock before may have used it.
+    if !store::members::end_invitation(tx, tenant, invitation.id).await? {
+        return Err(MemberError::Closed);
+    }
     store::members::insert(tx, id, (tenant, user), invitation.role).await.map_err(|error| match error {
         twice if twice.is_conflict("members_user_key") => MemberError::IsMember,
         other => other.into(),

@@ -30,6 +30,8 @@ pub struct Opened {
     pub standing: Standing,
     /// What renews it next; `None` where another request of the browser has got it.
     pub refresh: Option<Token>,
+    /// Whether somebody signed up just now.
+    pub is_new: bool,
 }
 
 /// What came of what a browser presented to renew its session.
@@ -79,8 +81,8 @@ pub async fn sign_in_by_token(
 pub async fn renew(tx: &mut SystemTx, entropy: &dyn Entropy, presented: &Token) -> Result<Presented, StoreError> {
     let fresh = Token::mint(entropy, TokenKind::Session);
     Ok(match store::sessions::renew(tx, &presented.hash(), &fresh.hash()).await? {
-        Renewed::Fresh(standing) => Presented::Good(Opened { standing, refresh: Some(fresh) }),
-        Renewed::Already(standing) => Presented::Good(Opened { standing, refresh: None }),
+        Renewed::Fresh(standing) => Presented::Good(Opened { standing, refresh: Some(fresh), is_new: false }),
+        Renewed::Already(standing) => Presented::Good(Opened { standing, refresh: None, is_new: false }),
         Renewed::Reused(standing, ended) => {
             if let Some(ended) = ended {
                 close(tx, &ended, Act::SessionStolen, None).await?;
@@ -165,7 +167,7 @@ pub(crate) async fn open_session(
     let standing = store::sessions::insert_session(tx, &new).await?;
     let actor = Actor { id: user.to_string(), via: new.id.to_string() };
     audit::record_for(tx, tenant, actor, Act::SessionOpen, (&new.id, &[])).await?;
-    Ok(Opened { standing, refresh: Some(refresh) })
+    Ok(Opened { standing, refresh: Some(refresh), is_new: false })
 }
 
 /// Writes down that a session is over. Without a caller it ended itself.

@@ -47,6 +47,7 @@ macro_rules! acts {
 }
 
 acts! {
+    AccountErase, "account.erase", "erased their own account";
     AgentCreate, "agent.create", "created an agent";
     AgentDelete, "agent.delete", "asked for an agent's deletion";
     AgentProve, "agent.prove", "asked for a proof";
@@ -56,6 +57,11 @@ acts! {
     AgentStop, "agent.stop", "stopped an agent";
     AlertAcknowledge, "alert.acknowledge", "acknowledged an alert";
     AlertTakeBack, "alert.take_back", "took an acknowledgement back";
+    InviteMake, "invite.make", "made invites";
+    InviteRevoke, "invite.revoke", "took an invite back";
+    JobRun, "job.run", "ran a job";
+    ScheduleChange, "schedule.change", "changed when a job runs";
+    WaitlistInvite, "waitlist.invite", "invited somebody who waited";
     LogsAsk, "logs.ask", "asked for an agent's logs";
     InvitationCreate, "invitation.create", "invited somebody";
     InvitationRevoke, "invitation.revoke", "took an invitation back";
@@ -74,6 +80,10 @@ acts! {
     SessionOpen, "session.open", "signed in";
     SessionStolen, "session.stolen", "showed a spent cookie: the session was ended";
     SessionSwitch, "session.switch", "switched to this tenant";
+    TenantRestore, "tenant.restore", "took the tenant back into service";
+    TenantSuspend, "tenant.suspend", "suspended the tenant";
+    UserRestore, "user.restore", "let somebody in again";
+    UserSuspend, "user.suspend", "suspended somebody";
     TenantErase, "tenant.erase", "asked for the tenant to be erased";
     TenantExport, "tenant.export", "downloaded everything of the tenant";
     TenantKeep, "tenant.keep", "kept the tenant after all";

@@ -83,6 +83,17 @@ pub struct Caller {
     pub shown: Shown,
     /// What that lets them do: everything of theirs, unless it is a narrow token.
     pub scopes: Scopes,
+    /// Why they may do nothing for now, if an operator said so.
+    pub suspended: Option<Suspended>,
+}
+
+/// Out of service, on an operator's word, with the reason in words for whom it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Suspended {
+    /// The person, in whichever tenant.
+    User(String),
+    /// The tenant they act for; they may act for another one of theirs.
+    Tenant(String),
 }
 
 /// What a tenant, and a person within one, may be called: 1 to 60 characters without control characters.

@@ -287,7 +287,7 @@ fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {
 
 #[cfg(test)]
 mod tests {
-    use domain::{model::Micros, openclaw::AgentModel};
+    use domain::{model::Micros, openclaw::AgentModels};
 
     use super::*;
     use crate::settings::{SETTINGS, example};
@@ -403,11 +403,11 @@ mod tests {
         let on = ("BERTH_MODEL_FORWARD", "on");
         let models = |extra: &[(&str, &str)]| with(extra).map(|config| config.models);
         let idle = models(&[key]).unwrap();
-        assert!(idle.vendor.is_none() && idle.is_key_idle && idle.agents_model() == AgentModel::proof());
+        assert!(idle.vendor.is_none() && idle.is_key_idle && idle.agents_models() == AgentModels::proof());
         assert!(!models(&[]).unwrap().is_key_idle);
         assert_eq!(models(&[on]).err().unwrap().name, "ANTHROPIC_API_KEY");
         let on_and_key = models(&[on, key]).unwrap();
-        assert_eq!(on_and_key.agents_model().name, "claude-haiku-4-5");
+        assert_eq!(on_and_key.agents_models().chosen(None).name, "claude-haiku-4-5");
         let vendor = on_and_key.vendor.unwrap();
         assert_eq!(vendor.address, clients::model::anthropic::ADDRESS);
         assert_eq!((vendor.daily_budget, vendor.menu.offers().len()), (Micros::new(5_000_000), 3));

@@ -36,7 +36,9 @@ mod tests {
         for _ in 0..100_000 {
             let mut bytes = [0; 32];
             System.fill(&mut bytes);
-            bytes.iter().for_each(|byte| *counts.get_mut(usize::from(*byte)).unwrap() += 1);
+            for byte in bytes {
+                *counts.get_mut(usize::from(byte)).unwrap() += 1;
+            }
             assert!(seen.insert(bytes), "drawn twice");
         }
         let all: u64 = counts.iter().sum();

@@ -87,7 +87,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 image: config.machines.image,
                 limits: config.machines.limits,
                 home: config.machines.home,
-                model: config.models.agents_model(),
+                models: config.models.agents_models(),
                 pool: config.machines.spares,
                 ssh_port: config.machines.ssh_port,
             }),

@@ -134,6 +134,7 @@ mod tests {
             is_operator: false,
             shown: Shown::Session { id, authenticated_at: now, factor_at: None },
             scopes: domain::scopes::Scopes::ALL,
+            suspended: None,
         };
         (caller, sessions::Standing { id, user, now, expires_at: now + TimeDelta::hours(1) })
     }

@@ -3,7 +3,7 @@
 use domain::{
     TenantId, UserId,
     names::Email,
-    people::{Caller, Role, Shown},
+    people::{Caller, Role, Shown, Suspended},
     scopes::Scopes,
 };
 use uuid::Uuid;
@@ -18,6 +18,9 @@ pub(crate) struct CallerRow {
     pub(crate) tenant_id: Uuid,
     pub(crate) tenant_name: String,
     pub(crate) role: String,
+    /// Why, if they are.
+    pub(crate) user_suspended: Option<String>,
+    pub(crate) tenant_suspended: Option<String>,
 }
 
 /// Reads the row.
@@ -33,5 +36,6 @@ pub(crate) fn read_caller(row: CallerRow, shown: Shown) -> Result<Caller, StoreE
         is_operator: row.is_operator,
         shown,
         scopes: Scopes::ALL,
+        suspended: row.user_suspended.map(Suspended::User).or(row.tenant_suspended.map(Suspended::Tenant)),
     })
 }

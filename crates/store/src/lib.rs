@@ -1,6 +1,7 @@
 //! The database: the only crate that speaks SQL.
 //!
-//! Start with [`Db`]: there is no way to a connection but its two transactions.
+//! Start with [`Db`]: there is no way to a connection but its two transactions, and one read that enters its
+//! tenant by itself ([`agents::page`]).
 //! [`TenantTx`] sees and touches the rows of one tenant; [`SystemTx`] reaches the
 //! house tables and nothing of a tenant's. Then one module a noun, with plain
 //! functions over a transaction.
@@ -11,6 +12,7 @@
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
 mod access;
+pub mod accounts;
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
@@ -40,6 +42,7 @@ pub mod members;
 mod migrate;
 pub mod model_usage;
 pub mod notices;
+pub mod onboardings;
 pub mod operators;
 pub mod order;
 mod patched;
@@ -52,10 +55,12 @@ pub mod settling;
 pub mod sign_ins;
 mod signals;
 pub mod spares;
+pub mod suspension;
 pub mod tenant_views;
 pub mod tenants;
 pub mod timeline;
 pub mod tokens;
+pub mod user_views;
 pub mod waitlist;
 
 pub use db::{Db, DbOptions, Snapshot, StartError, SystemTx, TenantTx, TraceSource};

@@ -227,10 +227,13 @@ pub async fn by_machine_token(tx: &mut SystemTx, hash: &TokenHash) -> Result<Opt
     }))
 }
 
-/// The living machine with this virtual key for the model route.
+/// The living machine with this virtual key for the model route. A suspended tenant's has none.
 pub async fn by_model_key(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<MachineCaller>, StoreError> {
     let row = sqlx::query!(
-        "select id, agent_id, tenant_id from machines where model_key_hash = $1 and gone_at is null",
+        "select c.id, c.agent_id, c.tenant_id
+         from machines c
+         left join tenants t on t.id = c.tenant_id
+         where c.model_key_hash = $1 and c.gone_at is null and t.suspended_at is null",
         &hash.bytes()[..],
     )
     .fetch_optional(tx.conn())

@@ -253,7 +253,8 @@ pub async fn of_user(tx: &mut SystemTx, user: UserId) -> Result<Vec<SessionView>
 pub async fn caller_by_id(tx: &mut SystemTx, id: SessionId) -> Result<Option<(Caller, Standing)>, StoreError> {
     let row = sqlx::query!(
         r#"select s.id, s.authenticated_at, s.factor_at, s.expires_at, u.id as user_id, u.email, u.is_operator,
-                  t.id as tenant_id, t.name as tenant_name, m.role, berth.now() as "now!"
+                  t.id as tenant_id, t.name as tenant_name, m.role, u.suspended_why as user_suspended,
+                  t.suspended_why as tenant_suspended, berth.now() as "now!"
            from sessions s
            join users u on u.id = s.user_id
            join members m on m.user_id = s.user_id and m.tenant_id = s.tenant_id
@@ -273,6 +274,8 @@ pub async fn caller_by_id(tx: &mut SystemTx, id: SessionId) -> Result<Option<(Ca
         tenant_id: row.tenant_id,
         tenant_name: row.tenant_name,
         role: row.role,
+        user_suspended: row.user_suspended,
+        tenant_suspended: row.tenant_suspended,
     };
     Ok(Some((read_caller(row, shown)?, standing)))
 }

@@ -19,6 +19,10 @@ pub struct TenantView {
     pub machines: i64,
     /// Its open alerts.
     pub alerts: i64,
+    /// Since when it is out of service.
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// Why, in the words that its people read.
+    pub suspended_why: Option<String>,
 }
 
 /// Tenants, newest first: at most `limit` after the one given, or that one alone.
@@ -29,7 +33,7 @@ pub async fn list(
 ) -> Result<Vec<TenantView>, StoreError> {
     let rows = sqlx::query_as!(
         TenantRow,
-        r#"select t.id, t.created_at,
+        r#"select t.id, t.created_at, t.suspended_at, t.suspended_why,
                   (select count(*) from members m where m.tenant_id = t.id) as "members!",
                   (select count(*) from machines c where c.tenant_id = t.id and c.gone_at is null) as "machines!",
                   (select count(*) from alerts a where a.tenant_id = t.id and a.closed_at is null) as "alerts!"
@@ -49,6 +53,8 @@ pub async fn list(
         members: row.members,
         machines: row.machines,
         alerts: row.alerts,
+        suspended_at: row.suspended_at,
+        suspended_why: row.suspended_why,
     };
     Ok(rows.into_iter().map(view).collect())
 }
@@ -59,6 +65,8 @@ struct TenantRow {
     members: i64,
     machines: i64,
     alerts: i64,
+    suspended_at: Option<DateTime<Utc>>,
+    suspended_why: Option<String>,
 }
 
 /// Whether there is such a tenant.

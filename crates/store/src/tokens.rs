@@ -116,6 +116,24 @@ pub async fn mark_used(tx: &mut SystemTx, id: TokenId) -> Result<(), StoreError>
     Ok(())
 }
 
+/// Whether a token still lets its owner act for this tenant.
+pub async fn stands(tx: &mut SystemTx, id: TokenId, tenant: TenantId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from tokens k
+               join users u on u.id = k.user_id
+               join members m on m.user_id = k.user_id and m.tenant_id = k.tenant_id
+               join tenants t on t.id = k.tenant_id
+               where k.id = $1 and k.tenant_id = $2 and k.expires_at > berth.now()
+                 and u.suspended_at is null and t.suspended_at is null
+           ) as "is!""#,
+        id.uuid(),
+        tenant.uuid(),
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
 /// Who holds a personal token.
 #[derive(Debug, Clone)]
 pub struct Holder {
@@ -129,7 +147,7 @@ pub struct Holder {
 pub async fn holder(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<Holder>, StoreError> {
     let row = sqlx::query!(
         r#"select k.id, k.scopes, u.id as user_id, u.email, u.is_operator, t.id as tenant_id, t.name as tenant_name,
-                  m.role,
+                  m.role, u.suspended_why as user_suspended, t.suspended_why as tenant_suspended,
                   (k.last_used_at is null or k.last_used_at < berth.now() - interval '1 minute') as "is_unmarked!"
            from tokens k
            join users u on u.id = k.user_id
@@ -150,6 +168,8 @@ pub async fn holder(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<Holder
         tenant_id: row.tenant_id,
         tenant_name: row.tenant_name,
         role: row.role,
+        user_suspended: row.user_suspended,
+        tenant_suspended: row.tenant_suspended,
     };
     let caller = Caller { scopes, ..read_caller(row, shown)? };
     Ok(Some(Holder { caller, is_unmarked }))

@@ -59,12 +59,12 @@ mod tests {
     /// TOK-17: `==` stops at the first byte that differs. What is secret has none: `vault::same` is the only way.
     #[test]
     fn what_is_secret_cannot_be_compared_byte_by_byte() {
-        let secrets = [
+        let compare = [
             Probe::<Secret>::COMPARES,
             Probe::<Token>::COMPARES,
             Probe::<MasterKey>::COMPARES,
             Probe::<SessionKey>::COMPARES,
         ];
-        assert_eq!((Probe::<String>::COMPARES, secrets), (true, [false; 4]), "the probe finds what can be compared");
+        assert_eq!((Probe::<String>::COMPARES, compare), (true, [false; 4]), "the probe finds what can be compared");
     }
 }

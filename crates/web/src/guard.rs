@@ -11,7 +11,7 @@ use axum::extract::{FromRequestParts, Request};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     limits::Source,
-    people::{Caller, Role, Shown},
+    people::{Caller, Role, Shown, Suspended},
     scopes::Scope,
 };
 use http::{HeaderMap, Method, header, request::Parts};
@@ -131,28 +131,41 @@ pub(crate) struct Asks {
     pub(crate) scope: Scope,
     /// Whether a browser must have shown only just who it is.
     pub(crate) recent: bool,
+    /// Whether people of a suspended tenant may, too.
+    pub(crate) suspended_too: bool,
 }
 
 /// Looks the caller up and leaves the proof in the request. Returns whom the request counts for: a user or a machine.
 pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Result<Option<Uuid>, Problem> {
-    let Asks { needs, scope, recent } = asks;
+    let Asks { needs, scope, recent, suspended_too } = asks;
     let (headers, source) = (request.headers(), request.extensions().get().copied());
     let jar = request.extensions().get().cloned().unwrap_or_default();
     let person = async |web| {
         let (caller, now) = person(web, headers, source, &jar).await?.ok_or_else(Problem::signed_out)?;
-        if recent && !is_recent(&caller, now) { Err(Problem::sign_in_again()) } else { Ok(caller) }
+        match &caller.suspended {
+            Some(Suspended::User(why)) => return Err(Problem::suspended("Your account", why)),
+            Some(Suspended::Tenant(why)) if !suspended_too => {
+                return Err(Problem::suspended(&caller.tenant_name, why));
+            }
+            Some(Suspended::Tenant(_)) | None => {}
+        }
+        let is_late = recent && !is_recent(&caller, now);
+        Ok::<_, Problem>((caller, is_late))
     };
+    // Last: who may not do it at all is not sent to sign in for it.
+    let in_time = |is_late| if is_late { Err(Problem::sign_in_again()) } else { Ok(()) };
     let account = match needs {
         Needs::Open => None,
         Needs::Person => {
-            let caller = person(web).await?;
+            let (caller, is_late) = person(web).await?;
             within(&caller, scope)?;
+            in_time(is_late)?;
             let user = caller.user.uuid();
             request.extensions_mut().insert(Person(caller));
             Some(user)
         }
         Needs::Member(least) => {
-            let caller = person(web).await?;
+            let (caller, is_late) = person(web).await?;
             within(&caller, scope)?;
             if caller.role < least {
                 return Err(Problem::not_allowed(format!(
@@ -162,17 +175,19 @@ pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Resul
                     caller.tenant_name,
                 )));
             }
+            in_time(is_late)?;
             let user = caller.user.uuid();
             request.extensions_mut().insert(Member(caller));
             Some(user)
         }
         Needs::Operator => {
-            let caller = person(web).await?;
+            let (caller, is_late) = person(web).await?;
             if !caller.is_operator {
                 return Err(Problem::not_found());
             }
             within(&caller, scope)?;
             with_factor(web, &caller).await?;
+            in_time(is_late)?;
             let user = caller.user.uuid();
             request.extensions_mut().insert(Operator(caller));
             Some(user)

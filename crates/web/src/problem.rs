@@ -71,6 +71,13 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "not-allowed", detail)
     }
 
+    /// An operator took the caller, or their tenant, out of service.
+    #[must_use]
+    pub fn suspended(who: &str, why: &str) -> Self {
+        let detail = format!("{who} is suspended: {why}. Nothing was deleted. Ask whoever runs this Berth.");
+        Self::new(StatusCode::FORBIDDEN, "suspended", detail)
+    }
+
     /// An operator has to give a second factor first.
     #[must_use]
     pub fn factor_needed() -> Self {

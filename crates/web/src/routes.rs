@@ -116,6 +116,8 @@ pub struct Route {
     pub counts: bool,
     /// Whether a session must have shown only just who it is ([`guard::RECENT`]).
     pub recent: bool,
+    /// Whether people of a suspended tenant are let in, too.
+    pub suspended_too: bool,
     mount: fn(MethodFilter) -> MethodRouter<Web>,
 }
 
@@ -139,6 +141,7 @@ impl Route {
             seconds: 30,
             counts: true,
             recent: false,
+            suspended_too: matches!(needs, Needs::Person | Needs::Operator),
             mount,
         }
     }
@@ -183,6 +186,10 @@ impl Route {
         Self { recent: true, ..self }
     }
 
+    const fn suspended_too(self) -> Self {
+        Self { suspended_too: true, ..self }
+    }
+
     const fn for_machines(self) -> Self {
         Self { door: Door::Machines, ..self }
     }
@@ -196,7 +203,7 @@ impl Route {
     }
 
     const fn asks(&self) -> Asks {
-        Asks { needs: self.needs, scope: self.scope, recent: self.recent }
+        Asks { needs: self.needs, scope: self.scope, recent: self.recent, suspended_too: self.suspended_too }
     }
 
     const fn filter(&self) -> MethodFilter {
@@ -255,19 +262,24 @@ pub static ROUTES: &[Route] = &[
     Route::post("/logout", OPEN, Gives::Redirect, "Ends the session", |m| on(m, pages::login::sign_out)).takes(Takes::Form(&[])),
     // Pages.
     Route::get("/dashboard", READS, Gives::Page, "All agents of the tenant", |m| on(m, pages::dashboard::show)),
+    Route::get("/welcome", READS, Gives::Page, "Setting up the first agent, one question a page; `step` goes back to one", |m| on(m, pages::welcome::show)),
+    Route::post("/welcome", RUNS, Gives::Redirect, "Keeps the answer to one question", |m| on(m, pages::welcome::answer)).takes(Takes::Form(&["step", "name", "model", "instructions"])).scope(Scope::Agents),
+    Route::post("/welcome/finish", RUNS, Gives::Redirect, "Creates the agent that was described; sent twice it is one", |m| on(m, pages::welcome::finish)).takes(Takes::Form(&["instructions"])).scope(Scope::Agents),
+    Route::post("/welcome/skip", RUNS, Gives::Redirect, "Remembers that the questions are not wanted", |m| on(m, pages::welcome::skip)).takes(Takes::Form(&[])).scope(Scope::Agents),
     Route::get("/settings", READS, Gives::Page, "Who you are and how programs sign in", |m| on(m, pages::settings::show)),
     Route::post("/settings/tokens", READS, Gives::Page, "Issues a personal token and shows it once", |m| on(m, pages::settings::issue)).takes(Takes::Form(&["name", "days", "scope"])).scope(Scope::Tokens),
     Route::post("/settings/tokens/{id}/revoke", READS, Gives::Redirect, "Revokes a personal token", |m| on(m, pages::settings::revoke)).takes(Takes::Form(&[])).scope(Scope::Tokens),
+    Route::post("/settings/account/erase", PERSON, Gives::Redirect, "Erases your own account; your address is typed", |m| on(m, pages::account::erase)).takes(Takes::Form(&["email"])).recent(),
     Route::get("/team", READS, Gives::Page, "Who belongs to the tenant, and who is invited", |m| on(m, pages::team::show)),
     Route::post("/team/invitations", MANAGES, Gives::Redirect, "Invites somebody by mail", |m| on(m, pages::team::invite)).takes(Takes::Form(&["email", "role"])).scope(Scope::Members),
     Route::post("/team/invitations/{id}/revoke", MANAGES, Gives::Redirect, "Takes an invitation back", |m| on(m, pages::team::take_back)).takes(Takes::Form(&[])).scope(Scope::Members),
     Route::post("/team/members/{id}/role", MANAGES, Gives::Redirect, "Changes a member's role, up to the caller's own", |m| on(m, pages::team::change_role)).takes(Takes::Form(&["role"])).scope(Scope::Members),
     Route::post("/team/members/{id}/remove", MANAGES, Gives::Redirect, "Removes a member, whose address is typed", |m| on(m, pages::team::remove)).takes(Takes::Form(&["email"])).scope(Scope::Members),
-    Route::post("/team/members/{id}/owner", OWNS, Gives::Redirect, "Hands the ownership over to a member, whose address is typed", |m| on(m, pages::team::hand_over)).takes(Takes::Form(&["email"])),
+    Route::post("/team/members/{id}/owner", OWNS, Gives::Redirect, "Hands the ownership over to a member, whose address is typed", |m| on(m, pages::team::hand_over)).takes(Takes::Form(&["email"])).recent(),
     Route::post("/team/leave", READS, Gives::Redirect, "Leaves the tenant, whose name is typed", |m| on(m, pages::team::leave)).takes(Takes::Form(&["name"])),
-    Route::get("/tenants", READS, Gives::Page, "The tenants that you belong to", |m| on(m, pages::tenants::show)),
-    Route::post("/tenants/{id}/switch", READS, Gives::Redirect, "Lets the session act for another tenant", |m| on(m, pages::tenants::switch)).takes(Takes::Form(&[])),
-    Route::post("/tenants/{id}/erase", OWNS, Gives::Redirect, "Has the tenant erased in thirty days; its name is typed", |m| on(m, pages::tenants::erase)).takes(Takes::Form(&["name"])),
+    Route::get("/tenants", READS, Gives::Page, "The tenants that you belong to", |m| on(m, pages::tenants::show)).suspended_too(),
+    Route::post("/tenants/{id}/switch", READS, Gives::Redirect, "Lets the session act for another tenant", |m| on(m, pages::tenants::switch)).takes(Takes::Form(&[])).suspended_too(),
+    Route::post("/tenants/{id}/erase", OWNS, Gives::Redirect, "Has the tenant erased in thirty days; its name is typed", |m| on(m, pages::tenants::erase)).takes(Takes::Form(&["name"])).recent(),
     Route::post("/tenants/{id}/keep", OWNS, Gives::Redirect, "Keeps a tenant that was to be erased", |m| on(m, pages::tenants::keep)).takes(Takes::Form(&[])),
     Route::get("/invitation", OPEN, Gives::Page, "An invitation into a tenant, by the link that was mailed", |m| on(m, pages::invitation::show)),
     Route::post("/invitation", OPEN, Gives::Redirect, "Joins the tenant", |m| on(m, pages::invitation::accept)).takes(Takes::Form(&["link"])),
@@ -298,6 +310,11 @@ pub static ROUTES: &[Route] = &[
     Route::get("/admin/tenants", OPERATES, Gives::Page, "Tenants, newest first, without their names", |m| on(m, pages::admin::tenants::show)).scope(Scope::Operate),
     Route::get("/admin/tenants/{id}", OPERATES, Gives::Page, "One tenant; asks for a reason before its data is read", |m| on(m, pages::admin::tenant::show)).scope(Scope::Operate),
     Route::post("/admin/tenants/{id}", OPERATES, Gives::Page, "Shows a tenant's data; the reason stands in the tenant's audit", |m| on(m, pages::admin::tenant::read)).takes(Takes::Form(&["reason"])).scope(Scope::Operate),
+    Route::post("/admin/tenants/{id}/suspend", OPERATES, Gives::Redirect, "Takes a tenant out of service; its people read the reason", |m| on(m, pages::admin::suspension::tenant)).takes(Takes::Form(&["reason"])).scope(Scope::Operate).recent(),
+    Route::post("/admin/tenants/{id}/restore", OPERATES, Gives::Redirect, "Takes a tenant back into service", |m| on(m, pages::admin::suspension::restore_tenant)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::get("/admin/users", OPERATES, Gives::Page, "People, newest first, without their addresses; one by their address", |m| on(m, pages::admin::users::show)).scope(Scope::Operate),
+    Route::post("/admin/users/{id}/suspend", OPERATES, Gives::Redirect, "Lets somebody do nothing; they read the reason", |m| on(m, pages::admin::suspension::user)).takes(Takes::Form(&["reason"])).scope(Scope::Operate).recent(),
+    Route::post("/admin/users/{id}/restore", OPERATES, Gives::Redirect, "Lets somebody in again", |m| on(m, pages::admin::suspension::restore_user)).takes(Takes::Form(&[])).scope(Scope::Operate),
     Route::get("/admin/audit", OPERATES, Gives::Page, "What operators did, newest first", |m| on(m, pages::admin::audit::show)).scope(Scope::Operate),
     Route::get("/admin/machines", OPERATES, Gives::Page, "Machines, newest first", |m| on(m, pages::admin::machines::show)).scope(Scope::Operate),
     Route::get("/admin/flows", OPERATES, Gives::Page, "Flows, newest first, each with what it waits for", |m| on(m, pages::admin::flows::show)).scope(Scope::Operate),
@@ -318,6 +335,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/sessions", PERSON, Gives::Json(200, "Sessions"), "Where you are signed in", |m| on(m, api::sessions::list)),
     Route::delete("/api/v1/sessions/{id}", PERSON, Gives::Status(204), "Ends one of your sessions, everywhere within a second", |m| on(m, api::sessions::end)),
     Route::get("/api/v1/me", READS, Gives::Json(200, "Me"), "Who is calling", |m| on(m, api::me::show)),
+    Route::delete("/api/v1/me", PERSON, Gives::Json(200, "ErasedAccount"), "Erases your own account; a tenant that is yours alone is erased after thirty days. 409 while others would be left without an owner", |m| on(m, api::me::erase)).recent(),
     Route::get("/api/v1/model", READS, Gives::Json(200, "Model"), "Which model answers the tenant's agents, and what of today's budget is used", |m| on(m, api::model::show)),
     Route::get("/api/v1/agents", READS, Gives::Json(200, "Agents"), "The tenant's agents, oldest first; `after` and `limit` page through them", |m| on(m, api::agents::list)),
     Route::post("/api/v1/agents", RUNS, Gives::Json(201, "Agent"), "Creates an agent; an Idempotency-Key makes repeating safe", |m| on(m, api::agents::create)).takes(Takes::Json("NewAgent")).scope(Scope::Agents),
@@ -332,15 +350,15 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/agents/{id}/turns/{turn}", READS, Gives::Json(200, "Turn"), "One turn, kept ten minutes", |m| on(m, api::turns::show)),
     Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45).scope(Scope::Talk),
     Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
-    Route::get("/api/v1/tenants", READS, Gives::Json(200, "Tenants"), "The tenants that the caller belongs to", |m| on(m, api::members::tenants)),
-    Route::delete("/api/v1/tenants/{id}", OWNS, Gives::Json(202, "Erasure"), "Has the tenant erased in thirty days, with everything that belongs to it", |m| on(m, api::tenants::erase)),
+    Route::get("/api/v1/tenants", READS, Gives::Json(200, "Tenants"), "The tenants that the caller belongs to", |m| on(m, api::members::tenants)).suspended_too(),
+    Route::delete("/api/v1/tenants/{id}", OWNS, Gives::Json(202, "Erasure"), "Has the tenant erased in thirty days, with everything that belongs to it", |m| on(m, api::tenants::erase)).recent(),
     Route::post("/api/v1/tenants/{id}/keep", OWNS, Gives::Status(204), "Keeps a tenant that was to be erased", |m| on(m, api::tenants::keep)),
-    Route::get("/api/v1/export", OWNS, Gives::Archive, "Everything of the tenant as a tar archive of JSON Lines; docs/EXPORT.md says what is where", |m| on(m, api::export::stream)).scope(Scope::All),
+    Route::get("/api/v1/export", OWNS, Gives::Archive, "Everything of the tenant as a tar archive of JSON Lines; docs/EXPORT.md says what is where", |m| on(m, api::export::stream)).scope(Scope::All).recent(),
     Route::get("/api/v1/members", READS, Gives::Json(200, "Members"), "Who belongs to the tenant, and who is invited", |m| on(m, api::members::list)),
     Route::post("/api/v1/members", MANAGES, Gives::Json(202, "Invited"), "Invites somebody by mail", |m| on(m, api::members::invite)).takes(Takes::Json("NewMember")).scope(Scope::Members),
     Route::delete("/api/v1/members/{id}", MANAGES, Gives::Status(204), "Removes a member; their sessions and tokens here end", |m| on(m, api::members::remove)).scope(Scope::Members),
     Route::post("/api/v1/members/{id}/role", MANAGES, Gives::Status(204), "Changes a member's role, up to the caller's own", |m| on(m, api::members::change_role)).takes(Takes::Json("NewRole")).scope(Scope::Members),
-    Route::post("/api/v1/members/{id}/owner", OWNS, Gives::Status(204), "Hands the ownership over: the member becomes an owner, the caller an admin", |m| on(m, api::members::hand_over)),
+    Route::post("/api/v1/members/{id}/owner", OWNS, Gives::Status(204), "Hands the ownership over: the member becomes an owner, the caller an admin", |m| on(m, api::members::hand_over)).recent(),
     Route::post("/api/v1/members/leave", READS, Gives::Status(204), "Leaves the tenant", |m| on(m, api::members::leave)),
     Route::delete("/api/v1/invitations/{id}", MANAGES, Gives::Status(204), "Takes an invitation back", |m| on(m, api::members::take_back)).scope(Scope::Members),
     Route::get("/api/v1/tokens", READS, Gives::Json(200, "Tokens"), "The caller's personal tokens in this tenant", |m| on(m, api::tokens::list)),
@@ -356,6 +374,11 @@ pub static ROUTES: &[Route] = &[
     Route::delete("/api/admin/v1/alerts/{id}/acknowledge", OPERATES, Gives::Json(200, "Alert"), "Takes that back: it fires again when it is due", |m| on(m, api::admin::alerts::take_back)).scope(Scope::Operate),
     Route::get("/api/admin/v1/tenants", OPERATES, Gives::Json(200, "OperatedTenants"), "Tenants, newest first, without their names", |m| on(m, api::admin::tenants::list)).scope(Scope::Operate),
     Route::post("/api/admin/v1/tenants/{id}/read", OPERATES, Gives::Json(200, "TenantData"), "A tenant's name, people and agents; the reason stands in the tenant's audit", |m| on(m, api::admin::tenants::read)).takes(Takes::Json("ReasonToRead")).scope(Scope::Operate),
+    Route::post("/api/admin/v1/tenants/{id}/suspension", OPERATES, Gives::Status(204), "Takes a tenant out of service: its people and its agents' model keys are refused, its agents stop; its people read the reason", |m| on(m, api::admin::suspension::tenant)).takes(Takes::Json("ReasonToRead")).scope(Scope::Operate).recent(),
+    Route::delete("/api/admin/v1/tenants/{id}/suspension", OPERATES, Gives::Status(204), "Takes a tenant back into service; its agents stay stopped until somebody starts them", |m| on(m, api::admin::suspension::restore_tenant)).scope(Scope::Operate),
+    Route::get("/api/admin/v1/users", OPERATES, Gives::Json(200, "OperatedUsers"), "People, newest first, without their addresses; `email` finds one by the whole address", |m| on(m, api::admin::users::list)).scope(Scope::Operate),
+    Route::post("/api/admin/v1/users/{id}/suspension", OPERATES, Gives::Status(204), "Lets somebody do nothing, whatever they show; they read the reason", |m| on(m, api::admin::suspension::user)).takes(Takes::Json("ReasonToRead")).scope(Scope::Operate).recent(),
+    Route::delete("/api/admin/v1/users/{id}/suspension", OPERATES, Gives::Status(204), "Lets somebody in again", |m| on(m, api::admin::suspension::restore_user)).scope(Scope::Operate),
     Route::get("/api/admin/v1/audit", OPERATES, Gives::Json(200, "AuditEvents"), "What operators did, newest first; `after` and `limit` page through it", |m| on(m, api::admin::audit::list)).scope(Scope::Operate),
     Route::get("/api/admin/v1/machines", OPERATES, Gives::Json(200, "Machines"), "Machines, newest first", |m| on(m, api::admin::machines::list)).scope(Scope::Operate),
     Route::get("/api/admin/v1/flows", OPERATES, Gives::Json(200, "Flows"), "Flows, newest first, each with what it waits for", |m| on(m, api::admin::flows::list)).scope(Scope::Operate),

@@ -28,8 +28,8 @@ fn effective(user: &str) -> String {
     assert_ne!(ours, OURS);
     // Kept even by an older sshd than a machine's: what it does not know is left out.
     let known = |line: &&str| !line.starts_with("PerSourcePenalties") && !line.starts_with("KexAlgorithms");
-    let ours: String = ours.lines().filter(known).map(|line| format!("{line}\n")).collect();
-    fs::write(at("conf.d/00-berth.conf"), ours).unwrap();
+    let ours: Vec<&str> = ours.lines().filter(known).collect();
+    fs::write(at("conf.d/00-berth.conf"), ours.join("\n") + "\n").unwrap();
     fs::write(at("conf.d/50-cloud-init.conf"), THEIRS).unwrap();
     fs::write(at("sshd_config"), format!("Include {}/conf.d/*.conf\n{THEIRS}", folder.path().display())).unwrap();
     let run = |arguments: &[&str]| {

@@ -75,17 +75,20 @@ async fn every_house_table_has_its_reason_written_down() {
     assert_eq!(there, exceptions(), "house tables (left) and crates/store/tests/it/house_tables.tsv (right) differ");
 }
 
-/// The prover's configuration: what is excepted from which rule, and nothing else.
 /// Triggers whose function was read: `berth.tell_access` runs as whoever fires it and does nothing but notify, with an
-/// id. That no function but one runs as its owner, the catalogue test holds.
-const TRIGGERS: [&str; 5] = [
+/// id; `berth.refuse_early_erasure` and `berth.only_forget_author` read, and refuse. That no function but one runs as its owner, the catalogue test
+/// holds.
+const TRIGGERS: [&str; 7] = [
     "public.members.members_changed",
     "public.sessions.sessions_changed",
     "public.sessions.sessions_ended",
     "public.tenants.tenants_changed",
+    "public.tenants.tenants_erased",
+    "public.timeline.timeline_kept",
     "public.users.users_changed",
 ];
 
+/// The prover's configuration: what is excepted from which rule, and nothing else.
 fn configuration(houses: &[House]) -> String {
     let mut text = "[database]\nschemas = [\"public\", \"berth\"]\n".to_owned();
     for rule in OPEN_TO_ITS_ROLE {

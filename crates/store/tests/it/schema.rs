@@ -170,7 +170,8 @@ async fn the_tables_refuse_what_the_edge_refuses() {
     for (code, statement) in ILL {
         raw.execute("begin").await.unwrap();
         let refused = raw.execute(*statement).await.err();
-        let refused = refused.as_ref().and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
+        let refused =
+            refused.as_ref().and_then(sqlx::Error::as_database_error).and_then(sqlx::error::DatabaseError::code);
         assert_eq!(refused.as_deref(), Some(*code), "{statement}");
         raw.execute("rollback").await.unwrap();
     }

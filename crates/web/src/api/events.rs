@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use domain::{AgentId, SessionId, TenantId, id, people::Shown, timeline::Entry};
+use domain::{AgentId, TenantId, TokenId, id, people::Shown, timeline::Entry};
 use futures::{Stream, stream};
 use http::HeaderMap;
 use store::{Db, StoreError, Watch};
@@ -32,8 +32,8 @@ const BATCH: i64 = 200;
 struct Follow {
     db: Db,
     tenant: TenantId,
-    /// The session it was opened in; a program with a token has none.
-    session: Option<SessionId>,
+    /// What was shown when it was opened.
+    shown: Shown,
     agent: AgentId,
     seq: i64,
     waiting: VecDeque<Entry>,
@@ -56,18 +56,15 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let seq = last.or(query.read::<i64>("after", "the id of an event")?).unwrap_or(0);
+    let seq = last.or(query.within("after", 0..=i64::MAX)?).unwrap_or(0);
     let tenant = member.caller().tenant;
     let mut tx = db.tenant_read(tenant).await?;
     store::agents::by_id(&mut tx, agent).await?.ok_or_else(Problem::not_found)?;
     drop(tx);
-    let session = match member.caller().shown {
-        Shown::Session { id, .. } => Some(id),
-        Shown::Token(_) => None,
-    };
+    let shown = member.caller().shown;
     let (watch, end) = (db.watch(agent.uuid()), Instant::now() + LONGEST);
     let follow =
-        Follow { db, tenant, session, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
+        Follow { db, tenant, shown, agent, seq, waiting: VecDeque::new(), watch, closing, end, said_gone: false };
     let events =
         stream::unfold(follow, |mut follow| async move { follow.next().await.map(|event| (Ok(event), follow)) });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here")))
@@ -109,22 +106,31 @@ impl Follow {
                 heard = timeout(ADMITTED, self.watch.changed()) => heard.is_ok(),
                 () = closing.cancelled() => return false,
             };
-            if !self.is_admitted().await {
+            let looks = heard || Instant::now() >= until;
+            if !self.is_admitted(looks).await {
                 return false;
             }
-            if heard || Instant::now() >= until {
+            if looks {
                 return true;
             }
         }
     }
 
-    /// Whether its session goes on, in the same tenant. A database that is away for a moment decides nothing.
-    async fn is_admitted(&self) -> bool {
-        let Some(session) = self.session else { return true };
-        match self.db.caller_in(session).await {
-            Ok(found) => found.is_some_and(|(caller, _)| caller.tenant == self.tenant),
-            Err(_) => true,
-        }
+    /// Whether its session goes on, in the same tenant; or its token, which is looked up only when the stream looks
+    /// anyway. A database that is away for a moment decides nothing.
+    async fn is_admitted(&self, looks: bool) -> bool {
+        let stands = match self.shown {
+            Shown::Session { id, .. } => self.db.caller_in(id).await.map(|found| {
+                found.is_some_and(|(caller, _)| caller.tenant == self.tenant && caller.suspended.is_none())
+            }),
+            Shown::Token(id) if looks => self.token_stands(id).await,
+            Shown::Token(_) => Ok(true),
+        };
+        stands.unwrap_or(true)
+    }
+
+    async fn token_stands(&self, id: TokenId) -> Result<bool, StoreError> {
+        store::tokens::stands(&mut self.db.system().await?, id, self.tenant).await
     }
 
     async fn look(&self) -> Result<Look, StoreError> {

@@ -184,7 +184,8 @@ impl From<MemberError> for Problem {
         let words = sentence(&error);
         match error {
             MemberError::NotFound => Self::not_found(),
-            MemberError::Forbidden | MemberError::NoSession => Self::not_allowed(words),
+            MemberError::Forbidden => Self::not_allowed(words),
+            MemberError::NoSession => Self::conflict("no-session", words),
             MemberError::LastOwner => Self::conflict("last-owner", words),
             MemberError::IsMember => Self { field: Some("email"), ..Self::conflict("is-member", words) },
             MemberError::OwnerInvited => Self::unusable("role", words),

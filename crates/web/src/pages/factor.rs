@@ -149,7 +149,9 @@ impl From<FactorError> for Problem {
     fn from(error: FactorError) -> Self {
         let words = sentence(&error);
         match error {
-            FactorError::Forbidden | FactorError::NoSession | FactorError::Wrong => Self::not_allowed(words),
+            FactorError::Forbidden => Self::not_found(),
+            FactorError::Wrong => Self::not_allowed(words),
+            FactorError::NoSession => Self::conflict("no-session", words),
             FactorError::Enrolled => Self::conflict("enrolled", words),
             FactorError::NotEnrolled => Self::conflict("not-enrolled", words),
             FactorError::TooMany => Self {

@@ -65,7 +65,8 @@ async fn lived_in(house: &House) {
     house.world.run_flows(20).await;
     house.join("carol@example.org", "member").await;
     house.invited("dora@example.org").await;
-    house.cookie().await;
+    let cookie = house.cookie().await;
+    assert_eq!(house.form(&cookie, "/welcome", "step=name&name=second").await.status, StatusCode::SEE_OTHER);
     let tenant = house.world.alice.caller.tenant;
     let mut tx = house.web.db.tenant(tenant).await.unwrap();
     let cent = domain::model::Micros::new(10_000);
@@ -247,6 +248,7 @@ async fn a_tenant_is_kept_while_there_is_time() {
     assert!(house.page(&cookie, "/tenants").await.text.contains("will be erased"));
     house.world.run_flows(60).await;
     house.world.database.move_clock("6 days").await;
+    let cookie = house.cookie().await;
     assert_eq!(house.form(&cookie, &format!("/tenants/{tenant}/keep"), "").await.status, StatusCode::SEE_OTHER);
     house.world.database.move_clock("31 days").await;
     wind(&house).await;

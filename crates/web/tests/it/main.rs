@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics says what is wrong")]
 
 mod access;
+mod account;
 mod admin;
 mod agents;
 mod audit;
+mod bootstrap;
 mod claims;
 mod doors;
 mod erasure;
@@ -26,7 +28,9 @@ mod pages;
 mod peers;
 mod sessions;
 mod support;
+mod suspension;
 mod team;
 mod tokens;
 mod trips;
 mod vendor;
+mod welcome;

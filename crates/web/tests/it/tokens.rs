@@ -1,5 +1,7 @@
 //! Personal tokens: narrow, shown once, gone at once when they are revoked.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use domain::scopes::Scope;
 use http::{Method, StatusCode};
@@ -102,6 +104,20 @@ async fn a_revoked_token_is_out_in_every_process_at_once() {
     assert_eq!(house.send(revoke(&house.alice)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(asks().await, StatusCode::UNAUTHORIZED);
     assert_eq!(house.send(revoke(&house.alice)).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let house = House::new().await;
+    let (_, token) = house.issued(&["read"]).await;
+    let path = format!("/api/v1/agents/{}/events", house.world.new_agent("scout").await);
+    let ending = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        house.world.database.sql("delete from tokens where name = 'ci'").await;
+    };
+    let stream = tokio::time::timeout(Duration::from_secs(10), house.get(&token, &path));
+    let (answer, ()) = tokio::join!(stream, ending);
+    assert_eq!(answer.expect("it ends").status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -45,11 +45,11 @@ struct InviteLine {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "body::whole_number")]
     codes: u32,
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "body::whole_number")]
     uses: u32,
-    #[serde(default = "fortnight")]
+    #[serde(default = "fortnight", deserialize_with = "body::whole_number")]
     days: u32,
     #[serde(default)]
     note: String,
@@ -104,9 +104,9 @@ pub(crate) async fn make(
     Ok((StatusCode::CREATED, Json(Made { invites })))
 }
 
-pub(crate) async fn revoke(State(db): State<Db>, _: Operator, At(id): At<id::Invite>) -> Result<StatusCode, Problem> {
+pub(crate) async fn revoke(State(db): State<Db>, by: Operator, At(id): At<id::Invite>) -> Result<StatusCode, Problem> {
     let mut tx = db.system().await?;
-    if !app::invites::revoke(&mut tx, id).await? {
+    if !app::invites::revoke(&mut tx, id, by.caller()).await? {
         return Err(Problem::not_found());
     }
     tx.commit().await?;

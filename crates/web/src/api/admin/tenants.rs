@@ -33,12 +33,14 @@ struct TenantView {
     members: i64,
     machines: i64,
     alerts: i64,
+    suspended_at: Option<DateTime<Utc>>,
+    suspended_why: Option<String>,
 }
 
 impl From<Row> for TenantView {
     fn from(row: Row) -> Self {
-        let Row { id, created_at, members, machines, alerts } = row;
-        Self { id, created_at, members, machines, alerts }
+        let Row { id, created_at, members, machines, alerts, suspended_at, suspended_why } = row;
+        Self { id, created_at, members, machines, alerts, suspended_at, suspended_why }
     }
 }
 
@@ -46,7 +48,7 @@ impl From<Row> for TenantView {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReasonToRead {
-    reason: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Serialize)]

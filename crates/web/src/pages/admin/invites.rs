@@ -171,9 +171,9 @@ pub(crate) async fn make(State(web): State<Web>, operator: Operator, form: Form)
     }
 }
 
-pub(crate) async fn revoke(State(web): State<Web>, _: Operator, At(id): At<id::Invite>) -> Result<Response, Problem> {
+pub(crate) async fn revoke(State(web): State<Web>, by: Operator, At(id): At<id::Invite>) -> Result<Response, Problem> {
     let mut tx = web.db.system().await?;
-    if !app::invites::revoke(&mut tx, id).await? {
+    if !app::invites::revoke(&mut tx, id, by.caller()).await? {
         return Err(Problem::not_found());
     }
     tx.commit().await?;

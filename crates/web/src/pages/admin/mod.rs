@@ -11,8 +11,10 @@ pub(crate) mod overview;
 pub(crate) mod pool;
 pub(super) mod samples;
 pub(crate) mod schedules;
+pub(crate) mod suspension;
 pub(crate) mod tenant;
 pub(crate) mod tenants;
+pub(crate) mod users;
 pub(crate) mod waitlist;
 
 use chrono::{DateTime, Utc};

@@ -31,8 +31,11 @@ pub(crate) struct TenantPage {
     members: i64,
     machines: i64,
     alerts: i64,
+    suspended: Option<(Moment, String)>,
     reason: String,
     fault: Option<String>,
+    why: String,
+    why_fault: Option<String>,
     data: Option<Data>,
 }
 
@@ -53,8 +56,11 @@ impl TenantPage {
             members: row.members,
             machines: row.machines,
             alerts: row.alerts,
+            suspended: row.suspended_at.map(|at| (look.at(at), row.suspended_why.clone().unwrap_or_default())),
             reason: String::new(),
             fault: None,
+            why: String::new(),
+            why_fault: None,
             data: None,
         }
     }
@@ -67,7 +73,12 @@ impl TenantPage {
         Self { data: Some(data), reason: reason.to_owned(), ..self }
     }
 
-    /// With what is wrong with the reason.
+    /// With what is wrong with the reason for suspending it.
+    pub(crate) fn not_suspended(self, typed: &str, fault: String) -> Self {
+        Self { why: typed.chars().take(300).collect(), why_fault: Some(fault), ..self }
+    }
+
+    /// With what is wrong with the reason for reading.
     pub(crate) fn refused(self, typed: &str, fault: String) -> Self {
         Self { reason: typed.chars().take(300).collect(), fault: Some(fault), ..self }
     }
@@ -102,7 +113,7 @@ pub(crate) async fn read(
     pages::page(StatusCode::OK, &page.showing((&members, &agents), reason.as_str(), look))
 }
 
-async fn one(web: &Web, id: domain::TenantId) -> Result<TenantView, Problem> {
+pub(crate) async fn one(web: &Web, id: domain::TenantId) -> Result<TenantView, Problem> {
     let mut tx = web.db.system().await?;
     store::tenant_views::list(&mut tx, (None, Some(id)), 1).await?.pop().ok_or_else(Problem::not_found)
 }

@@ -36,6 +36,7 @@ struct TenantLine {
     members: i64,
     machines: i64,
     alerts: i64,
+    is_suspended: bool,
 }
 
 impl TenantsPage {
@@ -46,6 +47,7 @@ impl TenantsPage {
             members: row.members,
             machines: row.machines,
             alerts: row.alerts,
+            is_suspended: row.suspended_at.is_some(),
         };
         let frame = frame(look.by, "Tenants", String::new(), "berth");
         Self { frame, tab: "tenants", tenants: rows.iter().map(line).collect(), next }

@@ -99,7 +99,8 @@ async fn a_field_of_another_type_is_refused_by_name() {
     let mut tried = 0;
     for taker in takers() {
         for (name, property) in taker.schema["properties"].as_object().unwrap() {
-            let kind = property["type"].as_str().or_else(|| property["enum"][0].as_str().map(|_| "string"));
+            let kind = property["type"].as_str().or_else(|| property["type"][0].as_str());
+            let kind = kind.or_else(|| property["enum"][0].as_str().map(|_| "string"));
             let others = [json!(1), json!("x"), json!(true), json!(null), json!([[]]), json!({ "x": 1 }), json!(1.5)];
             for other in others {
                 let is_right = match kind.unwrap_or("string") {
