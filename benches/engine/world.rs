@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clients::{fake::FakeProvider, provider::Limits, provider::Provider};
-use domain::{Entropy, entropy::mint, openclaw::AgentModel};
+use domain::{Entropy, entropy::mint, openclaw::AgentModels};
 use flows::{Carriers, Machines, Pool, World};
 use ssh::{Authority, Reach, fake::FakeReach};
 use store::{Db, DbOptions};
@@ -31,7 +31,7 @@ pub(crate) async fn on(url: &str, connections_max: u32) -> Result<World, Failure
             image: "bench".into(),
             limits: Limits { cpus: 1, memory_bytes: 1, disk_bytes: 1 },
             home: "http://127.0.0.1:1".into(),
-            model: AgentModel::proof(),
+            models: AgentModels::proof(),
             ssh_port: 22,
             pool: Pool::default(),
         }),

@@ -5,6 +5,7 @@ use domain::{
     agent::{Agent, Seen, Wanted},
     audit::Act,
     entropy::mint,
+    instructions::Choices,
     life::Life,
     names::AgentName,
     people::{Caller, Role},
@@ -45,6 +46,25 @@ pub async fn usual_steps(tx: &mut SystemTx) -> Result<Vec<Usual>, StoreError> {
     store::history::usual(tx, LIFE, &steps).await
 }
 
+/// An agent that is asked for.
+#[derive(Debug, Clone)]
+pub struct NewAgent {
+    /// The id that it gets, unless the same `asked_with` made one before.
+    pub id: AgentId,
+    /// Its name.
+    pub name: AgentName,
+    /// Its model, which the caller has found on the menu, and its instructions.
+    pub choices: Choices,
+}
+
+impl NewAgent {
+    /// An agent with a name and nothing chosen.
+    #[must_use]
+    pub fn named(entropy: &dyn Entropy, name: AgentName) -> Self {
+        Self { id: mint(entropy), name, choices: Choices::default() }
+    }
+}
+
 /// Why an agent was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateAgentError {
@@ -54,7 +74,7 @@ pub enum CreateAgentError {
     /// Another agent of this tenant has this name.
     #[error("you already have an agent with that name")]
     NameTaken,
-    /// The Idempotency-Key was used for an agent of another name.
+    /// The Idempotency-Key was used for an agent of another name, model or instructions.
     #[error("that Idempotency-Key was used for another request")]
     KeyReused,
     /// The database.
@@ -69,7 +89,7 @@ pub enum CreateAgentError {
 pub async fn create(
     tx: &mut TenantTx,
     entropy: &dyn Entropy,
-    name: &AgentName,
+    new: &NewAgent,
     asked_with: Option<&str>,
     by: &Caller,
 ) -> Result<Agent, CreateAgentError> {
@@ -80,12 +100,14 @@ pub async fn create(
     if let Some(key) = asked_with
         && let Some(agent) = store::agents::by_asked_with(tx, key).await.map_err(Store)?
     {
-        return if agent.name == *name { Ok(agent) } else { Err(KeyReused) };
+        let before = store::agents::with_choices(tx, agent.id).await.map_err(Store)?;
+        let is_same = before.is_some_and(|(agent, choices)| agent.name == new.name && choices == new.choices);
+        return if is_same { Ok(agent) } else { Err(KeyReused) };
     }
-    let id: AgentId = mint(entropy);
+    let (id, name) = (new.id, &new.name);
     let since = store::house::tenant_now(tx).await.map_err(Store)?;
     let seen = Seen::Preparing { since };
-    store::agents::insert(tx, id, name, &seen, asked_with).await.map_err(|error| match error {
+    store::agents::insert(tx, id, (name, &new.choices), &seen, asked_with).await.map_err(|error| match error {
         taken if taken.is_conflict("agents_name_key") => NameTaken,
         other => Store(other),
     })?;

@@ -4,6 +4,7 @@
 //! so on the timeline, signal the flow. The caller commits. Nothing here calls
 //! out, and nothing writes what was *seen*: that is a flow's.
 
+pub mod accounts;
 pub mod agents;
 pub mod alerts;
 pub mod audit;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod machines;
 pub mod members;
 pub mod model_budget;
+pub mod onboarding;
 pub mod operators;
 pub mod people;
 pub mod sessions;

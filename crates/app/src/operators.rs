@@ -32,11 +32,21 @@ pub async fn bootstrap(
     user: UserId,
     (email, verified): (&Email, bool),
 ) -> Result<bool, StoreError> {
-    if !verified || !listed.list(email) || !store::operators::claim_bootstrap(tx, user, email).await? {
+    if !verified || !claim(tx, listed, user, email).await? {
         return Ok(false);
     }
     promote(tx, user, "ADMIN_EMAILS").await?;
     Ok(true)
+}
+
+/// Uses a listed, verified address up for this user. `false`: it is not listed, or made somebody an operator before.
+pub(crate) async fn claim(
+    tx: &mut SystemTx,
+    listed: &AdminEmails,
+    user: UserId,
+    email: &Email,
+) -> Result<bool, StoreError> {
+    Ok(listed.list(email) && store::operators::claim_bootstrap(tx, user, email).await?)
 }
 
 /// Makes somebody an operator; `how` is a word for the audit. Already one is success.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use domain::{Entropy, TenantId, UserId, entropy::mint, names::Email, own_path::OwnPath, people::LOCAL_ISSUER};
+use domain::{
+    Entropy, TenantId, UserId, entropy::mint, names::Email, operators::AdminEmails, own_path::OwnPath,
+    people::LOCAL_ISSUER,
+};
 use store::{StoreError, SystemTx, links::LinkPurpose};
 use vault::{Token, TokenKind};
 
@@ -91,6 +94,7 @@ pub async fn finish_setup(
 pub async fn sign_in_by_link(
     tx: &mut SystemTx,
     entropy: &dyn Entropy,
+    admins: &AdminEmails,
     link: &Token,
     browser: &str,
 ) -> Result<(Opened, OwnPath), LinkError> {
@@ -107,7 +111,7 @@ pub async fn sign_in_by_link(
                 invite: mailed.invite,
                 again: None,
             };
-            match sign_in::admit(tx, entropy, &arrived, browser).await {
+            match sign_in::admit(tx, entropy, admins, &arrived, browser).await {
                 Ok(opened) => Ok((opened, mailed.next)),
                 Err(Refused::Store(error)) => Err(LinkError::Store(error)),
                 Err(refused) => Err(LinkError::Refused(refused)),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use domain::{
     Entropy, SessionId, TenantId, UserId,
-    audit::{Act, Actor},
+    audit::{Act, Actor, NewEvent},
     entropy::mint,
+    names::Email,
     people::Caller,
     scopes::Scope,
 };
@@ -29,6 +30,8 @@ pub struct Opened {
     pub standing: Standing,
     /// What renews it next; `None` where another request of the browser has got it.
     pub refresh: Option<Token>,
+    /// Whether somebody signed up just now.
+    pub is_new: bool,
 }
 
 /// What came of what a browser presented to renew its session.
@@ -40,6 +43,19 @@ pub enum Presented {
     Stolen(Standing),
     /// No session has it.
     Unknown,
+}
+
+/// From the command line, when an account may be in other hands: ends every session, token and open link of the people
+/// with this address. They show anew who they are. Returns how many there are.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn sign_out_everywhere(tx: &mut SystemTx, email: &Email) -> Result<usize, StoreError> {
+    let users = store::sessions::end_everything(tx, email).await?;
+    for user in &users {
+        store::audit::append_house(tx, &NewEvent::new(Actor::shell(), Act::UserSignOut, user, &[])).await?;
+    }
+    Ok(users.len())
 }
 
 /// Signs a browser in with a personal token.
@@ -65,8 +81,8 @@ pub async fn sign_in_by_token(
 pub async fn renew(tx: &mut SystemTx, entropy: &dyn Entropy, presented: &Token) -> Result<Presented, StoreError> {
     let fresh = Token::mint(entropy, TokenKind::Session);
     Ok(match store::sessions::renew(tx, &presented.hash(), &fresh.hash()).await? {
-        Renewed::Fresh(standing) => Presented::Good(Opened { standing, refresh: Some(fresh) }),
-        Renewed::Already(standing) => Presented::Good(Opened { standing, refresh: None }),
+        Renewed::Fresh(standing) => Presented::Good(Opened { standing, refresh: Some(fresh), is_new: false }),
+        Renewed::Already(standing) => Presented::Good(Opened { standing, refresh: None, is_new: false }),
         Renewed::Reused(standing, ended) => {
             if let Some(ended) = ended {
                 close(tx, &ended, Act::SessionStolen, None).await?;
@@ -151,7 +167,7 @@ pub(crate) async fn open_session(
     let standing = store::sessions::insert_session(tx, &new).await?;
     let actor = Actor { id: user.to_string(), via: new.id.to_string() };
     audit::record_for(tx, tenant, actor, Act::SessionOpen, (&new.id, &[])).await?;
-    Ok(Opened { standing, refresh: Some(refresh) })
+    Ok(Opened { standing, refresh: Some(refresh), is_new: false })
 }
 
 /// Writes down that a session is over. Without a caller it ended itself.

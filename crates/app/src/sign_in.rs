@@ -3,7 +3,7 @@
 //! People are known by (issuer, subject). An address is contact data: two issuers
 //! that name the same one have named two people.
 
-use domain::{Entropy, InviteId, UserId, entropy::mint, names::Email, own_path::OwnPath};
+use domain::{Entropy, InviteId, UserId, entropy::mint, names::Email, operators::AdminEmails, own_path::OwnPath};
 use store::{
     StoreError, SystemTx,
     sign_ins::{NewSignIn, SignIn},
@@ -11,6 +11,7 @@ use store::{
 use vault::{Token, TokenKind, digest};
 
 use crate::{
+    operators,
     people::TENANT_NAME_MAX,
     sessions::{Opened, open_session},
 };
@@ -131,7 +132,8 @@ pub fn browser_secret(entropy: &dyn Entropy) -> Token {
 
 /// Lets somebody in: signs in who is known, makes who holds an invite, refuses the rest.
 ///
-/// The use of the invite, the user, their tenant and the session are one transaction.
+/// The use of the invite, the user, their tenant and the session are one transaction. Whoever shows a verified address
+/// of `ADMIN_EMAILS` that made nobody an operator yet becomes one, and needs no invite for it.
 ///
 /// # Errors
 /// [`Refused`]; the caller does not commit. A conflict on `identities_pkey` means that the same person came twice at
@@ -139,6 +141,7 @@ pub fn browser_secret(entropy: &dyn Entropy) -> Token {
 pub async fn admit(
     tx: &mut SystemTx,
     entropy: &dyn Entropy,
+    admins: &AdminEmails,
     arrived: &Arrived<'_>,
     browser: &str,
 ) -> Result<Opened, Refused> {
@@ -146,10 +149,11 @@ pub async fn admit(
     if arrived.again.is_some() && known != arrived.again {
         return Err(Refused::SomebodyElse);
     }
-    let Some(user) = known else { return sign_up(tx, entropy, arrived, browser).await };
+    let Some(user) = known else { return sign_up(tx, entropy, admins, arrived, browser).await };
     let tenant = store::people::first_tenant(tx, user).await?.ok_or(Refused::NoTenant)?;
     if let Some(email) = arrived.verified_email {
         store::people::verified_email(tx, user, email).await?;
+        operators::bootstrap(tx, admins, user, (email, true)).await?;
     }
     Ok(open_session(tx, entropy, (user, tenant), browser).await?)
 }
@@ -157,20 +161,37 @@ pub async fn admit(
 async fn sign_up(
     tx: &mut SystemTx,
     entropy: &dyn Entropy,
+    admins: &AdminEmails,
     arrived: &Arrived<'_>,
     browser: &str,
 ) -> Result<Opened, Refused> {
-    let invite = arrived.invite.ok_or(Refused::NeedsInvite)?;
-    let email = arrived.verified_email.ok_or(Refused::NotVerified)?;
-    if !store::invites::use_once(tx, invite).await? {
+    let (user, tenant) = (mint(entropy), mint(entropy));
+    let verified = arrived.verified_email;
+    let is_first_operator = match verified {
+        Some(email) => operators::claim(tx, admins, user, email).await?,
+        None => false,
+    };
+    let invite = arrived.invite.filter(|_| !is_first_operator);
+    if invite.is_none() && !is_first_operator {
+        return Err(Refused::NeedsInvite);
+    }
+    let email = verified.ok_or(Refused::NotVerified)?;
+    if let Some(invite) = invite
+        && !store::invites::use_once(tx, invite).await?
+    {
         return Err(Refused::InviteClosed);
     }
-    let (user, tenant) = (mint(entropy), mint(entropy));
     store::people::insert_user(tx, user, (arrived.issuer, arrived.subject), email, false).await?;
     store::people::verified_email(tx, user, email).await?;
-    store::invites::used_by(tx, invite, user).await?;
+    if let Some(invite) = invite {
+        store::invites::used_by(tx, invite, user).await?;
+    }
+    if is_first_operator {
+        operators::promote(tx, user, "ADMIN_EMAILS").await?;
+    }
     store::people::insert_tenant(tx, tenant, &tenant_name(email), mint(entropy), user).await?;
-    Ok(open_session(tx, entropy, (user, tenant), browser).await?)
+    let opened = open_session(tx, entropy, (user, tenant), browser).await?;
+    Ok(Opened { is_new: true, ..opened })
 }
 
 /// Until they name it themselves, a tenant is called after its first owner.

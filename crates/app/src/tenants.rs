@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Entropy,
+    Entropy, TenantId,
     audit::{Act, Actor},
     entropy::mint,
     people::{Caller, Role},
 };
 use serde_json::json;
-use store::{StoreError, SystemTx, flows::NewFlow};
+use store::{StoreError, SystemTx, TenantTx, flows::NewFlow};
 
 use crate::{agents, audit};
 
@@ -42,16 +42,27 @@ pub enum TenantError {
 /// [`TenantError`]; the caller does not commit.
 pub async fn erase(mut tx: SystemTx, entropy: &dyn Entropy, by: &Caller) -> Result<DateTime<Utc>, TenantError> {
     owners_only(&mut tx, by).await?;
-    let after = store::tenants::want_erased(&mut tx, by.tenant, by.user, GRACE).await?;
-    let after = after.ok_or(TenantError::Wanted)?;
-    let step = json!({ "step": "wait" });
-    let flow = NewFlow { id: mint(entropy), kind: ERASURE, subject: by.tenant.uuid(), step, deadline: None };
-    store::flows::start_house(&mut tx, &flow).await?;
-    let mut tx = tx.into_tenant(by.tenant).await?;
-    agents::rest_all(&mut tx, by.email.as_str()).await?;
-    audit::record(&mut tx, by, Act::TenantErase, &by.tenant, &[("after", &after.to_rfc3339())]).await?;
+    let (tx, after) = end(tx, entropy, by.tenant, by).await?;
     tx.commit().await?;
     Ok(after)
+}
+
+/// The same for any tenant, within the caller's transaction, which is that tenant's from here on.
+pub(crate) async fn end(
+    mut tx: SystemTx,
+    entropy: &dyn Entropy,
+    tenant: TenantId,
+    by: &Caller,
+) -> Result<(TenantTx, DateTime<Utc>), TenantError> {
+    let after = store::tenants::want_erased(&mut tx, tenant, by.user, GRACE).await?;
+    let after = after.ok_or(TenantError::Wanted)?;
+    let step = json!({ "step": "wait" });
+    let flow = NewFlow { id: mint(entropy), kind: ERASURE, subject: tenant.uuid(), step, deadline: None };
+    store::flows::start_house(&mut tx, &flow).await?;
+    let mut tx = tx.into_tenant(tenant).await?;
+    agents::rest_all(&mut tx, by.email.as_str()).await?;
+    audit::record(&mut tx, by, Act::TenantErase, &tenant, &[("after", &after.to_rfc3339())]).await?;
+    Ok((tx, after))
 }
 
 /// Keeps the caller's tenant after all. Its agents stay stopped until somebody starts them.

@@ -47,6 +47,7 @@ macro_rules! acts {
 }
 
 acts! {
+    AccountErase, "account.erase", "erased their own account";
     AgentCreate, "agent.create", "created an agent";
     AgentDelete, "agent.delete", "asked for an agent's deletion";
     AgentProve, "agent.prove", "asked for a proof";
@@ -89,6 +90,7 @@ acts! {
     TokenIssue, "token.issue", "issued a personal token";
     TokenRevoke, "token.revoke", "revoked a personal token";
     TurnAsk, "turn.ask", "said something to an agent";
+    UserSignOut, "user.sign_out", "ended all sessions and tokens of a person";
 }
 
 impl Act {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Offer, PROOF_MODEL, PROOF_MODEL_TITLE};
+use crate::model::{Menu, Offer, PROOF_MODEL, PROOF_MODEL_TITLE};
 
 /// Top-level keys that OpenClaw itself may write: `meta` (who last touched the file) and `wizard` (onboarding).
 pub const THEIRS: [&str; 2] = ["meta", "wizard"];
@@ -16,6 +16,10 @@ pub const GATEWAY_PORT: u16 = 18789;
 
 /// Folder of the opened secrets on the machine, a tmpfs.
 pub const SECRETS_DIR: &str = "/run/openclaw/secrets";
+
+/// Where an agent's instructions lie in its workspace: a folder of ours, and a file in it. OpenClaw takes files of
+/// this name only.
+pub const INSTRUCTIONS_FILE: (&str, &str) = ("berth", "AGENTS.md");
 
 /// What differs between the configurations of two machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,35 @@ impl AgentModel {
     }
 }
 
+/// The models that agents may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentModels {
+    /// What an agent is set to that has chosen none.
+    usual: AgentModel,
+    others: Vec<AgentModel>,
+}
+
+impl AgentModels {
+    /// Berth's built-in proof model alone.
+    #[must_use]
+    pub fn proof() -> Self {
+        Self { usual: AgentModel::proof(), others: Vec::new() }
+    }
+
+    /// Those of a menu, the first one usual.
+    #[must_use]
+    pub fn of(menu: &Menu) -> Self {
+        let mut all = menu.offers().iter().map(AgentModel::of);
+        all.next().map_or_else(Self::proof, |usual| Self { usual, others: all.collect() })
+    }
+
+    /// The model that was chosen; the usual one where none was, or where it is offered no more.
+    #[must_use]
+    pub fn chosen(&self, name: Option<&str>) -> &AgentModel {
+        self.others.iter().find(|model| Some(model.name.as_str()) == name).unwrap_or(&self.usual)
+    }
+}
+
 /// The configuration that Berth wants in force: terminal off, mDNS off, heartbeat off, pairing before anyone is heard.
 ///
 /// Secrets are named, not held: `gateway_token` and `model_key` are files below [`SECRETS_DIR`].
@@ -97,6 +130,12 @@ pub fn document(settings: &Settings) -> Value {
             },
             "entries": { "main": {} }
         },
+        // The one hook that is on takes an agent's instructions into its conversations, where there are any.
+        "hooks": { "internal": { "enabled": true, "entries": {
+            "bootstrap-extra-files": {
+                "enabled": true, "paths": [format!("{}/{}", INSTRUCTIONS_FILE.0, INSTRUCTIONS_FILE.1)]
+            }
+        } } },
         "plugins": { "entries": { "admin-http-rpc": { "enabled": true } } },
         "discovery": { "mdns": { "mode": "off" } },
         // So that the gateway's own log lines can be told from the agent's words, which it prints among them.
@@ -137,6 +176,14 @@ pub fn canonical(document: &Value) -> String {
     sorted(document).to_string()
 }
 
+/// What the digest of a configuration is made over: its [`canonical`] text and, where there are any, the
+/// instructions that lie beside it. Canonical text has no line break, so no two pairs read the same.
+#[must_use]
+pub fn whole(document: &Value, instructions: Option<&str>) -> String {
+    let document = canonical(document);
+    instructions.map_or_else(|| document.clone(), |text| format!("{document}\n{text}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +204,26 @@ mod tests {
         let sizes = (&model["contextWindow"], &model["maxTokens"]);
         assert_eq!(sizes, (&json!(1_000_000), &json!(8192)));
         assert_eq!(of_proof["agents"]["defaults"]["model"]["primary"], "berth/berth-proof");
+    }
+
+    #[test]
+    fn a_chosen_model_is_asked_for_while_it_is_offered() {
+        let menu = crate::model::Menu::parse("claude-haiku-4-5,claude-opus-5-5", "").unwrap();
+        let models = AgentModels::of(&menu);
+        let chosen = |name| models.chosen(name).name.as_str();
+        assert_eq!(chosen(None), "claude-haiku-4-5");
+        assert_eq!(chosen(Some("claude-opus-5-5")), "claude-opus-5-5");
+        assert_eq!(chosen(Some("claude-gone")), "claude-haiku-4-5");
+        assert_eq!(AgentModels::proof().chosen(Some("claude-opus-5-5")), &AgentModel::proof());
+    }
+
+    #[test]
+    fn instructions_are_part_of_what_is_compared() {
+        let document = document(&settings());
+        assert_eq!(whole(&document, None), canonical(&document), "without any, as it always was");
+        let told = |text| whole(&document, Some(text));
+        assert!(told("a") != told("b") && told("a") != whole(&document, None));
+        assert!(!canonical(&json!({ "a": "x\ny" })).contains('\n'));
     }
 
     #[test]

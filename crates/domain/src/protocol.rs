@@ -57,6 +57,11 @@ pub enum Ask {
         /// Every secret that the document refers to (`gateway_token` among them, each 8 bytes to 16 KiB); others on
         /// the machine are removed.
         secrets: Vec<SecretFile>,
+        /// What the agent is told about itself, put beside the configuration as
+        /// [`crate::openclaw::INSTRUCTIONS_FILE`]; absent: nothing, and what was there before is removed. A guest
+        /// that does not know of it refuses a request that brings it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instructions: Option<SecretText>,
     },
     /// Process, readiness and the configuration in force; changes nothing.
     Status,
@@ -220,8 +225,8 @@ pub enum Gateway {
 pub struct InForce {
     /// Fence of the last apply.
     pub fence: u64,
-    /// SHA-256, in hexadecimal, of `openclaw::canonical(openclaw::ours(document))`, the document as the gateway
-    /// reports it.
+    /// SHA-256, in hexadecimal, of `openclaw::whole(openclaw::ours(document), instructions)`: the document as the
+    /// gateway reports it, the instructions as they lie on the disk.
     pub digest: String,
     /// Whether the gateway's `configRevisionHash` equals its `appliedConfigHash`; false while it is stopped.
     pub applied: bool,
@@ -340,7 +345,20 @@ mod tests {
         let request: Request = serde_json::from_str(text).unwrap();
         assert_eq!(request.ask.verb(), "apply");
         assert!(!format!("{request:?}").contains("\"v\""), "a secret shows in Debug");
+        assert!(!serde_json::to_string(&request).unwrap().contains("instructions"), "older guests go on reading it");
         assert!(serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).is_err());
+    }
+
+    /// PRV-15: a machine can be asked nine things, and none is "read me this" or "run this".
+    #[test]
+    fn there_are_nine_verbs() {
+        let refused = serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).unwrap_err().to_string();
+        let verbs: Vec<&str> = refused.split('`').skip(1).step_by(2).skip(1).collect();
+        assert_eq!(
+            verbs,
+            ["hello", "apply", "status", "turn", "start", "stop", "restart", "logs", "wipe"],
+            "{refused}"
+        );
     }
 
     #[test]

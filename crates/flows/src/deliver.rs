@@ -6,6 +6,7 @@ use clients::provider::PlacedFile;
 use domain::{
     AgentId, MachineId,
     entropy::mint,
+    instructions::{Choices, Instructions},
     openclaw::{self, Settings},
     protocol::{Ask, GuestConfig, SecretFile, SecretText},
 };
@@ -80,33 +81,44 @@ pub fn files(world: &World, machine: &Machine) -> Result<Vec<PlacedFile>, StepEr
     ])
 }
 
-/// The configuration wanted on a machine. Holds no secret.
-#[must_use]
-pub fn document(world: &World) -> Value {
-    openclaw::document(&Settings {
-        model_base_url: format!("{}/llm", world.machines.home),
-        model: world.machines.model.clone(),
-    })
+/// What is wanted on a machine: its configuration, and what its agent is told. Holds no secret.
+#[derive(Debug)]
+pub struct WantedThere {
+    document: Value,
+    instructions: Option<String>,
 }
 
-/// What [`document`] is compared by: SHA-256 over its canonical text.
-#[must_use]
-pub fn wanted_digest(document: &Value) -> String {
-    digest(openclaw::canonical(document).as_bytes()).to_string()
+impl WantedThere {
+    /// For an agent with these choices; a spare has chosen nothing.
+    #[must_use]
+    pub fn of(world: &World, choices: &Choices) -> Self {
+        let document = openclaw::document(&Settings {
+            model_base_url: format!("{}/llm", world.machines.home),
+            model: world.machines.models.chosen(choices.model.as_deref()).clone(),
+        });
+        Self { document, instructions: choices.instructions.as_ref().map(Instructions::file) }
+    }
+
+    /// What it is compared by: SHA-256 over all of it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(openclaw::whole(&self.document, self.instructions.as_deref()).as_bytes()).to_string()
+    }
 }
 
-/// The request that puts a configuration and its secrets in force.
+/// The request that puts what is wanted in force, with its secrets.
 ///
 /// # Errors
 /// A key of the row does not open.
-pub fn apply(world: &World, machine: &Machine, fence: u64, document: Value) -> Result<Ask, StepError> {
+pub fn apply(world: &World, machine: &Machine, fence: u64, wanted: WantedThere) -> Result<Ask, StepError> {
     let gateway_token = open(world, machine.id, Column::GATEWAY_TOKEN, &machine.keys.gateway_token)?;
     let model_key = open(world, machine.id, Column::MODEL_KEY, &machine.keys.model_key)?;
     let secrets = vec![
         SecretFile { name: "gateway_token".to_owned(), value: text(&gateway_token)? },
         SecretFile { name: "model_key".to_owned(), value: text(&model_key)? },
     ];
-    Ok(Ask::Apply { fence, document, secrets })
+    let instructions = wanted.instructions.map(SecretText::new);
+    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions })
 }
 
 /// Opens the words of an exchange on their way to the machine.

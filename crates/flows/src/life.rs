@@ -16,6 +16,7 @@ use domain::{
     AgentId, MachineId, TenantId,
     agent::{Agent, Seen, Wanted},
     alert::AlertKind,
+    instructions::Choices,
     life::Life,
     timeline::Happening,
 };
@@ -35,6 +36,7 @@ pub(crate) struct Here<'a> {
     world: &'a World,
     claim: &'a Claim,
     agent: Agent,
+    choices: Choices,
     machine: Option<Machine>,
     began: Instant,
 }
@@ -77,8 +79,8 @@ async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Opt
         None => store::machines::of_agent(&mut tx, AgentId::from_uuid(claim.subject)).await?,
     };
     let mut tx = tx.into_tenant(tenant).await?;
-    let agent = store::agents::by_id(&mut tx, AgentId::from_uuid(claim.subject)).await?;
-    Ok(agent.map(|agent| Here { world, claim, agent, machine, began }))
+    let found = store::agents::with_choices(&mut tx, AgentId::from_uuid(claim.subject)).await?;
+    Ok(found.map(|(agent, choices)| Here { world, claim, agent, choices, machine, began }))
 }
 
 impl Here<'_> {

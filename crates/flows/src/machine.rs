@@ -10,13 +10,19 @@ use clients::provider::{Plan, ProviderError, Sighting};
 use domain::{
     MachineId,
     alert::AlertKind,
+    instructions::Choices,
     machine::MachineName,
     protocol::{Ask, Gateway, Hello, InForce, Refusal, Reply, SecretText},
 };
 use store::{flows::Claim, machines::Machine};
 use tracing::Instrument as _;
 
-use crate::{World, deliver, outcome::StepError, world::AskError};
+use crate::{
+    World,
+    deliver::{self, WantedThere},
+    outcome::StepError,
+    world::AskError,
+};
 
 /// A guest that can be reached answers a question about itself within this.
 const SHORT: Duration = Duration::from_secs(10);
@@ -69,13 +75,13 @@ impl On<'_> {
     }
 
     /// Puts configuration and secrets in force: wanted, read back and applied must be the same document.
-    pub(crate) async fn configure(&self) -> Result<InForce, StepError> {
-        let document = deliver::document(self.world);
-        let digest = deliver::wanted_digest(&document);
+    pub(crate) async fn configure(&self, choices: &Choices) -> Result<InForce, StepError> {
+        let wanted = WantedThere::of(self.world, choices);
+        let digest = wanted.digest();
         let mut tx = self.world.db.system().await?;
         let fence = store::machines::want(&mut tx, self.row.id, &digest).await?;
         tx.commit().await?;
-        let ask = deliver::apply(self.world, self.row, fence, document)?;
+        let ask = deliver::apply(self.world, self.row, fence, wanted)?;
         let in_force = match self.ask(ask, Duration::from_secs(45)).await {
             Ok(Reply::Applied(in_force)) => in_force,
             Ok(_) => return Err(AskError::Other.into()),

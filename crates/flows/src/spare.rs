@@ -11,6 +11,7 @@ use app::machines::SPARE;
 use domain::{
     MachineId,
     alert::AlertKind,
+    instructions::Choices,
     protocol::{Ask, Gateway, Reply},
     spare::Spare,
 };
@@ -96,7 +97,7 @@ impl Here<'_> {
                 None => Ok(wait(step, NET)),
             },
             Spare::Apply => {
-                let in_force = on.configure().await?;
+                let in_force = on.configure(&Choices::default()).await?;
                 Ok(go(&Spare::Warm).house(HouseWrite::InForce(machine, in_force)))
             }
             Spare::Warm => match on.prove(&nonce(self.world), "berth-warm".to_owned()).await {

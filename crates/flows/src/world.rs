@@ -9,7 +9,7 @@ use std::{
 use clients::provider::{Limits, Provider};
 use domain::{
     Entropy, InstallationId, MachineId,
-    openclaw::AgentModel,
+    openclaw::AgentModels,
     protocol::{Answer, Ask, Outcome, Reply, Request},
 };
 use ssh::{Authority, Pinned, Reach, SshError, Target};
@@ -55,8 +55,8 @@ pub struct Machines {
     pub limits: Limits,
     /// Base URL of the machine routes as a machine reaches them, without a slash at the end.
     pub home: String,
-    /// The model that agents ask for.
-    pub model: AgentModel,
+    /// The models that agents may ask for.
+    pub models: AgentModels,
     /// Port of a machine's sshd.
     pub ssh_port: u16,
     /// How many spares are kept.

@@ -2,7 +2,8 @@
 //!
 //! While the gateway runs, in this order, each step durable before the next:
 //! 1. the new bundle is sealed as `next`, so that a fence once begun is known;
-//! 2. the secret files are replaced (the gateway reads them when told to, not before);
+//! 2. the secret files are replaced (the gateway reads them when told to, not before), and the file with what
+//!    the agent is told (the gateway reads it when a conversation goes on);
 //! 3. the gateway is given the whole configuration by compare-and-swap;
 //! 4. `next` becomes `current`, from which the gateway would start again;
 //! 5. the gateway is asked what is in force until it is ours, for a bounded time.
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::{
     config_file,
     gateway::{GatewayError, Report},
-    in_force,
+    in_force, instructions,
     machine::Machine,
     opened,
     sealed::{Bundle, GATEWAY_TOKEN, Store},
@@ -39,16 +40,21 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(100);
 const SECRETS_MAX: usize = 64;
 const SECRET_BYTES_MAX: usize = 16 * 1024;
+/// 8,000 characters of four bytes, and what is put around them.
+const INSTRUCTIONS_BYTES_MAX: usize = 33 * 1024;
 const TRIES_MAX: usize = 3;
 
 /// Brings the configuration into force.
 pub async fn apply(
     machine: &Machine,
     fence: u64,
-    document: Value,
+    (document, instructions): (Value, Option<SecretText>),
     secrets: Vec<SecretFile>,
 ) -> Result<InForce, Refusal> {
     check(&document, &secrets)?;
+    if instructions.as_ref().is_some_and(|text| !(1..=INSTRUCTIONS_BYTES_MAX).contains(&text.expose().len())) {
+        return Err(Refusal::Malformed { why: "the instructions are empty or larger than 33 KiB".to_owned() });
+    }
     let deadline = Instant::now() + PATIENCE;
     let store = machine.store().map_err(|error| machine.broken(&error))?;
     let current = store.current().unwrap_or_else(|error| {
@@ -56,9 +62,9 @@ pub async fn apply(
         None
     });
     let next = store.next();
-    fenced(fence, &document, current.as_ref(), next.as_ref())?;
+    fenced(fence, (&document, instructions.as_ref()), current.as_ref(), next.as_ref())?;
 
-    let wanted = Bundle { fence, document, secrets, former_tokens: Vec::new() };
+    let wanted = Bundle { fence, document, secrets, instructions, former_tokens: Vec::new() };
     match settled(machine, deadline).await? {
         Gateway::Ready => {
             // To be cut off here is the same as to die here: the same request, sent again, finishes the work.
@@ -100,9 +106,10 @@ async fn while_running(
 async fn while_stopped(machine: &Machine, store: &Store, wanted: &Bundle) -> Result<InForce, Refusal> {
     let _lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
     store.put_current(wanted).map_err(|error| machine.broken(&error))?;
+    told(machine, wanted)?;
     config_file::write(&machine.paths, &wanted.document).map_err(|error| machine.broken(&error.into()))?;
     tracing::info!(fence = wanted.fence, "configuration kept for the next start");
-    Ok(InForce { fence: wanted.fence, digest: in_force::digest(&wanted.document), applied: false })
+    Ok(InForce { fence: wanted.fence, digest: wanted_digest(wanted), applied: false })
 }
 
 /// The gateway runs on a token that nobody here knows: somebody changed its configuration, or too many applies died.
@@ -147,9 +154,14 @@ fn check(document: &Value, secrets: &[SecretFile]) -> Result<(), Refusal> {
 }
 
 /// An older configuration than the last one begun is refused, and so is another one under the same number.
-fn fenced(fence: u64, document: &Value, current: Option<&Bundle>, next: Option<&Bundle>) -> Result<(), Refusal> {
+fn fenced(
+    fence: u64,
+    (document, instructions): (&Value, Option<&SecretText>),
+    current: Option<&Bundle>,
+    next: Option<&Bundle>,
+) -> Result<(), Refusal> {
     for begun in current.into_iter().chain(next) {
-        let other = fence == begun.fence && fence > 0 && canonical(document) != canonical(&begun.document);
+        let other = fence == begun.fence && fence > 0 && !begun.same_wish(document, instructions);
         if fence < begun.fence || other {
             return Err(Refusal::Fenced { fence, applied: begun.fence });
         }
@@ -172,7 +184,8 @@ async fn settled(machine: &Machine, deadline: Instant) -> Result<Gateway, Refusa
 fn holds(machine: &Machine, current: Option<&Bundle>, wanted: &Bundle) -> bool {
     current.is_some_and(|current| {
         current.fence == wanted.fence
-            && canonical(&current.document) == canonical(&wanted.document)
+            && current.same_wish(&wanted.document, wanted.instructions.as_ref())
+            && instructions::holds(&machine.paths, wanted.instructions.as_ref())
             && current.same_secrets(&wanted.secrets)
             && opened::holds(&machine.paths, &wanted.secrets)
     })
@@ -190,6 +203,7 @@ async fn bring(machine: &Machine, store: &Store, current: Option<&Bundle>, wante
     let _lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
     store.begin(wanted).map_err(|error| machine.broken(&error))?;
     opened::write(&machine.paths, &wanted.secrets).map_err(|error| secrets_stuck(machine, error))?;
+    told(machine, wanted)?;
     let bundles: Vec<&Bundle> = current.into_iter().chain([wanted]).collect();
     match hand_over(machine, &Machine::tokens(&bundles), &wanted.document).await {
         Ok(()) => store.take_next().map(|()| Handed::Taken).map_err(|error| machine.broken(&error)),
@@ -200,12 +214,23 @@ async fn bring(machine: &Machine, store: &Store, current: Option<&Bundle>, wante
             if let Some(current) = current {
                 opened::write(&machine.paths, &current.secrets).map_err(|error| secrets_stuck(machine, error))?;
                 opened::keep_only(&machine.paths, &current.secrets).map_err(|error| secrets_stuck(machine, error))?;
+                told(machine, current)?;
             }
             store.drop_next().map_err(|error| machine.broken(&error))?;
             Err(refusal)
         }
         Err(error) => Err(machine.configuration_refused(&error)),
     }
+}
+
+/// Puts in place what the agent is told.
+fn told(machine: &Machine, bundle: &Bundle) -> Result<(), Refusal> {
+    instructions::write(&machine.paths, bundle.instructions.as_ref())
+        .map_err(|error| machine.broken(&anyhow::Error::from(error).context("cannot write the agent's instructions")))
+}
+
+fn wanted_digest(bundle: &Bundle) -> String {
+    in_force::digest(&bundle.document, bundle.instructions.as_ref().map(SecretText::expose))
 }
 
 fn secrets_stuck(machine: &Machine, error: io::Error) -> Refusal {
@@ -284,7 +309,7 @@ async fn look(machine: &Machine, wanted: &Bundle) -> Result<InForce, &'static st
     if !found.applied {
         return Err("the gateway runs another configuration than the one in its file");
     }
-    if found.digest != in_force::digest(&wanted.document) {
+    if found.digest != wanted_digest(wanted) {
         return Err("the gateway reports another configuration than the one sent");
     }
     Ok(found)

@@ -37,6 +37,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Opens a folder inside this one that must exist; it may not be a link.
+    pub fn child(&self, name: &str) -> io::Result<Self> {
+        Ok(Self(rustix::fs::openat(&self.0, name, OPEN, Mode::empty())?))
+    }
+
     /// Opens a folder inside this one, making it first if it is not there.
     pub fn ensure_child(&self, name: &str, mode: u32, owner: Option<Owner>) -> io::Result<Self> {
         match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode)) {

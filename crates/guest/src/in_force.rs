@@ -7,27 +7,29 @@
 //! else in the digest comes from the gateway.
 
 use domain::{
-    openclaw::{canonical, ours},
+    openclaw::{ours, whole},
     protocol::InForce,
 };
 use serde_json::Value;
 
-use crate::{config_file, gateway::Report, paths::Paths};
+use crate::{config_file, gateway::Report, instructions, paths::Paths};
 
 /// What stands in the report where the gateway masks.
 const MASK: &str = "__OPENCLAW_REDACTED__";
 
-/// The digest by which a document is known: SHA-256 over its canonical text.
+/// The digest by which a document and the instructions beside it are known: SHA-256 over both.
 #[must_use]
-pub fn digest(document: &Value) -> String {
-    vault::digest(canonical(&ours(document)).as_bytes()).to_string()
+pub fn digest(document: &Value, instructions: Option<&str>) -> String {
+    vault::digest(whole(&ours(document), instructions).as_bytes()).to_string()
 }
 
-/// Reads the gateway's report together with the file.
+/// Reads the gateway's report together with the file, and the instructions as they lie there: the gateway reads them
+/// anew for each conversation.
 #[must_use]
 pub fn read(paths: &Paths, report: &Report, fence: u64) -> InForce {
     let file = config_file::read(paths).unwrap_or(Value::Null);
-    InForce { fence, digest: digest(&unmasked(&report.parsed, &file)), applied: report.applied }
+    let told = instructions::read(paths);
+    InForce { fence, digest: digest(&unmasked(&report.parsed, &file), told.as_deref()), applied: report.applied }
 }
 
 fn unmasked(reported: &Value, file: &Value) -> Value {
@@ -67,6 +69,7 @@ mod tests {
     fn what_openclaw_adds_for_itself_does_not_change_the_digest() {
         let sent = json!({ "gateway": { "bind": "loopback" } });
         let reported = json!({ "meta": { "lastTouchedVersion": "2026.9.6" }, "gateway": { "bind": "loopback" } });
-        assert_eq!(digest(&sent), digest(&reported));
+        assert_eq!(digest(&sent, None), digest(&reported, None));
+        assert_ne!(digest(&sent, Some("a")), digest(&sent, None));
     }
 }

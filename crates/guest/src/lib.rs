@@ -21,6 +21,7 @@ pub mod folder;
 pub mod gateway;
 pub mod http_client;
 pub mod in_force;
+pub mod instructions;
 pub mod logs;
 pub mod machine;
 pub mod opened;

@@ -48,6 +48,8 @@ pub struct Paths {
     pub gateway: SocketAddr,
     /// The agent's user.
     pub agent: Owner,
+    /// Who the service runs as: root.
+    pub service: Owner,
     /// Who may speak to the socket.
     pub socket_owner: Owner,
 }
@@ -74,6 +76,7 @@ impl Paths {
             journalctl: "/usr/bin/journalctl".into(),
             gateway: SocketAddr::from((Ipv4Addr::LOCALHOST, GATEWAY_PORT)),
             agent,
+            service: Owner { uid: 0, gid: 0 },
             socket_owner: Owner { uid: 0, gid: berth },
         })
     }
@@ -104,6 +107,7 @@ impl Paths {
             journalctl: root.join("journalctl"),
             gateway,
             agent: owner,
+            service: owner,
             socket_owner: owner,
         }
     }

@@ -19,6 +19,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use domain::{
     MachineId,
+    openclaw::whole,
     protocol::{SecretFile, SecretText},
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct Bundle {
     pub document: serde_json::Value,
     /// Every secret that the document refers to.
     pub secrets: Vec<SecretFile>,
+    /// What the agent is told about itself.
+    #[serde(default)]
+    pub instructions: Option<SecretText>,
     /// Gateway tokens that may still be in force, the likeliest first.
     #[serde(default)]
     pub former_tokens: Vec<SecretText>,
@@ -56,6 +60,13 @@ impl Bundle {
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<&SecretText> {
         self.secrets.iter().find(|secret| secret.name == name).map(|secret| &secret.value)
+    }
+
+    /// Whether both want the same in force, secrets aside.
+    #[must_use]
+    pub fn same_wish(&self, document: &serde_json::Value, instructions: Option<&SecretText>) -> bool {
+        whole(&self.document, self.instructions.as_ref().map(SecretText::expose))
+            == whole(document, instructions.map(SecretText::expose))
     }
 
     /// Whether both bring the same secrets.

@@ -143,10 +143,10 @@ async fn carry_out(machine: &Machine, ask: Ask) -> Result<Reply, Refusal> {
         Ask::Status => status::status(machine).await.map(Reply::Status),
         Ask::Logs { lines } => logs(machine, lines).await.map(|lines| Reply::Logs { lines }),
         Ask::Turn { text, session, timeout_ms } => turn(machine, &text, &session, timeout_ms).await,
-        Ask::Apply { fence, document, secrets } => {
+        Ask::Apply { fence, document, secrets, instructions } => {
             let _change = my_turn(machine.changes.lock()).await?;
             let _turns = my_turn(machine.turns.write()).await?;
-            apply(machine, fence, document, secrets).await.map(Reply::Applied)
+            apply(machine, fence, (document, instructions), secrets).await.map(Reply::Applied)
         }
         Ask::Start => {
             let _change = my_turn(machine.changes.lock()).await?;

@@ -18,6 +18,7 @@ use vault::{Token, TokenKind};
 use crate::{
     config_file,
     entropy::SystemEntropy,
+    instructions,
     machine::guest_config,
     opened,
     paths::Paths,
@@ -42,6 +43,7 @@ pub fn unseal(paths: &Paths) -> Result<()> {
     };
     opened::write(paths, &bundle.secrets).context("cannot open the secrets")?;
     opened::keep_only(paths, &bundle.secrets).context("cannot clear the opened secrets")?;
+    instructions::write(paths, bundle.instructions.as_ref()).context("cannot write the agent's instructions")?;
     config_file::write(paths, &bundle.document).context("cannot write openclaw.json")
 }
 
@@ -56,6 +58,7 @@ fn placeholder(config: &GuestConfig) -> Bundle {
         fence: 0,
         document: document(&settings),
         secrets: vec![mint(GATEWAY_TOKEN, TokenKind::Gateway), mint("model_key", TokenKind::Model)],
+        instructions: None,
         former_tokens: Vec::new(),
     }
 }

@@ -102,6 +102,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("BERTH_OIDC_CLIENT_ID", None, "berth", "Berth's name at that vendor."),
     secret("BERTH_OIDC_CLIENT_SECRET", "Berth's password at that vendor; a public client has none."),
     plain("BERTH_OIDC_NAME", Some("your organisation"), "Example", "What the button says: Sign in with …"),
+    plain(
+        "ADMIN_EMAILS",
+        None,
+        "ada@example.org",
+        "Whose verified e-mail address makes them an operator when they sign in, separated by commas. Each address does it once, for the first person who shows it; who they are at their vendor counts from then on. At a vendor they need no invite.",
+    ),
     secret("CRON_SECRET", "Bearer of the cron routes. Not set: they answer 503. At least 16 characters."),
     secret(
         "BERTH_METRICS_TOKEN",

@@ -1,5 +1,6 @@
 //! How people sign in at this installation: parsed once, then made.
 
+use domain::operators::AdminEmails;
 use url::Url;
 use vault::{Keyring, Secret, SessionKey, SessionKeys};
 use web::{SignIn, Vendor, VendorSettings};
@@ -13,12 +14,17 @@ const GOOGLE: &str = "https://accounts.google.com";
 pub struct SignInConfig {
     vendors: Vec<VendorSettings>,
     keys: Vec<SessionKey>,
+    admins: AdminEmails,
 }
 
 impl SignInConfig {
     pub(crate) fn parse(values: &Values, ring: &Keyring) -> Result<Self, BadSetting> {
         let vendors = [google(values)?, any(values)?];
-        Ok(Self { vendors: vendors.into_iter().flatten().collect(), keys: keys(values, ring)? })
+        Ok(Self {
+            vendors: vendors.into_iter().flatten().collect(),
+            keys: keys(values, ring)?,
+            admins: admins(values)?,
+        })
     }
 
     /// Makes what the web uses. `mails`: letters leave this installation.
@@ -29,7 +35,7 @@ impl SignInConfig {
         let keys = SessionKeys::new(public_url.as_str().trim_end_matches('/'), &self.keys);
         let vendors = self.vendors.into_iter().map(|vendor| Vendor::new(vendor, public_url));
         let vendors = vendors.collect::<Result<_, _>>().map_err(|error| bad("BERTH_OIDC_ISSUER", error.to_string()))?;
-        Ok(SignIn { vendors, keys, mails })
+        Ok(SignIn { vendors, keys, mails, admins: self.admins })
     }
 }
 
@@ -73,6 +79,13 @@ fn any(values: &Values) -> Result<Option<VendorSettings>, BadSetting> {
     }))
 }
 
+fn admins(values: &Values) -> Result<AdminEmails, BadSetting> {
+    let name = "ADMIN_EMAILS";
+    let text = values.get(name)?.unwrap_or_default();
+    AdminEmails::parse(&text)
+        .map_err(|_| bad(name, "holds something that is no e-mail address; put commas between them"))
+}
+
 fn keys(values: &Values, ring: &Keyring) -> Result<Vec<SessionKey>, BadSetting> {
     let name = "BERTH_SESSION_KEY";
     let Some(text) = values.get(name)? else {
@@ -101,6 +114,14 @@ mod tests {
     fn without_settings_there_is_no_vendor_and_a_key() {
         let config = parse(&[]).unwrap();
         assert_eq!((config.vendors.len(), config.keys.len()), (0, 1));
+        assert_eq!(config.admins, AdminEmails::default(), "nobody is an operator by their address");
+    }
+
+    #[test]
+    fn the_listed_addresses_reach_the_sign_in() {
+        let config = parse(&[("ADMIN_EMAILS", " Ada@Example.org ,")]).unwrap();
+        let admins = config.build(&"https://berth.example".parse().unwrap(), false).unwrap().admins;
+        assert!(admins.list(&domain::names::Email::parse("ada@example.org").unwrap()));
     }
 
     #[test]
@@ -118,12 +139,13 @@ mod tests {
 
     #[test]
     fn half_a_vendor_and_a_weak_key_are_refused_without_their_value() {
-        let cases: [(&[(&str, &str)], &str); 8] = [
+        let cases: [(&[(&str, &str)], &str); 9] = [
             (&[("GOOGLE_CLIENT_ID", "hunter2")], "GOOGLE_CLIENT_SECRET"),
             (&[("GOOGLE_CLIENT_SECRET", "hunter2")], "GOOGLE_CLIENT_ID"),
             (&[("BERTH_OIDC_ISSUER", "https://hunter2.example")], "BERTH_OIDC_CLIENT_ID"),
             (&[("BERTH_OIDC_CLIENT_SECRET", "hunter2")], "BERTH_OIDC_ISSUER"),
             (&[("BERTH_OIDC_ISSUER", "hunter2"), ("BERTH_OIDC_CLIENT_ID", "berth")], "BERTH_OIDC_ISSUER"),
+            (&[("ADMIN_EMAILS", "ada@example.org, hunter2")], "ADMIN_EMAILS"),
             (&[("BERTH_SESSION_KEY", "hunter2")], "BERTH_SESSION_KEY"),
             (&[("BERTH_SESSION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")], "BERTH_SESSION_KEY"),
             (&[("BERTH_SESSION_KEY", "changeme")], "BERTH_SESSION_KEY"),

@@ -3,6 +3,7 @@
 use domain::{
     AgentId, TenantId,
     agent::{Agent, ProofFacts, Seen, Wanted},
+    instructions::{Choices, Instructions},
     machine::MachineFacts,
     names::AgentName,
 };
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     db::{Db, TenantTx},
     error::{StoreError, json, parse, read},
+    onboardings::choices,
 };
 
 /// JSON as it came: read into its type at once, without a tree in between.
@@ -39,6 +41,39 @@ pub async fn by_id(tx: &mut TenantTx, id: AgentId) -> Result<Option<Agent>, Stor
     .fetch_optional(tx.conn())
     .await?;
     row.map(agent).transpose()
+}
+
+/// The same with what its tenant chose for it.
+pub async fn with_choices(tx: &mut TenantTx, id: AgentId) -> Result<Option<(Agent, Choices)>, StoreError> {
+    let row = sqlx::query!(
+        r#"select id, name, wanted, seen as "seen: Document", machine as "machine: Document",
+                  proof as "proof: Document", created_at, model, instructions
+           from agents where id = $1"#,
+        id.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(|row| {
+        let choices = choices("agents", row.model, row.instructions)?;
+        let row = Row {
+            id: row.id,
+            name: row.name,
+            wanted: row.wanted,
+            seen: row.seen,
+            machine: row.machine,
+            proof: row.proof,
+            created_at: row.created_at,
+        };
+        Ok((agent(row)?, choices))
+    })
+    .transpose()
+}
+
+/// Whether an agent of this tenant has this name.
+pub async fn is_taken(tx: &mut TenantTx, name: &AgentName) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select exists (select from agents where name = $1) as "is!""#, name.as_str())
+        .fetch_one(tx.conn())
+        .await?)
 }
 
 /// The same, and nobody else changes it until this transaction ends.
@@ -106,18 +141,21 @@ pub async fn by_asked_with(tx: &mut TenantTx, key: &str) -> Result<Option<Agent>
 pub async fn insert(
     tx: &mut TenantTx,
     id: AgentId,
-    name: &AgentName,
+    (name, choices): (&AgentName, &Choices),
     seen: &Seen,
     asked_with: Option<&str>,
 ) -> Result<(), StoreError> {
     let tenant = tx.tenant();
     sqlx::query!(
-        "insert into agents (tenant_id, id, name, wanted, seen, asked_with) values ($1, $2, $3, 'running', $4, $5)",
+        "insert into agents (tenant_id, id, name, wanted, seen, asked_with, model, instructions)
+         values ($1, $2, $3, 'running', $4, $5, $6, $7)",
         tenant.uuid(),
         id.uuid(),
         name.as_str(),
         json(seen)?,
         asked_with,
+        choices.model,
+        choices.instructions.as_ref().map(Instructions::as_str),
     )
     .execute(tx.conn())
     .await?;

@@ -16,6 +16,7 @@ use crate::{
     access::Access,
     carry,
     error::StoreError,
+    patched,
     signals::{Notes, Signals, Watch},
 };
 
@@ -195,6 +196,13 @@ impl Db {
         now(&mut tx).await.map(|_| ())
     }
 
+    /// Its version, if there are published security fixes that it lacks: a sentence for the operator.
+    pub async fn outdated(&self) -> Result<Option<String>, StoreError> {
+        let mut tx = self.system().await?;
+        let asked = sqlx::query_scalar!(r#"select current_setting('server_version_num')::integer as "version!""#);
+        Ok(patched::lacking(asked.fetch_one(tx.conn()).await?))
+    }
+
     /// Connections of this process's pool: how many there are, and how many of them are idle.
     #[must_use]
     pub fn connections(&self) -> (u32, usize) {
@@ -280,6 +288,13 @@ impl TenantTx {
     /// Makes it so, then wakes who waits for it.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await
+    }
+
+    /// Goes back to the house tables: what was written so far commits together with what follows.
+    pub async fn into_house(self) -> Result<SystemTx, StoreError> {
+        let mut house = SystemTx { tx: self.tx };
+        house.leave_tenant().await?;
+        Ok(house)
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {

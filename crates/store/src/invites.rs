@@ -140,13 +140,13 @@ pub struct InviteFilter {
 /// Invites, newest first. One statement.
 pub async fn list(tx: &mut SystemTx, filter: InviteFilter, limit: i64) -> Result<Vec<Invite>, StoreError> {
     let rows = sqlx::query!(
-        r#"select i.id, i.batch_id, i.note, u.email as made_by, i.uses_max, i.uses, i.created_at, i.expires_at,
+        r#"select i.id, i.batch_id, i.note, coalesce(u.email, 'a former operator') as "made_by!", i.uses_max, i.uses, i.created_at, i.expires_at,
                   i.revoked_at,
                   (i.uses < i.uses_max and i.revoked_at is null and i.expires_at > berth.now()) as "is_open!",
                   array(select w.email from invite_uses s join users w on w.id = s.user_id
                         where s.invite_id = i.id order by s.used_at desc limit 10) as "users!: Vec<String>"
            from invites i
-           join users u on u.id = i.made_by
+           left join users u on u.id = i.made_by
            where ($1::uuid is null or i.id < $1)
              and ($2::uuid is null or i.id = $2)
              and ($3::boolean is null

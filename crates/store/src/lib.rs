@@ -12,6 +12,7 @@
 //! sealed value (it knows [`vault::Sealed`] only). Time is the database's.
 
 mod access;
+pub mod accounts;
 pub mod agents;
 pub mod alert_views;
 pub mod alerts;
@@ -41,8 +42,10 @@ pub mod members;
 mod migrate;
 pub mod model_usage;
 pub mod notices;
+pub mod onboardings;
 pub mod operators;
 pub mod order;
+mod patched;
 pub mod people;
 pub mod pool_views;
 pub mod proofs;

@@ -32,6 +32,7 @@ pub enum SimMood {
 struct Sim {
     fence: u64,
     digest: Option<String>,
+    told: Option<String>,
     applies: u32,
 }
 
@@ -60,6 +61,12 @@ impl SimGuests {
     #[must_use]
     pub fn configurations(&self, machine: MachineId) -> u32 {
         self.state().guests.get(&machine).map_or(0, |sim| sim.applies)
+    }
+
+    /// What the agents of all machines are told about themselves.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        self.state().guests.values().filter_map(|sim| sim.told.clone()).collect()
     }
 
     /// A reach whose machines are these.
@@ -105,7 +112,11 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
             disk_free_bytes: None,
         })),
         Ask::Apply { .. } if mood == SimMood::Picky => Err(Refusal::Invalid { why: "gateway.mode is missing".into() }),
-        Ask::Apply { fence, document, .. } => apply(mood, sim, *fence, document),
+        Ask::Apply { fence, document, instructions, .. } => {
+            let told = instructions.as_ref().map(SecretText::expose);
+            sim.told = told.map(str::to_owned);
+            apply(mood, sim, *fence, &openclaw::whole(document, told))
+        }
         Ask::Turn { .. } if mood == SimMood::Babbling => {
             Ok(Reply::Turn { text: SecretText::new("moo".into()), latency_ms: 3 })
         }
@@ -119,11 +130,11 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
     }
 }
 
-fn apply(mood: SimMood, sim: &mut Sim, fence: u64, document: &serde_json::Value) -> Result<Reply, Refusal> {
+fn apply(mood: SimMood, sim: &mut Sim, fence: u64, whole: &str) -> Result<Reply, Refusal> {
     if fence < sim.fence {
         return Err(Refusal::Fenced { fence, applied: sim.fence });
     }
-    let digest = vault::digest(openclaw::canonical(document).as_bytes()).to_string();
+    let digest = vault::digest(whole.as_bytes()).to_string();
     if sim.digest.as_ref() != Some(&digest) {
         sim.applies += 1;
     }

@@ -13,7 +13,7 @@ use domain::{
     entropy::mint,
     life::Life,
     names::{AgentName, Email},
-    openclaw::AgentModel,
+    openclaw::AgentModels,
     people::Caller,
 };
 use flows::{Carriers, Machines, Ran, RunnerOptions};
@@ -77,7 +77,7 @@ impl World {
                 image: "berth-machine-test".into(),
                 limits: Limits { cpus: 1, memory_bytes: 1 << 30, disk_bytes: 1 << 32 },
                 home: "http://10.0.0.1:8081".into(),
-                model: AgentModel::proof(),
+                models: AgentModels::proof(),
                 ssh_port: 22,
                 pool: flows::Pool::default(),
             }),
@@ -125,7 +125,9 @@ impl World {
     pub async fn new_agent(&self, name: &str) -> AgentId {
         let name = AgentName::parse(name).expect("a good name");
         let mut tx = self.database.db.tenant(self.alice.caller.tenant).await.expect("a transaction");
-        let agent = app::agents::create(&mut tx, self.flows.entropy.as_ref(), &name, None, &self.alice.caller).await;
+        let entropy = self.flows.entropy.as_ref();
+        let new = app::agents::NewAgent::named(entropy, name);
+        let agent = app::agents::create(&mut tx, entropy, &new, None, &self.alice.caller).await;
         tx.commit().await.expect("a commit");
         agent.expect("created").id
     }

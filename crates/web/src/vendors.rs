@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clients::oidc::{BadOidc, Identity, Inbound, Oidc, OidcError, OidcSettings, Outbound};
+use domain::operators::AdminEmails;
 use store::sign_ins::SignIn as Came;
 use url::Url;
 use vault::{Secret, SessionKeys};
@@ -17,6 +18,8 @@ pub struct SignIn {
     pub keys: SessionKeys,
     /// Whether letters leave the house: only then is a link offered by mail.
     pub mails: bool,
+    /// Whose verified address makes them an operator, once.
+    pub admins: AdminEmails,
 }
 
 /// One vendor.

@@ -59,7 +59,7 @@ impl Here<'_> {
 
     /// Puts configuration and secrets in force.
     pub(super) async fn apply(&self, machine: MachineId) -> Result<Outcome, StepError> {
-        let in_force = self.on(machine)?.configure().await?;
+        let in_force = self.on(machine)?.configure(&self.choices).await?;
         let outcome = self.go(&Life::Apply { machine }, Life::Prove { machine, tries: 0 });
         let outcome = match self.agent.seen {
             // A new configuration of a live agent: it goes on answering meanwhile.

@@ -13,7 +13,7 @@ use domain::{
 
 use super::{Here, REST, stored, wait};
 use crate::{
-    deliver,
+    deliver::WantedThere,
     machine::{absent, provider, trouble},
     outcome::{Next, Outcome, StepError},
 };
@@ -108,6 +108,6 @@ impl Here<'_> {
     }
 
     fn wanted_digest(&self) -> String {
-        deliver::wanted_digest(&deliver::document(self.world))
+        WantedThere::of(self.world, &self.choices).digest()
     }
 }

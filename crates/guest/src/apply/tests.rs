@@ -38,13 +38,17 @@ fn what_is_not_as_agreed_is_refused_before_anything_is_touched() {
 
 #[test]
 fn a_fence_only_goes_forward() {
-    let bundle = |fence, document| Bundle { fence, document, secrets: vec![], former_tokens: vec![] };
+    let bundle =
+        |fence, document| Bundle { fence, document, secrets: vec![], instructions: None, former_tokens: vec![] };
     let (current, next) = (bundle(3, json!({ "a": 1 })), bundle(5, json!({ "a": 2 })));
-    let ask = |fence, document: Value| fenced(fence, &document, Some(&current), Some(&next));
+    let ask = |fence, document: Value| fenced(fence, (&document, None), Some(&current), Some(&next));
     assert_eq!(ask(4, json!({ "a": 1 })), Err(Refusal::Fenced { fence: 4, applied: 5 }));
     assert_eq!(ask(5, json!({ "a": 3 })), Err(Refusal::Fenced { fence: 5, applied: 5 }));
     assert_eq!(ask(5, json!({ "a": 2 })), Ok(()));
     assert_eq!(ask(6, json!({ "a": 3 })), Ok(()));
+    let told = SecretText::new("be kind".into());
+    let told = fenced(5, (&json!({ "a": 2 }), Some(&told)), Some(&current), Some(&next));
+    assert_eq!(told, Err(Refusal::Fenced { fence: 5, applied: 5 }), "the same document with other instructions");
 }
 
 #[test]

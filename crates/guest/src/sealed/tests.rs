@@ -9,6 +9,7 @@ fn bundle(fence: u64, token: &str) -> Bundle {
         fence,
         document: serde_json::json!({ "fence": fence }),
         secrets: vec![SecretFile { name: GATEWAY_TOKEN.into(), value: SecretText::new(token.into()) }],
+        instructions: None,
         former_tokens: vec![],
     }
 }

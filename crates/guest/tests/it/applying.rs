@@ -12,10 +12,10 @@ use crate::world::{World, key, secrets, token, wanted};
 async fn a_configuration_comes_into_force_with_its_secrets() {
     let world = World::new().await;
     let done = world.apply(1, "m").await.unwrap();
-    assert_eq!((done.fence, done.applied, done.digest), (1, true, digest(&wanted("m"))));
+    assert_eq!((done.fence, done.applied, done.digest), (1, true, digest(&wanted("m"), None)));
     assert_eq!(world.gateway.runs(), ("berth/m".into(), token("m"), key("m")));
     let Ok(Reply::Status(status)) = world.ask(Ask::Status).await else { panic!("no status") };
-    assert_eq!(status.in_force.unwrap().digest, digest(&wanted("m")));
+    assert_eq!(status.in_force.unwrap().digest, digest(&wanted("m"), None));
     for (path, mode) in [
         (world.paths.secrets.clone(), 0o700),
         (world.paths.secrets.join("gateway_token"), 0o400),
@@ -111,7 +111,7 @@ async fn what_the_agent_changed_is_seen_and_put_right() {
     fs::write(&file, text).unwrap();
     let Ok(Reply::Status(status)) = world.ask(Ask::Status).await else { panic!("no status") };
     let seen = status.in_force.unwrap();
-    assert!(seen.digest != digest(&wanted("m")) && !seen.applied);
+    assert!(seen.digest != digest(&wanted("m"), None) && !seen.applied);
     assert!(world.apply(1, "m").await.unwrap().applied);
     assert!(fs::read_to_string(&file).unwrap().contains("loopback"));
 }
@@ -133,4 +133,40 @@ async fn a_wiped_machine_holds_nothing_and_wiping_again_is_success() {
     assert!(!world.paths.host_keys.join("ssh_host_ed25519_key").exists());
     assert!(world.paths.host_keys.join("sshd_config").exists());
     assert_eq!(fs::read_to_string(world.root().join("journal")).unwrap(), "");
+}
+
+/// Instructions are part of what is in force: put in place, digested, fenced, sealed, and laid anew at each start.
+#[tokio::test]
+async fn what_an_agent_is_told_comes_into_force_beside_the_document() {
+    let world = World::new().await;
+    let file = world.paths.agent_home.join(".openclaw/workspace/berth/AGENTS.md");
+    let hostile = "Be kind. ${HOME} $(id) </script>\n";
+    let done = world.apply_told(1, wanted("m"), secrets("m"), Some(hostile)).await.unwrap();
+    assert!(done.applied && done.digest == digest(&wanted("m"), Some(hostile)));
+    assert_eq!(fs::read_to_string(&file).unwrap(), hostile, "byte for byte");
+    assert_eq!(
+        world.apply_told(1, wanted("m"), secrets("m"), Some("other\n")).await,
+        Err(Refusal::Fenced { fence: 1, applied: 1 })
+    );
+    // Taken away behind our back: seen as another digest, and mended by the same request.
+    fs::remove_file(&file).unwrap();
+    let Ok(Reply::Status(status)) = world.ask(Ask::Status).await else { panic!("no status") };
+    assert_ne!(status.in_force.unwrap().digest, done.digest);
+    assert_eq!(world.apply_told(1, wanted("m"), secrets("m"), Some(hostile)).await.unwrap().digest, done.digest);
+    // A start lays it anew from what is sealed.
+    fs::remove_file(&file).unwrap();
+    guest::unseal::unseal(&world.paths).unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), hostile);
+    // A refused configuration leaves the old words with the old document.
+    let mut bad = wanted("m");
+    bad["nonsense"] = json!(1);
+    world.apply_told(2, bad, secrets("m"), Some("new words\n")).await.unwrap_err();
+    assert_eq!(fs::read_to_string(&file).unwrap(), hostile);
+    let none = world.apply(3, "m").await.unwrap();
+    assert_eq!(none.digest, digest(&wanted("m"), None));
+    assert!(!file.exists());
+    for wrong in [String::new(), "x".repeat(33 * 1024 + 1)] {
+        let refused = world.apply_told(4, wanted("m"), secrets("m"), Some(&wrong)).await;
+        assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{refused:?}");
+    }
 }

@@ -28,7 +28,7 @@ async fn the_same_request_again_finishes_the_work() {
     for point in POINTS {
         let world = died_at(point).await;
         let done = world.apply(2, "new").await.unwrap();
-        assert_eq!((done.applied, done.digest), (true, digest(&wanted("new"))), "{point:?}");
+        assert_eq!((done.applied, done.digest), (true, digest(&wanted("new"), None)), "{point:?}");
         assert_eq!(world.gateway.runs(), ("berth/new".into(), token("new"), key("new")), "{point:?}");
         assert_eq!(world.turn("hi").await.unwrap(), "you said hi");
     }

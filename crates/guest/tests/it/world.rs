@@ -113,7 +113,18 @@ impl World {
     }
 
     pub async fn apply_with(&self, fence: u64, document: Value, secrets: Vec<SecretFile>) -> Result<InForce, Refusal> {
-        match self.ask(Ask::Apply { fence, document, secrets }).await? {
+        self.apply_told(fence, document, secrets, None).await
+    }
+
+    pub async fn apply_told(
+        &self,
+        fence: u64,
+        document: Value,
+        secrets: Vec<SecretFile>,
+        told: Option<&str>,
+    ) -> Result<InForce, Refusal> {
+        let instructions = told.map(|text| SecretText::new(text.to_owned()));
+        match self.ask(Ask::Apply { fence, document, secrets, instructions }).await? {
             Reply::Applied(in_force) => Ok(in_force),
             other => panic!("another reply: {other:?}"),
         }

@@ -2,7 +2,7 @@
 
 use domain::{
     model::{BadMenu, Menu, Micros},
-    openclaw::AgentModel,
+    openclaw::AgentModels,
 };
 use url::Url;
 use vault::Secret;
@@ -52,11 +52,10 @@ impl ModelConfig {
         }
     }
 
-    /// The model that agents are set to.
+    /// The models that agents may ask for.
     #[must_use]
-    pub fn agents_model(&self) -> AgentModel {
-        let first = self.vendor.as_ref().and_then(|vendor| vendor.menu.offers().first());
-        first.map_or_else(AgentModel::proof, AgentModel::of)
+    pub fn agents_models(&self) -> AgentModels {
+        self.vendor.as_ref().map_or_else(AgentModels::proof, |vendor| AgentModels::of(&vendor.menu))
     }
 }
 

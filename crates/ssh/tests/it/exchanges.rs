@@ -26,7 +26,7 @@ async fn a_request_arrives_whole_and_its_answer_comes_back() {
     let sshd = Sshd::start(&format!("cat > \"$(dirname \"$0\")\"/request\nprintf '%s' '{READY}'"));
     let secret = SecretFile { name: "model_key".into(), value: SecretText::new("k".repeat(300_000)) };
     let document = serde_json::json!({"agents": {"list": [{"id": "scout"}]}});
-    let request = Request::new(Ask::Apply { fence: 7, document, secrets: vec![secret] });
+    let request = Request::new(Ask::Apply { fence: 7, document, secrets: vec![secret], instructions: None });
 
     let answer = ask(&sshd, &request, PATIENCE).await.unwrap();
     let Outcome::Done(Reply::Status(status)) = answer.outcome else { panic!("{answer:?}") };
@@ -38,6 +38,36 @@ async fn a_request_arrives_whole_and_its_answer_comes_back() {
     let key_id = format!("ID \"ins_{} asks {}\"", "0".repeat(32), sshd.machine);
     assert!(log.contains(&key_id), "{log}");
     assert!(!log.contains("kkkk"), "a secret is in sshd's log");
+}
+
+/// INP-09: words that a shell or ssh itself would act on arrive as words. There is no command line to break out of.
+#[tokio::test]
+async fn hostile_words_arrive_as_they_are_and_run_nothing() {
+    let sshd = Sshd::start(&format!("cat > \"$(dirname \"$0\")\"/request\nprintf '%s' '{READY}'"));
+    let planted = sshd.folder().join("planted");
+    let touch = format!("touch {}", planted.display());
+    for words in [
+        format!(";{touch}"),
+        format!("$({touch})"),
+        format!("`{touch}`"),
+        format!("\n{touch}\n"),
+        format!("'; {touch}; '"),
+        format!("\"; {touch}; \""),
+        format!("| {touch} &"),
+        format!("-oProxyCommand={touch}"),
+        format!("--\0{touch}"),
+        format!("\u{1b}]0;{touch}\u{7}"),
+        "../../etc/passwd".to_owned(),
+        "\u{202e}gnp.exe\u{feff}".to_owned(),
+    ] {
+        let text = SecretText::new(words.clone());
+        let request = Request::new(Ask::Turn { text, session: words.clone(), timeout_ms: 1000 });
+        ask(&sshd, &request, PATIENCE).await.unwrap();
+        let arrived = std::fs::read(sshd.folder().join("request")).unwrap();
+        let arrived: serde_json::Value = serde_json::from_slice(&arrived).unwrap();
+        assert_eq!((arrived["text"].as_str(), arrived["session"].as_str()), (Some(&*words), Some(&*words)));
+        assert!(!planted.exists(), "{words:?} was run");
+    }
 }
 
 #[tokio::test]

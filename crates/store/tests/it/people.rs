@@ -6,7 +6,7 @@ use app::{
     people::{LinkError, finish_setup, look_at_link, setup_link, sign_in_by_link, sign_in_link},
     sessions::Opened,
 };
-use domain::names::Email;
+use domain::{names::Email, operators::AdminEmails};
 use testkit::{Database, Seeded};
 
 #[tokio::test]
@@ -61,11 +61,12 @@ async fn a_sign_in_link_signs_its_own_user_in_once() {
     assert!(sign_in_link(&mut tx, &entropy, &email).await.unwrap().is_none(), "nobody of that name yet");
     app::tokens::issue_token(&mut tx, &entropy, &email, true, "t").await.unwrap();
     let link = sign_in_link(&mut tx, &entropy, &email).await.unwrap().unwrap();
-    let (session, _) = sign_in_by_link(&mut tx, &entropy, &link, "a test").await.unwrap();
+    let nobody = AdminEmails::default();
+    let (session, _) = sign_in_by_link(&mut tx, &entropy, &nobody, &link, "a test").await.unwrap();
     let caller = store::sessions::caller_by_id(&mut tx, session.standing.id).await.unwrap().unwrap().0;
     assert_eq!(caller.email, email);
     assert!(caller.is_operator);
-    assert!(matches!(sign_in_by_link(&mut tx, &entropy, &link, "a test").await, Err(LinkError::Closed)));
+    assert!(matches!(sign_in_by_link(&mut tx, &entropy, &nobody, &link, "a test").await, Err(LinkError::Closed)));
     app::sessions::sign_out(&mut tx, session.refresh.as_ref().unwrap()).await.unwrap();
     assert!(store::sessions::caller_by_id(&mut tx, session.standing.id).await.unwrap().is_none());
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use domain::openclaw::canonical;
+use domain::openclaw::whole;
 use serde_json::Value;
 
 /// A configuration with the secrets it came with.
@@ -10,8 +10,17 @@ use serde_json::Value;
 pub(super) struct Bundle {
     pub(super) fence: u64,
     pub(super) document: Value,
+    /// What the agent is told.
+    pub(super) instructions: Option<String>,
     /// What the gateway shows to the model route.
     pub(super) model_key: String,
+}
+
+impl Bundle {
+    /// What its digest is made over.
+    pub(super) fn whole(&self) -> String {
+        whole(&self.document, self.instructions.as_deref())
+    }
 }
 
 /// A machine's disk.
@@ -27,7 +36,7 @@ impl Disk {
     pub(super) fn keep(&self, bundle: Bundle) -> Result<(), u64> {
         let mut held = self.lock();
         if let Some(begun) = &*held {
-            let other = bundle.fence == begun.fence && canonical(&bundle.document) != canonical(&begun.document);
+            let other = bundle.fence == begun.fence && bundle.whole() != begun.whole();
             if bundle.fence < begun.fence || (bundle.fence > 0 && other) {
                 return Err(begun.fence);
             }
@@ -52,7 +61,12 @@ mod tests {
     #[test]
     fn an_older_number_and_another_document_of_the_same_number_are_refused() {
         let disk = Disk::default();
-        let bundle = |fence, word: &str| Bundle { fence, document: Value::from(word), model_key: String::new() };
+        let bundle = |fence, word: &str| Bundle {
+            fence,
+            document: Value::from(word),
+            instructions: None,
+            model_key: String::new(),
+        };
         assert_eq!(disk.keep(bundle(2, "a")), Ok(()));
         assert_eq!(disk.keep(bundle(2, "a")), Ok(()), "a repetition");
         assert_eq!(disk.keep(bundle(1, "a")), Err(2));

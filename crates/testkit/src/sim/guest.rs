@@ -74,6 +74,12 @@ impl Guest {
         self.tell(MachineEvent::GatewayLost);
     }
 
+    /// Its own token, and the model key that its gateway runs on.
+    pub(super) fn credentials(&self) -> Option<(String, String)> {
+        let key = self.process().holds.as_ref()?.model_key.clone();
+        Some((self.config.machine_token.expose().to_owned(), key))
+    }
+
     /// One request; `None` where the line breaks without an answer.
     pub(super) async fn answer(self: &Arc<Self>, request: &[u8]) -> Option<Vec<u8>> {
         tokio::select! {
@@ -113,9 +119,10 @@ impl Guest {
                 let line = LogLine { at: now(), unit: "openclaw".into(), text: "a simulated gateway".into() };
                 Ok(Reply::Logs { lines: vec![line] })
             }
-            Ask::Apply { fence, document, secrets } => {
+            Ask::Apply { fence, document, secrets, instructions } => {
                 let _change = self.turn_to_act().await?;
-                self.apply(fence, document, &secrets).await.map(Reply::Applied)
+                let instructions = instructions.map(|text| text.expose().to_owned());
+                self.apply(fence, (document, instructions), &secrets).await.map(Reply::Applied)
             }
             Ask::Start => {
                 let _change = self.turn_to_act().await?;
@@ -163,7 +170,12 @@ impl Guest {
     }
 
     /// Keeps the configuration, gives it to the gateway if that runs, and reads back what it holds.
-    async fn apply(&self, fence: u64, document: Value, secrets: &[SecretFile]) -> Result<InForce, Refusal> {
+    async fn apply(
+        &self,
+        fence: u64,
+        (document, instructions): (Value, Option<String>),
+        secrets: &[SecretFile],
+    ) -> Result<InForce, Refusal> {
         let secret =
             |name: &str| secrets.iter().find(|secret| secret.name == name).map(|s| s.value.expose().to_owned());
         let malformed = |why: &str| Refusal::Malformed { why: why.into() };
@@ -179,7 +191,7 @@ impl Guest {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        let bundle = Bundle { fence, document, model_key };
+        let bundle = Bundle { fence, document, instructions, model_key };
         self.disk.keep(bundle.clone()).map_err(|applied| Refusal::Fenced { fence, applied })?;
         if self.process().state != Gateway::Ready {
             return Ok(in_force(&bundle, false));
@@ -260,6 +272,6 @@ impl Guest {
 }
 
 fn in_force(bundle: &Bundle, applied: bool) -> InForce {
-    let digest = vault::digest(canonical(&ours(&bundle.document)).as_bytes()).to_string();
+    let digest = vault::digest(bundle.whole().as_bytes()).to_string();
     InForce { fence: bundle.fence, digest, applied }
 }

@@ -1,6 +1,6 @@
 //! `/api/v1/agents`: create, read, run, destroy.
 
-use app::agents::{ChangeAgentError, CreateAgentError};
+use app::agents::{self, ChangeAgentError, CreateAgentError};
 use axum::{
     Json,
     extract::State,
@@ -9,7 +9,9 @@ use axum::{
 use domain::{
     AgentId,
     agent::Agent,
+    entropy::mint,
     id,
+    instructions::{BadInstructions, Choices, Instructions},
     names::{AgentName, BadName},
 };
 use http::{HeaderMap, StatusCode, header};
@@ -17,43 +19,67 @@ use serde::Deserialize;
 use store::Db;
 
 use crate::{
-    api::view::{AgentView, AgentsView},
+    api::{
+        admin,
+        view::{AgentView, AgentsView},
+    },
     body::{self, At, Query},
     guard::Member,
+    llm::Models,
     problem::Problem,
     state::Dice,
 };
-
-/// Most agents on one page of the list.
-const PAGE_MAX: i64 = 100;
 
 /// What creating an agent takes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAgent {
     name: String,
+    model: Option<String>,
+    instructions: Option<String>,
+}
+
+impl NewAgent {
+    /// What may be put into its own parts.
+    fn choices(&self, models: &Models) -> Result<Choices, Problem> {
+        let unknown = || {
+            let offered: Vec<String> = models.offered().into_iter().map(|offer| offer.name).collect();
+            Problem::unusable("model", format!("That model is not offered here. These are: {}.", offered.join(", ")))
+        };
+        Ok(Choices {
+            model: match &self.model {
+                Some(name) => models.chosen(name).map_err(|_| unknown())?,
+                None => None,
+            },
+            instructions: Instructions::parse(self.instructions.as_deref().unwrap_or_default())?,
+        })
+    }
 }
 
 pub(crate) async fn create(
     State(db): State<Db>,
     State(dice): State<Dice>,
+    State(models): State<Models>,
     member: Member,
     headers: HeaderMap,
     body::Json(new): body::Json<NewAgent>,
 ) -> Result<Response, Problem> {
     let name = AgentName::parse(&new.name)?;
+    let choices = new.choices(&models)?;
     let key = idempotency_key(&headers)?;
     let by = member.caller();
     let mut tx = db.tenant(by.tenant).await?;
-    let agent = app::agents::create(&mut tx, &*dice.0, &name, key, by).await?;
+    let new = agents::NewAgent { id: mint(&*dice.0), name, choices };
+    let agent = agents::create(&mut tx, &*dice.0, &new, key, by).await?;
     tx.commit().await?;
     let location = [(header::LOCATION, format!("/api/v1/agents/{}", agent.id))];
-    Ok((StatusCode::CREATED, location, Json(AgentView::from(agent))).into_response())
+    let view = AgentView::from(agent).with(new.choices);
+    Ok((StatusCode::CREATED, location, Json(view)).into_response())
 }
 
 pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<AgentsView>, Problem> {
-    let after = query.read::<AgentId>("after", "the id of an agent")?;
-    let limit = query.read::<i64>("limit", "a number from 1 to 100")?.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let after = admin::filter::<AgentId>(&query, "after", "the id of an agent")?;
+    let limit = admin::limit(&query)?;
     let mut agents = store::agents::page(&db, member.caller().tenant, after, limit + 1).await?;
     let more = agents.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
@@ -70,8 +96,8 @@ pub(crate) async fn show(
     At(id): At<id::Agent>,
 ) -> Result<Json<AgentView>, Problem> {
     let mut tx = db.tenant_read(member.caller().tenant).await?;
-    let agent = store::agents::by_id(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-    Ok(Json(agent.into()))
+    let (agent, choices) = store::agents::with_choices(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(AgentView::from(agent).with(choices)))
 }
 
 macro_rules! changes {
@@ -105,6 +131,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 impl From<BadName> for Problem {
     fn from(error: BadName) -> Self {
         Self::unusable("name", sentence(&error))
+    }
+}
+
+impl From<BadInstructions> for Problem {
+    fn from(error: BadInstructions) -> Self {
+        Self::unusable("instructions", sentence(&error))
     }
 }
 

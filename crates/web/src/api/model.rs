@@ -13,7 +13,14 @@ pub(crate) struct ModelView {
     model: String,
     title: String,
     is_proof_model: bool,
+    offered: Vec<OfferView>,
     budget: Option<BudgetView>,
+}
+
+#[derive(Debug, Serialize)]
+struct OfferView {
+    model: String,
+    title: String,
 }
 
 /// A tenant's day. Amounts are millionths of a US dollar.
@@ -30,9 +37,11 @@ struct BudgetView {
 }
 
 pub(crate) async fn show(State(web): State<Web>, member: Member) -> Result<Json<ModelView>, Problem> {
+    let offers = web.models.offered().into_iter();
+    let offered = offers.map(|offer| OfferView { model: offer.name, title: offer.title }).collect();
     let Models::Vendor(forwarding) = &web.models else {
         let (model, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
-        return Ok(Json(ModelView { model, title, is_proof_model: true, budget: None }));
+        return Ok(Json(ModelView { model, title, is_proof_model: true, offered, budget: None }));
     };
     let mut tx = web.db.tenant_read(member.caller().tenant).await.or_problem()?;
     let today = store::model_usage::today(&mut tx).await.or_problem()?;
@@ -48,5 +57,5 @@ pub(crate) async fn show(State(web): State<Web>, member: Member) -> Result<Json<
         output_tokens: today.output_tokens,
     };
     let (model, title) = (offer.name.clone(), offer.title.clone());
-    Ok(Json(ModelView { model, title, is_proof_model: false, budget: Some(budget) }))
+    Ok(Json(ModelView { model, title, is_proof_model: false, offered, budget: Some(budget) }))
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     AgentId, ExchangeId, ProofId, TenantId, UserId,
     agent::{Agent, Seen},
+    instructions::Choices,
     machine::MachineFacts,
     people::Caller,
     protocol::LogLine,
@@ -20,6 +21,24 @@ pub(crate) struct AgentView {
     machine: Option<MachineFacts>,
     proof: Option<ProofView>,
     created_at: DateTime<Utc>,
+    /// Where one agent is shown, not many.
+    #[serde(flatten)]
+    choices: Option<ChoicesView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChoicesView {
+    model: Option<String>,
+    instructions: Option<String>,
+}
+
+impl AgentView {
+    /// With what its tenant chose for it.
+    #[must_use]
+    pub(crate) fn with(self, choices: Choices) -> Self {
+        let instructions = choices.instructions.map(|text| text.as_str().to_owned());
+        Self { choices: Some(ChoicesView { model: choices.model, instructions }), ..self }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -43,6 +62,7 @@ impl From<Agent> for AgentView {
             machine: agent.machine,
             proof,
             created_at: agent.created_at,
+            choices: None,
         }
     }
 }

@@ -22,7 +22,7 @@ use axum::{
 use clients::model::{ApiVersion, ModelVendor};
 use domain::{
     Entropy,
-    model::{Menu, Micros, PROOF_MODEL},
+    model::{Menu, Micros, PROOF_MODEL, PROOF_MODEL_TITLE},
 };
 use futures::stream;
 use http::HeaderMap;
@@ -62,7 +62,53 @@ pub struct Forwarding {
     pub calls: TaskTracker,
 }
 
+/// A model that an agent may be set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// As its vendor names it.
+    pub(crate) name: String,
+    /// As a person reads it.
+    pub(crate) title: String,
+    /// Whether it is Berth's built-in one, which is no real model.
+    pub(crate) is_proof: bool,
+}
+
+/// A model of this name is not, or no more, on the menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotOffered;
+
 impl Models {
+    /// What an agent may be set to, the usual one first.
+    pub(crate) fn offered(&self) -> Vec<Offered> {
+        match self {
+            Self::Proof => {
+                let (name, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
+                vec![Offered { name, title, is_proof: true }]
+            }
+            Self::Vendor(forwarding) => {
+                let offers = forwarding.menu.offers().iter();
+                offers.map(|o| Offered { name: o.name.clone(), title: o.title.clone(), is_proof: false }).collect()
+            }
+        }
+    }
+
+    /// What somebody chose by this name: the usual one is no choice (`None`), so that it goes along when the menu
+    /// changes.
+    ///
+    /// # Errors
+    /// It is not offered.
+    pub(crate) fn chosen(&self, name: &str) -> Result<Option<String>, NotOffered> {
+        let place = self.offered().iter().position(|offer| offer.name == name).ok_or(NotOffered)?;
+        Ok((place > 0).then(|| name.to_owned()))
+    }
+
+    /// The title of the model that answers an agent with this choice.
+    pub(crate) fn title(&self, chosen: Option<&str>) -> String {
+        let all = self.offered();
+        let found = all.iter().find(|offer| Some(offer.name.as_str()) == chosen).or_else(|| all.first());
+        found.map(|offer| offer.title.clone()).unwrap_or_default()
+    }
+
     /// Waits until every call under way has settled; no new ones are expected.
     pub async fn wait(&self) {
         if let Self::Vendor(forwarding) = self {

@@ -9,6 +9,7 @@ use domain::{
     agent::{Agent, Seen, Wanted},
     exchange::{ExchangeKind, ExchangeState},
     id,
+    instructions::Choices,
     machine::Isolation,
     people::{Caller, Role},
     protocol::LogLine,
@@ -58,6 +59,8 @@ pub struct AgentPage {
     can_talk: bool,
     silent: &'static str,
     model: ModelLine,
+    /// What it is told about itself.
+    instructions: Option<String>,
     logs: Logs,
     buttons: Vec<Button>,
     can_run: bool,
@@ -149,13 +152,15 @@ pub struct Sources {
     pub logs: Logs,
     /// Which model answers.
     pub model: ModelLine,
+    /// What its tenant chose for it.
+    pub choices: Choices,
 }
 
 impl AgentPage {
     /// The page for one caller at one time.
     #[must_use]
     pub fn new(sources: Sources, by: &Caller, now: DateTime<Utc>) -> Self {
-        let Sources { agent, entries, usual, talk, logs, model } = sources;
+        let Sources { agent, entries, usual, talk, logs, model, choices } = sources;
         let tone = words::tone(&agent.seen);
         let state = agent.seen.name();
         let mut frame = Frame::of(by, "agents", &format!("{} {state}", agent.name)).showing(tone);
@@ -189,6 +194,7 @@ impl AgentPage {
             can_talk: silent.is_empty(),
             silent,
             model,
+            instructions: choices.instructions.map(|text| text.as_str().to_owned()),
             logs,
             buttons: if can_run { buttons(&agent) } else { Vec::new() },
             can_run,
@@ -296,18 +302,18 @@ pub(crate) async fn read(web: &Web, by: &Caller, id: AgentId, logs: Option<Excha
     let usual = app::agents::usual_steps(&mut house).await?;
     drop(house);
     let mut tx = web.db.tenant_read(by.tenant).await?;
-    let agent = store::agents::by_id(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let (agent, choices) = store::agents::with_choices(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let entries = store::timeline::latest(&mut tx, id, ENTRIES).await?;
     let talk = app::exchanges::conversation(&mut tx, &web.ring, id).await?;
     let tail = match logs {
         Some(exchange) => app::exchanges::read(&mut tx, &web.ring, exchange).await?,
         None => None,
     };
-    let model = ModelLine::read(&mut tx, &web.models).await?;
+    let model = ModelLine::read(&mut tx, &web.models, choices.model.as_deref()).await?;
     drop(tx);
     let talk = talk.iter().map(|opened| Spoken::of(opened, now)).collect();
     let tail = tail.filter(|opened| opened.exchange.agent == id && opened.exchange.kind == ExchangeKind::Logs);
-    let sources = Sources { agent, entries, usual, talk, logs: log_panel(tail.as_ref(), now), model };
+    let sources = Sources { agent, entries, usual, talk, logs: log_panel(tail.as_ref(), now), model, choices };
     Ok(AgentPage::new(sources, by, now))
 }
 

@@ -1,6 +1,6 @@
 //! `/dashboard`: all agents at one glance, and the form that makes one.
 
-use app::agents::CreateAgentError;
+use app::agents::{self, CreateAgentError};
 use askama::Template;
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
@@ -8,6 +8,7 @@ use domain::{
     AgentId,
     agent::{Agent, Seen},
     names::AgentName,
+    onboarding::Draft,
     people::{Caller, Role},
 };
 use http::StatusCode;
@@ -39,6 +40,8 @@ pub struct DashboardPage {
     next: Option<String>,
     is_moving: bool,
     can_run: bool,
+    /// Whether the reader left the wizard half-way.
+    is_begun: bool,
     typed: String,
     fault: Option<String>,
     base: String,
@@ -89,12 +92,19 @@ impl DashboardPage {
             agents: agents.iter().map(|agent| Line::new(agent, look.now)).collect(),
             next,
             can_run: look.by.role >= Role::Member,
+            is_begun: false,
             typed: String::new(),
             fault: None,
             base: look.base.to_owned(),
             email: look.by.email.as_str().to_owned(),
             model,
         }
+    }
+
+    /// Whether the reader left the wizard half-way.
+    #[must_use]
+    pub fn begun(self, is_begun: bool) -> Self {
+        Self { is_begun, ..self }
     }
 
     /// With the name as it was typed, and what is wrong with it.
@@ -160,7 +170,8 @@ pub(crate) async fn create(State(web): State<Web>, member: Member, form: Form) -
         Err(error) => return again(&web, by, (StatusCode::UNPROCESSABLE_ENTITY, typed, sentence(&error))).await,
     };
     let mut tx = web.db.tenant(by.tenant).await?;
-    let error = match app::agents::create(&mut tx, &*web.dice.0, &name, None, by).await {
+    let new = agents::NewAgent::named(&*web.dice.0, name);
+    let error = match agents::create(&mut tx, &*web.dice.0, &new, None, by).await {
         Ok(agent) => {
             tx.commit().await?;
             return Ok(pages::see_other(&format!("/agents/{}", agent.id)));
@@ -177,8 +188,15 @@ pub(crate) async fn create(State(web): State<Web>, member: Member, form: Form) -
 async fn read(web: &Web, by: &Caller, after: Option<AgentId>) -> Result<DashboardPage, Problem> {
     let mut tx = web.db.tenant_read(by.tenant).await?;
     let agents = store::agents::list(&mut tx, after, i64::try_from(PAGE).unwrap_or(i64::MAX) + 1).await?;
-    let model = ModelLine::read(&mut tx, &web.models).await?;
-    Ok(DashboardPage::new(agents, model, Look { by, base: &web.site.address(""), now: web.dice.now() }))
+    let model = ModelLine::read(&mut tx, &web.models, None).await?;
+    let is_begun = agents.is_empty() && is_begun(store::onboardings::of(&mut tx, by.user).await?.as_ref());
+    let page = DashboardPage::new(agents, model, Look { by, base: &web.site.address(""), now: web.dice.now() });
+    Ok(page.begun(is_begun))
+}
+
+/// Whether somebody left the wizard half-way.
+fn is_begun(draft: Option<&Draft>) -> bool {
+    draft.is_some_and(|draft| draft.ended.is_none())
 }
 
 async fn again(

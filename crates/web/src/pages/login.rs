@@ -18,7 +18,7 @@ use crate::{
     api::agents::sentence,
     body::{Form, Query},
     guard::{CameFrom, Visitor},
-    pages::{self, frame::Frame},
+    pages::{self, frame::Frame, welcome},
     problem::Problem,
     session,
     state::{Site, Web},
@@ -37,6 +37,7 @@ pub struct LoginPage {
     email: String,
     is_again: bool,
     is_mailed: bool,
+    is_erased: bool,
 }
 
 /// How somebody can show who they are, as the pages offer it.
@@ -73,6 +74,7 @@ impl LoginPage {
             email: String::new(),
             is_again: false,
             is_mailed: false,
+            is_erased: false,
         }
     }
 
@@ -105,6 +107,12 @@ impl LoginPage {
     pub fn mailed(self, mailed: bool) -> Self {
         Self { is_mailed: mailed, ..self }
     }
+
+    /// Somebody erased their account just now.
+    #[must_use]
+    pub fn erased(self, erased: bool) -> Self {
+        Self { is_erased: erased, ..self }
+    }
 }
 
 pub(crate) async fn show(
@@ -114,6 +122,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let next = OwnPath::of(query.get("next").unwrap_or_default());
     let page = LoginPage::new(Ways::of(&site), &next).mailed(query.get("mailed").is_some());
+    let page = page.erased(query.get("erased").is_some());
     if let Some(link) = query.get("link") {
         return pages::page(StatusCode::OK, &page.with_link(link));
     }
@@ -136,7 +145,7 @@ pub(crate) async fn sign_in(
     let browser = session::browser(&headers);
     let mut tx = web.db.system().await?;
     if let Some(link) = Token::parse(TokenKind::Link, form.field("link").trim()) {
-        return match people::sign_in_by_link(&mut tx, &*web.dice.0, &link, &browser).await {
+        return match people::sign_in_by_link(&mut tx, &*web.dice.0, &web.site.sign_in.admins, &link, &browser).await {
             Ok((opened, mailed_next)) => {
                 let next = if form.field("next").is_empty() { mailed_next } else { next };
                 enter(&web, tx, &headers, &opened, &next).await
@@ -209,9 +218,10 @@ async fn leave(web: &Web, tx: &mut store::SystemTx, headers: &HeaderMap) -> Resu
     Ok(())
 }
 
-/// 303 with the session in cookies that no script can read.
+/// 303 with the session in cookies that no script can read. Whoever has just signed up sets up an agent first.
 pub(crate) fn signed_in(site: &Site, opened: &Opened, next: &OwnPath) -> Response {
-    let mut response = pages::see_other(next.as_str());
+    let is_first = opened.is_new && *next == OwnPath::dashboard();
+    let mut response = pages::see_other(if is_first { welcome::PATH } else { next.as_str() });
     for cookie in session::cookies(site, opened) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

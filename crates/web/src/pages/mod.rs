@@ -3,6 +3,7 @@
 //! Each page's context is a struct with `samples()`; a test renders every template
 //! with every sample, and `examples/gallery.rs` shows them in a browser.
 
+pub(crate) mod account;
 pub(crate) mod acts;
 pub(crate) mod admin;
 pub(crate) mod agent;
@@ -26,6 +27,7 @@ pub(crate) mod team;
 pub(crate) mod tenants;
 pub(crate) mod vendor;
 pub(crate) mod waitlist;
+pub(crate) mod welcome;
 pub(crate) mod words;
 
 pub mod samples;

@@ -25,12 +25,11 @@ pub enum ModelLine {
 }
 
 impl ModelLine {
-    /// Reads the day so far, if there is a budget.
-    pub(crate) async fn read(tx: &mut TenantTx, models: &Models) -> Result<Self, StoreError> {
+    /// Reads the day so far, if there is a budget. `chosen` is an agent's choice.
+    pub(crate) async fn read(tx: &mut TenantTx, models: &Models, chosen: Option<&str>) -> Result<Self, StoreError> {
         let Models::Vendor(forwarding) = models else { return Ok(Self::Proof) };
         let today = store::model_usage::today(tx).await?;
-        let title = forwarding.menu.offers().first().map(|offer| offer.title.clone()).unwrap_or_default();
-        Ok(Self::vendor(title, &today, forwarding.daily_budget))
+        Ok(Self::vendor(models.title(chosen), &today, forwarding.daily_budget))
     }
 
     fn vendor(title: String, today: &Today, limit: domain::model::Micros) -> Self {

@@ -1,7 +1,9 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
 mod doors;
+mod house;
 mod people;
+mod welcome;
 
 use askama::Template as _;
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
@@ -10,6 +12,7 @@ use domain::{
     agent::{Agent, ProofFacts, Seen, Wanted},
     exchange::ExchangeKind,
     id::Id,
+    instructions::{Choices, Instructions},
     life::Life,
     machine::{Isolation, MachineFacts},
     names::{AgentName, Email},
@@ -65,6 +68,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("agent-refused", refused.render()),
         ("dashboard", DashboardPage::new(agents(), model::sample(), look(&by)).render()),
         ("dashboard-empty", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&by)).render()),
+        ("dashboard-begun", DashboardPage::new(Vec::new(), ModelLine::Proof, look(&by)).begun(true).render()),
         (
             "dashboard-refused",
             DashboardPage::new(agents(), ModelLine::Proof, look(&by)).refused("scout", taken()).render(),
@@ -91,11 +95,19 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
                 .refused(&people::wish(HOSTILE), "A token works for 1 to 365 days.".to_owned())
                 .render(),
         ),
+        (
+            "settings-not-erased",
+            SettingsPage::new(&by, BASE, Vec::new(), now())
+                .not_erased("You are the only owner of Harbour, and others belong to it: hand the ownership over on its team page, or remove them, then erase your account.".to_owned())
+                .render(),
+        ),
         ("problem", ProblemPage::new(&Problem::not_found(), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
     ];
     all.extend(people::all(&by, &viewer, now()));
     all.extend(doors::all(&by, now()));
+    all.extend(house::all(&by, now()));
+    all.extend(welcome::all(&by, &viewer));
     all.extend(super::admin::samples::all(&by, now()));
     all
 }
@@ -113,7 +125,10 @@ fn page((agent, entries, usual, now): Case, by: &Caller) -> AgentPage {
         Seen::Degraded { .. } => model::sample_used_up(),
         _ => ModelLine::Proof,
     };
-    AgentPage::new(Sources { agent, entries, usual, talk, logs, model }, by, now)
+    let told = format!("You keep the night watch.\nYou answer in short sentences. {HOSTILE}");
+    let instructions = Instructions::parse(&told).ok().flatten().filter(|_| matches!(agent.seen, Seen::Live { .. }));
+    let choices = Choices { model: None, instructions };
+    AgentPage::new(Sources { agent, entries, usual, talk, logs, model, choices }, by, now)
 }
 
 fn id<K>(n: u128) -> Id<K> {

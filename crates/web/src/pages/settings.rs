@@ -43,6 +43,7 @@ pub struct SettingsPage {
     fresh: Option<String>,
     typed: Typed,
     fault: Option<String>,
+    erase_fault: Option<String>,
 }
 
 /// One token of the list.
@@ -85,7 +86,14 @@ impl SettingsPage {
             fresh: None,
             typed: Typed::new("", 90, &[Scope::Read.name()], caller.is_operator),
             fault: None,
+            erase_fault: None,
         }
+    }
+
+    /// Why the account was not erased.
+    #[must_use]
+    pub fn not_erased(self, fault: String) -> Self {
+        Self { erase_fault: Some(fault), ..self }
     }
 
     /// Shows a token that was just issued.
@@ -152,8 +160,9 @@ pub(crate) async fn issue(State(web): State<Web>, member: Member, form: Form) ->
             | TokenError::TooMany),
         ) => {
             drop(tx);
-            let page = read(&web, by).await?.refused(&wish, sentence(&error));
-            pages::page(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            let is_full = matches!(error, TokenError::TooMany);
+            let status = if is_full { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+            pages::page(status, &read(&web, by).await?.refused(&wish, sentence(&error)))
         }
     }
 }
@@ -165,7 +174,8 @@ pub(crate) async fn revoke(State(web): State<Web>, member: Member, At(id): At<id
     Ok(pages::see_other("/settings#tokens"))
 }
 
-async fn read(web: &Web, by: &Caller) -> Result<SettingsPage, Problem> {
+/// The page as it is now.
+pub(crate) async fn read(web: &Web, by: &Caller) -> Result<SettingsPage, Problem> {
     let site: &Arc<Site> = &web.site;
     let mut tx = web.db.system().await?;
     let tokens = store::tokens::list(&mut tx, by.user, by.tenant).await?;

@@ -65,7 +65,8 @@ async fn lived_in(house: &House) {
     house.world.run_flows(20).await;
     house.join("carol@example.org", "member").await;
     house.invited("dora@example.org").await;
-    house.cookie().await;
+    let cookie = house.cookie().await;
+    assert_eq!(house.form(&cookie, "/welcome", "step=name&name=second").await.status, StatusCode::SEE_OTHER);
     let tenant = house.world.alice.caller.tenant;
     let mut tx = house.web.db.tenant(tenant).await.unwrap();
     let cent = domain::model::Micros::new(10_000);

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics says what is wrong")]
 
 mod access;
+mod account;
 mod admin;
 mod agents;
 mod audit;
+mod bootstrap;
+mod claims;
 mod doors;
 mod erasure;
 mod factor;
@@ -30,3 +33,4 @@ mod team;
 mod tokens;
 mod trips;
 mod vendor;
+mod welcome;

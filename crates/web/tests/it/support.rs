@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Router, body::Body};
-use domain::{names::Email, people::Caller};
+use domain::{names::Email, operators::AdminEmails, people::Caller};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -67,16 +67,27 @@ impl House {
 
     /// A house where people can sign in at a vendor.
     pub async fn with_vendor(vendor: web::VendorSettings) -> Self {
+        Self::with_admins(vendor, "").await
+    }
+
+    /// The same, with `ADMIN_EMAILS`.
+    pub async fn with_admins(vendor: web::VendorSettings, admins: &str) -> Self {
+        let admins = AdminEmails::parse(admins).unwrap();
         let base = "http://127.0.0.1:8080";
         let vendor = web::Vendor::new(vendor, &Url::parse(base).unwrap()).unwrap();
-        Self::made(Some(CRON_SECRET), base, Arc::new(|| Box::pin(async { Ok(()) })), vec![vendor]).await
+        Self::made(Some(CRON_SECRET), base, Arc::new(|| Box::pin(async { Ok(()) })), (vec![vendor], admins)).await
     }
 
     pub async fn ready(cron_secret: Option<&str>, public_url: &str, ready: Ready) -> Self {
-        Self::made(cron_secret, public_url, ready, Vec::new()).await
+        Self::made(cron_secret, public_url, ready, (Vec::new(), AdminEmails::default())).await
     }
 
-    async fn made(cron_secret: Option<&str>, public_url: &str, ready: Ready, vendors: Vec<web::Vendor>) -> Self {
+    async fn made(
+        cron_secret: Option<&str>,
+        public_url: &str,
+        ready: Ready,
+        (vendors, admins): (Vec<web::Vendor>, AdminEmails),
+    ) -> Self {
         crate::logs::keep();
         let world = World::new().await;
         let contact = Some("mailto:security@berth.example".to_owned());
@@ -85,7 +96,7 @@ impl House {
         let mut site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
         // Tests ask faster than people do; those of the pace set one.
         site.pace = Pace::per_minute(0);
-        site = site.with_sign_in(SignIn { vendors, keys: keys(public_url), mails: true });
+        site = site.with_sign_in(SignIn { vendors, keys: keys(public_url), mails: true, admins });
         let web = Web {
             db: world.flows.db.clone(),
             ring: Arc::clone(&world.flows.ring),
@@ -106,8 +117,12 @@ impl House {
         (machines.pool.floor, machines.pool.ceiling) = (floor, ceiling);
         let public_url = self.web.site.public_url.clone();
         let ready: Ready = Arc::new(|| Box::pin(async { Ok(()) }));
-        let sign_in =
-            SignIn { vendors: Vec::new(), keys: keys(public_url.as_str().trim_end_matches('/')), mails: true };
+        let sign_in = SignIn {
+            vendors: Vec::new(),
+            keys: keys(public_url.as_str().trim_end_matches('/')),
+            mails: true,
+            ..SignIn::default()
+        };
         let mut site = Site::new(public_url, None, None, ready).with_sign_in(sign_in);
         site.pace = Pace::per_minute(0);
         site.pool = PoolPlan { floor, ceiling, image: machines.image.clone() };

@@ -41,6 +41,7 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
         ("login-refused", login().refused("Berth does not know that token.").render()),
         ("login-refused-mail", login().refused_mail(HOSTILE, "That is no e-mail address.").render()),
         ("login-mailed", login().mailed(true).render()),
+        ("login-erased", login().erased(true).render()),
         ("login-again", login().again(true).render()),
         ("login-link", login().with_link("berth_lnk_x").render()),
         ("signup", SignupPage::asking(ways(), "", None).render()),

@@ -105,7 +105,7 @@ fn invitations(by: &Caller) -> Vec<Invitation> {
     ]
 }
 
-fn members(by: &Caller) -> Vec<Member> {
+pub(super) fn members(by: &Caller) -> Vec<Member> {
     let one = |n: u128, email: &str, role| Member {
         id: id::<domain::id::Member>(n) as MemberId,
         user: if n == 10 { by.user } else { id::<domain::id::User>(n) as UserId },
@@ -125,7 +125,7 @@ fn memberships(by: &Caller) -> Vec<Membership> {
     vec![one(by.tenant, &by.tenant_name, by.role), one(id(40), HOSTILE, Role::Viewer)]
 }
 
-fn events(by: &Caller, now: DateTime<Utc>) -> Vec<Row> {
+pub(super) fn events(by: &Caller, now: DateTime<Utc>) -> Vec<Row> {
     let one = |seq: u64, act: Act, actor: String, details: &[(&str, &str)]| {
         let at = now - TimeDelta::seconds(100 - i64::try_from(seq).unwrap_or_default());
         let event = Event {

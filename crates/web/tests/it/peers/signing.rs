@@ -123,7 +123,7 @@ async fn the_certified_vendor_signs_people_in() {
     let (address, cookies) = peer.leave(&invite).await;
     let back = ada.walk(&peer.issuer, &address, "ada").await;
     let entered = peer.come_back(&cookies, &back).await;
-    assert_eq!(entered.headers["location"], "/dashboard");
+    assert_eq!(entered.headers["location"], "/welcome");
     // Its token says no address; the user info does.
     let me = peer.me(&entered).await;
     assert_eq!(me["email"], "ada@harbour.example");
