@@ -65,7 +65,8 @@ async fn schemathesis_finds_nothing() {
     assert_eq!(report["failures"], json!([]), "{told}");
     assert_eq!(report["errors"], json!([]), "{told}");
     assert!(status, "{told}");
-    assert_eq!((&report["complete"], &report["filtered"]), (&json!(true), &json!(null)), "{report}");
+    // What was left out is a count where the run came to its end, and nothing where it did not.
+    assert_eq!((&report["complete"], report["filtered"].as_u64().unwrap_or(0)), (&json!(true), 0), "{report}");
     let operations = &report["operations"];
     assert_eq!(operations["tested"], operations["total"], "every operation of the document: {operations}");
     let document = document(&fleet).await;
