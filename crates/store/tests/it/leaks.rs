@@ -59,7 +59,9 @@ async fn one(db: &Db, number: u128, way: usize) -> bool {
             let taken = AgentId::from_uuid(tenant(number).uuid());
             let name = AgentName::parse("another").unwrap();
             let seen = Seen::Preparing { since: chrono::DateTime::UNIX_EPOCH };
-            store::agents::insert(&mut tx, taken, (&name, &domain::instructions::Choices::default()), &seen, None).await.is_err()
+            store::agents::insert(&mut tx, taken, (&name, &domain::instructions::Choices::default()), &seen, None)
+                .await
+                .is_err()
         }
         3 => {
             // Given up while the database is at work, at any moment between the begin and the answer.

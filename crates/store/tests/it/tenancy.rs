@@ -132,7 +132,9 @@ async fn a_connection_keeps_nothing_of_the_tenant_it_served() {
     let seen = domain::agent::Seen::Preparing { since: chrono::DateTime::UNIX_EPOCH };
     let id = domain::AgentId::from_uuid(uuid::Uuid::from_u128(1));
     assert!(
-        store::agents::insert(&mut tx, id, (&name, &domain::instructions::Choices::default()), &seen, None).await.is_err(),
+        store::agents::insert(&mut tx, id, (&name, &domain::instructions::Choices::default()), &seen, None)
+            .await
+            .is_err(),
         "the tenant does not exist here"
     );
     drop(tx);
