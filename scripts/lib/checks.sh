@@ -6,7 +6,7 @@ lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm and Python for programs and libraries of others.
 peer_packages() {
-    printf '%s\n' openssh-server openssh-client curl python3 python3-venv slowhttptest
+    printf '%s\n' openssh-server openssh-client curl make perl python3 python3-venv slowhttptest
     if ! have npm; then printf '%s\n' npm; fi
 }
 
@@ -70,14 +70,14 @@ check_queries() {
 }
 
 # The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, readers of counts and
-# traces, a prover of row security.
+# traces, a prover of row security, a prober of the API, a forger of tokens.
 install_peers() {
     local peers=$CHECKOUT/target/peers
     local lists=("$CHECKOUT/crates/clients/tests/peers/requirements.txt" "$CHECKOUT/crates/server/tests/peers/requirements.txt")
     if ! cat "${lists[@]}" | cmp -s - "$peers/installed"; then
         step "making room for Python's packages" caller python3 -m venv --clear "$peers" || die "python3 -m venv does not work."
-        step "installing a mail server and readers of webhooks, counts and traces" caller "$peers/bin/pip" install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||
-            die "the mail server and the readers of webhooks, counts and traces could not be installed."
+        step "installing a mail server, a prober and readers of webhooks, counts and traces" caller "$peers/bin/pip" install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||
+            die "the mail server, the prober and the readers of webhooks, counts and traces could not be installed."
         cat "${lists[@]}" | put "$peers/installed" 0644
     fi
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
@@ -85,4 +85,13 @@ install_peers() {
     (cd "$CHECKOUT/crates/web/tests/peers" && { [ -x .venv/bin/pip ] || caller python3 -m venv .venv; } &&
         step "installing the vendors' Python clients" caller .venv/bin/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt) ||
         die "the vendors' Python clients could not be installed."
+}
+
+# A program that forges tokens. It is no library of ours: it brings OpenSSL and another web server (deny.toml).
+install_forger() {
+    local version=2.6.0 home=$CHECKOUT/target/jwt-hack
+    if ! grep -qs "\"jwt-hack $version " "$home/.crates.toml"; then
+        step "building jwt-hack (once, some minutes)" caller env CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
+            "$CARGO" install --quiet --locked --debug --root "$home" "jwt-hack@$version" || die "jwt-hack could not be built."
+    fi
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use domain::{
     Entropy, SessionId, TenantId, UserId,
-    audit::{Act, Actor},
+    audit::{Act, Actor, NewEvent},
     entropy::mint,
+    names::Email,
     people::Caller,
     scopes::Scope,
 };
@@ -42,6 +43,19 @@ pub enum Presented {
     Stolen(Standing),
     /// No session has it.
     Unknown,
+}
+
+/// From the command line, when an account may be in other hands: ends every session, token and open link of the people
+/// with this address. They show anew who they are. Returns how many there are.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn sign_out_everywhere(tx: &mut SystemTx, email: &Email) -> Result<usize, StoreError> {
+    let users = store::sessions::end_everything(tx, email).await?;
+    for user in &users {
+        store::audit::append_house(tx, &NewEvent::new(Actor::shell(), Act::UserSignOut, user, &[])).await?;
+    }
+    Ok(users.len())
 }
 
 /// Signs a browser in with a personal token.

@@ -90,6 +90,7 @@ acts! {
     TokenIssue, "token.issue", "issued a personal token";
     TokenRevoke, "token.revoke", "revoked a personal token";
     TurnAsk, "turn.ask", "said something to an agent";
+    UserSignOut, "user.sign_out", "ended all sessions and tokens of a person";
 }
 
 impl Act {

@@ -71,7 +71,7 @@ mod tests {
             ("xada@example.org", false),
             ("аda@example.org", false), // the first letter is Cyrillic
         ] {
-            assert_eq!(listed.list(&Email::parse(address).unwrap()), is, "{address}");
+            assert_eq!(Email::parse(address).is_ok_and(|email| listed.list(&email)), is, "{address}");
         }
         assert_eq!(AdminEmails::parse("").unwrap(), AdminEmails::default());
         assert_eq!(AdminEmails::parse(" , ,").unwrap(), AdminEmails::default());

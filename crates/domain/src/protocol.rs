@@ -349,6 +349,18 @@ mod tests {
         assert!(serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).is_err());
     }
 
+    /// PRV-15: a machine can be asked nine things, and none is "read me this" or "run this".
+    #[test]
+    fn there_are_nine_verbs() {
+        let refused = serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).unwrap_err().to_string();
+        let verbs: Vec<&str> = refused.split('`').skip(1).step_by(2).skip(1).collect();
+        assert_eq!(
+            verbs,
+            ["hello", "apply", "status", "turn", "start", "stop", "restart", "logs", "wipe"],
+            "{refused}"
+        );
+    }
+
     #[test]
     fn an_answer_round_trips() {
         let answer = Answer { version: VERSION, outcome: Outcome::Refused(Refusal::Fenced { fence: 1, applied: 2 }) };

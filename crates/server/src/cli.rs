@@ -99,6 +99,12 @@ enum AdminCommand {
         #[arg(long)]
         email: String,
     },
+    /// End all sessions, tokens and open links of an account that may be in other hands
+    SignOut {
+        /// Whose
+        #[arg(long)]
+        email: String,
+    },
     /// Make a one-time link that signs a known user in
     SignInLink {
         /// Who signs in
@@ -141,6 +147,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             issue_token(&email, operator, &name, json).await
         }
         Command::Admin(AdminCommand::ResetFactor { email }) => reset_factor(&email).await,
+        Command::Admin(AdminCommand::SignOut { email }) => sign_out(&email).await,
         Command::Admin(AdminCommand::SignInLink { email }) => sign_in_link(&email).await,
     }
 }
@@ -180,6 +187,16 @@ async fn reset_factor(email: &str) -> anyhow::Result<()> {
     tx.commit().await?;
     anyhow::ensure!(reset > 0, "no operator with the address {email} has an authenticator");
     say("The authenticator is forgotten. They set up a new one at /factor.\n")
+}
+
+async fn sign_out(email: &str) -> anyhow::Result<()> {
+    let email = Email::parse(email)?;
+    let db = connect().await?;
+    let mut tx = db.system().await?;
+    let people = app::sessions::sign_out_everywhere(&mut tx, &email).await?;
+    tx.commit().await?;
+    anyhow::ensure!(people > 0, "nobody signs in as {email}");
+    say("Signed out everywhere. They show anew who they are, and issue new tokens under Settings.\n")
 }
 
 async fn sign_in_link(email: &str) -> anyhow::Result<()> {

@@ -229,7 +229,22 @@ fn shared_secret(values: &Values, name: &'static str) -> Result<Option<Secret>, 
     if secret.len() < 16 {
         return Err(bad(name, "must have at least 16 characters (`openssl rand -hex 24`)"));
     }
+    if is_placeholder(&secret) {
+        return Err(bad(name, "looks like a placeholder; draw one (`openssl rand -hex 24`)"));
+    }
     Ok(Some(Secret::new(secret.as_bytes().to_vec())))
+}
+
+/// Words that stand in examples, or hardly any two characters that differ: not what a generator draws.
+fn is_placeholder(secret: &str) -> bool {
+    let folded = secret.to_lowercase();
+    let mut letters: Vec<char> = folded.chars().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    letters.len() < 6
+        || ["changeme", "change-me", "change_me", "placeholder", "password", "example"]
+            .iter()
+            .any(|word| folded.contains(word))
 }
 
 fn limits(values: &Values) -> Result<Limits, BadSetting> {
@@ -329,6 +344,40 @@ mod tests {
             let error = with(&[(name, value)]).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(error.starts_with(name.trim_end_matches("_FILE")), "{name}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    /// TLS-01: others are reached through a proxy that somebody set up on purpose.
+    #[test]
+    fn people_are_listened_for_on_loopback_unless_said_otherwise() {
+        let listens =
+            |extra: &[(&str, &str)]| with(extra).map(|config| (config.listen.to_string(), config.machine_listen));
+        assert_eq!(listens(&[]).ok(), Some(("127.0.0.1:8080".to_owned(), None)));
+        let outside = listens(&[("BERTH_LISTEN", "0.0.0.0:80")]).ok();
+        assert_eq!(outside.map(|(people, _)| people), Some("0.0.0.0:80".to_owned()));
+    }
+
+    /// TOK-27, TOK-28: what stands in examples, and what no generator draws, opens nothing.
+    #[test]
+    fn a_short_or_well_known_secret_is_refused_at_start() {
+        for name in ["CRON_SECRET", "BERTH_METRICS_TOKEN"] {
+            for weak in [
+                "changeme",
+                "0123456789abcde",
+                "changeme-changeme",
+                "CHANGE_ME_CHANGE_ME",
+                "Password1234567890",
+                "aaaaaaaaaaaaaaaaaaaaaaaa",
+                "abababababababababababab",
+                "example-value-for-cron",
+            ] {
+                let error = with(&[(name, weak)]).err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(error.starts_with(name) && !error.contains(weak), "{weak}: {error}");
+            }
+            assert!(with(&[(name, "3f0c9e5d7a1b48269d0e6c2f5a8b7134")]).is_ok());
+        }
+        for weak in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "Y2hhbmdlbWU="] {
+            assert!(with(&[("CREDENTIAL_ENCRYPTION_KEY", weak)]).is_err(), "{weak}");
         }
     }
 

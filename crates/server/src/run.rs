@@ -50,6 +50,9 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let entropy: Arc<dyn Entropy> = Arc::new(System);
     let options = DbOptions { url: config.database.url.to_string(), connections_max: config.database.connections_max };
     let db = Db::connect(&options).await?.with_traces(traces::current);
+    if let Some(words) = db.outdated().await? {
+        tracing::warn!("{words}");
+    }
     let ring = Arc::new(config.ring);
     let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
 

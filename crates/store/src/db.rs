@@ -16,6 +16,7 @@ use crate::{
     access::Access,
     carry,
     error::StoreError,
+    patched,
     signals::{Notes, Signals, Watch},
 };
 
@@ -107,6 +108,7 @@ impl Db {
     /// [`StartError`], a sentence for the operator.
     pub async fn connect(options: &DbOptions) -> Result<Self, StartError> {
         let connect: PgConnectOptions = options.url.parse().map_err(|_| StartError::Url)?;
+        let connect = connect.options(LIMITS);
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(Duration::from_secs(5))
@@ -141,7 +143,7 @@ impl Db {
 
     /// Begins a transaction on the house tables, in one round trip.
     pub async fn system(&self) -> Result<SystemTx, StoreError> {
-        let tx = self.begin(format!("begin; set local role berth_system; {LIMITS}")).await?;
+        let tx = self.begin("begin; set local role berth_system".to_owned()).await?;
         Ok(SystemTx { tx })
     }
 
@@ -149,9 +151,8 @@ impl Db {
     ///
     /// It holds a connection until it is dropped, and lets nothing be cleaned up meanwhile: for looking, not for serving.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let statement =
-            format!("begin isolation level repeatable read read only; set local role berth_system; {LIMITS}");
-        let mut house = SystemTx { tx: self.begin(statement).await? };
+        let statement = "begin isolation level repeatable read read only; set local role berth_system";
+        let mut house = SystemTx { tx: self.begin(statement.to_owned()).await? };
         let name = sqlx::query_scalar!(r#"select pg_export_snapshot() as "name!""#).fetch_one(house.conn()).await?;
         Ok(Snapshot { house, name })
     }
@@ -195,6 +196,13 @@ impl Db {
         now(&mut tx).await.map(|_| ())
     }
 
+    /// Its version, if there are published security fixes that it lacks: a sentence for the operator.
+    pub async fn outdated(&self) -> Result<Option<String>, StoreError> {
+        let mut tx = self.system().await?;
+        let asked = sqlx::query_scalar!(r#"select current_setting('server_version_num')::integer as "version!""#);
+        Ok(patched::lacking(asked.fetch_one(tx.conn()).await?))
+    }
+
     /// Connections of this process's pool: how many there are, and how many of them are idle.
     #[must_use]
     pub fn connections(&self) -> (u32, usize) {
@@ -208,6 +216,12 @@ impl Db {
 
     pub(crate) const fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// A connection without a transaction, for a function that enters a tenant for its one statement. Nothing else can
+    /// be done with it: the login has no right on any table.
+    pub(crate) async fn lend(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        Ok(self.pool.acquire().await?)
     }
 
     async fn begin(&self, statement: String) -> Result<Tx, StoreError> {
@@ -256,12 +270,12 @@ impl Db {
     }
 }
 
-/// A statement that waits longer is a fault; a transaction that idles holds rows from everybody.
-const LIMITS: &str = "set local statement_timeout = '10s'; set local idle_in_transaction_session_timeout = '15s'";
+/// Of each connection. A statement that waits longer is a fault; a transaction that idles holds rows from everybody.
+const LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "15s")];
 
 fn enter_tenant(tenant: TenantId) -> String {
     // A uuid prints as hexadecimal digits and dashes only.
-    format!("set local role berth_tenant; set local berth.tenant_id = '{}'; {LIMITS}", tenant.uuid())
+    format!("set local role berth_tenant; set local berth.tenant_id = '{}'", tenant.uuid())
 }
 
 impl TenantTx {

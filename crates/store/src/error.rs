@@ -82,6 +82,15 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(
     serde_json::from_value(value).map_err(|error| StoreError::corrupt(table, column, error))
 }
 
+/// The same from the text that the column holds.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    table: &'static str,
+    column: &'static str,
+    text: &serde_json::value::RawValue,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text.get()).map_err(|error| StoreError::corrupt(table, column, error))
+}
+
 /// Writes a value of ours as JSON; our types always serialise.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, StoreError> {
     serde_json::to_value(value).map_err(|error| StoreError::corrupt("-", "-", error))

@@ -1,6 +1,7 @@
 //! The database: the only crate that speaks SQL.
 //!
-//! Start with [`Db`]: there is no way to a connection but its two transactions.
+//! Start with [`Db`]: there is no way to a connection but its two transactions, and one read that enters its
+//! tenant by itself ([`agents::page`]).
 //! [`TenantTx`] sees and touches the rows of one tenant; [`SystemTx`] reaches the
 //! house tables and nothing of a tenant's. Then one module a noun, with plain
 //! functions over a transaction.
@@ -44,6 +45,7 @@ pub mod notices;
 pub mod onboardings;
 pub mod operators;
 pub mod order;
+mod patched;
 pub mod people;
 pub mod pool_views;
 pub mod proofs;

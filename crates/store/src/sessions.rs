@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::{
     SessionId, TenantId, UserId,
+    names::Email,
     people::{Caller, Shown},
 };
 use uuid::Uuid;
@@ -194,6 +195,27 @@ pub async fn end_others(tx: &mut SystemTx, user: UserId, but: Option<SessionId>)
     .await?;
     tx.forget_access(user.uuid());
     Ok(rows.into_iter().map(|row| ended(row.id, row.user_id, row.tenant_id)).collect())
+}
+
+/// Ends everything with which the people of this address could come in: sessions, personal tokens, open links. Returns
+/// who they are.
+pub async fn end_everything(tx: &mut SystemTx, email: &Email) -> Result<Vec<UserId>, StoreError> {
+    let users = sqlx::query_scalar!("select id from users where email = $1 for update", email.as_str())
+        .fetch_all(tx.conn())
+        .await?;
+    sqlx::query!("delete from sessions where user_id = any ($1)", &users).execute(tx.conn()).await?;
+    sqlx::query!("delete from tokens where user_id = any ($1)", &users).execute(tx.conn()).await?;
+    sqlx::query!(
+        "delete from links where user_id = any ($1) or (purpose = 'mailed' and address = $2)",
+        &users,
+        email.as_str(),
+    )
+    .execute(tx.conn())
+    .await?;
+    for user in &users {
+        tx.forget_access(*user);
+    }
+    Ok(users.into_iter().map(UserId::from_uuid).collect())
 }
 
 fn ended(id: Uuid, user: Uuid, tenant: Uuid) -> Ended {

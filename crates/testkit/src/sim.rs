@@ -187,6 +187,12 @@ impl Simulator {
             guest.lose_gateway();
         }
     }
+
+    /// What a machine shows at home: its own token and its model key. `None`: no gateway of that name is configured.
+    #[must_use]
+    pub fn credentials(&self, name: &str) -> Option<(String, String)> {
+        self.shared.instances.guest(name)?.credentials()
+    }
 }
 
 const SOCKET: &str = "unix.socket";

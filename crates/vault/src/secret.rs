@@ -38,3 +38,33 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+    use crate::{MasterKey, SessionKey, Token};
+
+    /// Whether a type can be compared with `==`: its own constant hides the trait's where it can.
+    struct Probe<T>(PhantomData<T>);
+    trait Cannot {
+        const COMPARES: bool = false;
+    }
+    impl<T> Cannot for Probe<T> {}
+    impl<T: PartialEq> Probe<T> {
+        const COMPARES: bool = true;
+    }
+
+    /// TOK-17: `==` stops at the first byte that differs. What is secret has none: `vault::same` is the only way.
+    #[test]
+    fn what_is_secret_cannot_be_compared_byte_by_byte() {
+        let compare = [
+            Probe::<Secret>::COMPARES,
+            Probe::<Token>::COMPARES,
+            Probe::<MasterKey>::COMPARES,
+            Probe::<SessionKey>::COMPARES,
+        ];
+        assert_eq!((Probe::<String>::COMPARES, compare), (true, [false; 4]), "the probe finds what can be compared");
+    }
+}

@@ -38,6 +38,7 @@ pub struct SessionKey(Zeroizing<Vec<u8>>);
 pub struct SessionKeys {
     issuer: String,
     keys: Vec<(String, EncodingKey, DecodingKey)>,
+    rules: Validation,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,7 +82,12 @@ impl SessionKeys {
             let id = id.get(..16).unwrap_or_default().to_owned();
             (id, EncodingKey::from_secret(secret), DecodingKey::from_secret(secret))
         };
-        Self { issuer: issuer.to_owned(), keys: keys.iter().map(key).collect() }
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.validate_exp = false; // by the caller's clock, which is the database's
+        rules.set_issuer(&[issuer]);
+        rules.set_audience(&[AUDIENCE]);
+        rules.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
+        Self { issuer: issuer.to_owned(), keys: keys.iter().map(key).collect(), rules }
     }
 
     /// Signs a pass. Empty without a key.
@@ -114,12 +120,7 @@ impl SessionKeys {
             return None;
         }
         let (_, _, key) = self.keys.iter().find(|(id, ..)| header.kid.as_deref() == Some(id))?;
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.validate_exp = false; // by the caller's clock, which is the database's
-        rules.set_issuer(&[&self.issuer]);
-        rules.set_audience(&[AUDIENCE]);
-        rules.set_required_spec_claims(&["iss", "aud", "sub", "exp", "nbf"]);
-        let claims: Claims = jsonwebtoken::decode(text, key, &rules).ok()?.claims;
+        let claims: Claims = jsonwebtoken::decode(text, key, &self.rules).ok()?.claims;
         let (from, until) = (DateTime::from_timestamp(claims.nbf, 0)?, DateTime::from_timestamp(claims.exp, 0)?);
         (until - from <= Pass::LONGEST).then_some(Pass { session: claims.sid, user: claims.sub, from, until })
     }

@@ -1,6 +1,6 @@
 //! What a handler reads from a request: bounded, and refused with a sentence that names the field.
 
-use std::{str::FromStr, time::Duration};
+use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 
 use axum::{
     RequestPartsExt as _,
@@ -13,7 +13,10 @@ use domain::{
 };
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -82,16 +85,32 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Weighed<T> {
 
 /// Reads JSON; the sentence names the field and says what was expected.
 pub(crate) fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
+    // Fields without their names would be read in the order in which we happen to write them down.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let detail = "The JSON body does not fit. It is a list; this address takes an object.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unreadable", detail));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let (inner, at) = (error.inner(), if path == "." { String::new() } else { format!("In `{path}`: ") });
         let words: String = inner.to_string().chars().take(200).collect();
-        let status = if inner.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        // Some words for "not that type" are those for "no JSON": then the body itself is asked.
+        let is_json = inner.is_data() || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+        let status = if is_json { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         Problem::new(status, "unreadable", format!("The JSON body does not fit. {at}{words}."))
     })?;
     deserializer.end().map_err(|_| Problem::unreadable("The JSON body goes on after its end."))?;
     Ok(value)
+}
+
+/// A whole number in JSON, which may be written `3.0` too: JSON knows one kind of number.
+pub(crate) fn whole_number<'d, D: Deserializer<'d>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and fits")]
+    let whole = number as u32;
+    if is_whole { Ok(whole) } else { Err(D::Error::custom(format!("expected a whole number, not {number}"))) }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {
@@ -145,6 +164,19 @@ impl Query {
             ..Problem::unusable(name, format!("`{name}` must be {must_be}."))
         };
         self.get(name).map(|text| text.parse().map_err(refuse)).transpose()
+    }
+
+    /// A whole number of this range, if it is there. One outside of it is refused, not bent.
+    pub fn within(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Problem> {
+        let refuse = || Problem {
+            status: StatusCode::BAD_REQUEST,
+            ..Problem::unusable(
+                name,
+                format!("`{name}` must be a whole number from {} to {}.", range.start(), range.end()),
+            )
+        };
+        let number = self.get(name).map(|text| text.parse().ok().filter(|number| range.contains(number)));
+        number.map(|number| number.ok_or_else(refuse)).transpose()
     }
 }
 
@@ -227,6 +259,30 @@ mod tests {
     struct Wish {
         #[expect(dead_code, reason = "only its reading is tested")]
         name: String,
+    }
+
+    #[test]
+    fn a_number_outside_its_range_is_refused() {
+        let read = |query: &str| Query(pairs(query.as_bytes())).within("limit", 1..=100).map_err(|p| p.status.as_u16());
+        assert_eq!(read(""), Ok(None));
+        assert_eq!((read("limit=1"), read("limit=100")), (Ok(Some(1)), Ok(Some(100))));
+        for wrong in
+            ["limit=", "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=x", "limit=99999999999999999999"]
+        {
+            assert_eq!(read(wrong), Err(400), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let read = |text: &str| whole_number(&mut serde_json::Deserializer::from_str(text)).ok();
+        assert_eq!(
+            (read("3"), read("3.0"), read("0"), read("4294967295")),
+            (Some(3), Some(3), Some(0), Some(u32::MAX))
+        );
+        for wrong in ["-1", "3.5", "4294967296", "1e300", "\"3\"", "true", "null", "[]"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

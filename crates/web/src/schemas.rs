@@ -1,12 +1,17 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
 mod admin;
+mod forms;
 mod jobs;
 mod model;
 mod people;
 mod tenancy;
+pub(crate) mod texts;
 
 use serde_json::{Value, json};
+
+pub(crate) use forms::posted;
+use texts::id;
 
 /// A reference to one of [`all`].
 pub(crate) fn named(name: &str) -> Value {
@@ -18,33 +23,13 @@ pub(crate) fn all() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
     let text = json!({ "type": "string" });
     let maybe_text = json!({ "type": ["string", "null"] });
-    let id = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") });
     let mut all = json!({
         "Anything": { "type": "object" },
         "Health": object(json!({ "status": { "const": "ok" } }), &["status"]),
-        "Me": object(
-            json!({
-                "user": id("usr"), "email": text, "tenant": id("ten"), "tenant_name": text,
-                "role": { "enum": ["viewer", "member", "admin", "owner"] }, "operator": { "type": "boolean" },
-            }),
-            &["user", "email", "tenant", "tenant_name", "role", "operator"],
-        ),
+        "Me": me(),
         "Model": model::offered(),
         "ModelBudget": model::budget(),
-        "NewAgent": object(
-            json!({
-                "name": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" },
-                "model": {
-                    "type": ["string", "null"],
-                    "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
-                },
-                "instructions": {
-                    "type": ["string", "null"], "maxLength": domain::instructions::CHARS_MAX,
-                    "description": "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.",
-                },
-            }),
-            &["name"],
-        ),
+        "NewAgent": new_agent(),
         "Agent": object(
             json!({
                 "id": id("agt"), "name": text, "wanted": { "enum": ["running", "stopped", "gone"] },
@@ -85,7 +70,7 @@ pub(crate) fn all() -> Value {
             json!({ "agents": { "type": "array", "items": named("Agent") }, "next": maybe_text }),
             &["agents", "next"],
         ),
-        "NewTurn": object(json!({ "text": { "type": "string", "minLength": 1, "maxLength": 16000 } }), &["text"]),
+        "NewTurn": taken(json!({ "text": texts::turn() }), &["text"]),
         "Turn": object(
             json!({
                 "id": id("exc"), "state": { "enum": ["asked", "answered", "failed"] }, "text": text,
@@ -101,7 +86,7 @@ pub(crate) fn all() -> Value {
             json!({ "job": text, "run": text, "state": { "enum": ["ended", "running"] }, "counts": { "type": "object" } }),
             &["job", "run", "state"],
         ),
-        "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
+        "MachineEvent": taken(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
         "Alert": admin::alert(),
         "Delivery": admin::delivery(),
         "Alerts": admin::listed("alerts", "Alert"),
@@ -128,11 +113,53 @@ pub(crate) fn all() -> Value {
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
         all.extend(tenancy::all());
+        all.extend([("Messages".to_owned(), model::messages()), ("ModelProblem".to_owned(), model::problem())]);
     }
     all
+}
+
+fn me() -> Value {
+    let text = json!({ "type": "string" });
+    object(
+        json!({
+            "user": id("usr"), "email": text, "tenant": id("ten"), "tenant_name": text,
+            "role": { "enum": ["viewer", "member", "admin", "owner"] }, "operator": { "type": "boolean" },
+        }),
+        &["user", "email", "tenant", "tenant_name", "role", "operator"],
+    )
+}
+
+fn new_agent() -> Value {
+    taken(
+        json!({
+            "name": texts::agent_name(),
+            "model": {
+                "type": ["string", "null"],
+                "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
+            },
+            "instructions": {
+                "type": ["string", "null"], "maxLength": domain::instructions::CHARS_MAX,
+                "description": "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.",
+            },
+        }),
+        &["name"],
+    )
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the schemas above are written in place")]
 fn object(properties: Value, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
+}
+
+/// What is sent to us: a field that is not named is refused.
+fn taken(properties: Value, required: &[&str]) -> Value {
+    with(object(properties, required), "additionalProperties", json!(false))
+}
+
+/// A schema that says one thing more.
+fn with(mut schema: Value, name: &str, value: Value) -> Value {
+    if let Some(said) = schema.as_object_mut() {
+        said.insert(name.to_owned(), value);
+    }
+    schema
 }

@@ -92,7 +92,12 @@ const PLANTS: &[(&[Check], &str)] = &[
     ),
     (&[Check::NotInForce], "update machines set digest = 'another'"),
     (&[Check::NotProved], "update agents set proof = jsonb_set(proof, '{ok}', 'false')"),
-    (&[Check::NotProved], "update timeline set at = now() + interval '1 hour' where what ->> 'step' = 'apply'"),
+    (
+        &[Check::NotProved],
+        "alter table timeline disable trigger timeline_kept;
+         update timeline set at = now() + interval '1 hour' where what ->> 'step' = 'apply';
+         alter table timeline enable trigger timeline_kept",
+    ),
     (
         &[Check::SeenDiffers],
         "update agents set seen = '{\"state\":\"degraded\",\"since\":\"2026-01-01T00:00:00Z\",\"why\":\"\"}'",

@@ -84,6 +84,21 @@ async fn a_turn_is_answered_bounded_and_its_failure_is_redacted() {
     assert!(matches!(world.ask(unnamed).await, Err(Refusal::Malformed { .. })));
 }
 
+/// INP-09, on the machine: words reach the gateway as words, whatever a shell would make of them.
+#[tokio::test]
+async fn hostile_words_reach_the_gateway_as_they_are() {
+    let world = World::new().await;
+    world.apply(1, "m").await.unwrap();
+    let planted = world.root().join("planted");
+    for words in
+        ["; touch PLANTED", "$(touch PLANTED)", "`touch PLANTED`", "a\ntouch PLANTED\n", "'\"; touch PLANTED #"]
+    {
+        let words = words.replace("PLANTED", &planted.to_string_lossy());
+        assert_eq!(world.turn(&words).await.unwrap(), format!("you said {words}"));
+        assert!(!planted.exists(), "{words:?} was run");
+    }
+}
+
 #[tokio::test]
 async fn neither_logs_nor_the_journal_hold_a_secret_or_a_word() {
     let mut world = World::new().await;

@@ -32,11 +32,23 @@ pub(crate) enum Screen {
     Telephone,
 }
 
+/// The colours that its owner prefers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shade {
+    Light,
+    Dark,
+}
+
 impl Browser {
     pub(crate) async fn open(setting: &Setting, screen: Screen) -> Self {
+        Self::open_in(&setting.chromedriver, screen, Shade::Light).await
+    }
+
+    /// The same with a choice of colours.
+    pub(crate) async fn open_in(chromedriver: &str, screen: Screen, shade: Shade) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let profile = TempDir::new().unwrap();
-        let program = Command::new(&setting.chromedriver)
+        let program = Command::new(chromedriver)
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -57,6 +69,7 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--window-size=1280,900",
+            if shade == Shade::Dark { "--blink-settings=preferredColorScheme=0" } else { "--disable-dark-mode" },
             &folder,
         ] {
             wanted.add_arg(argument).unwrap();
@@ -156,6 +169,12 @@ impl Browser {
         let script = "return [document.documentElement.scrollWidth, window.innerWidth]";
         let widths: (i64, i64) = self.driver().execute(script, Vec::new()).await.unwrap().convert().unwrap();
         assert!(widths.0 <= width && widths.1 <= width, "{} is {widths:?} wide, not {width}", self.address().await);
+    }
+
+    /// What a script returns; a promise is waited for.
+    pub(crate) async fn run(&self, script: &str) -> serde_json::Value {
+        let returned = self.driver().execute(script, Vec::new()).await;
+        returned.unwrap_or_else(|error| panic!("{error}")).json().clone()
     }
 
     /// A picture of the whole page, in target/e2e.

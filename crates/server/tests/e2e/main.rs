@@ -16,5 +16,6 @@ mod killed;
 mod machines;
 #[path = "../common/program.rs"]
 mod program;
+mod read_aloud;
 mod setting;
 mod several;

@@ -28,9 +28,14 @@ impl Setting {
             pool: need("BERTH_TEST_POOL"),
             image: need("BERTH_TEST_IMAGE"),
             home: need("BERTH_TEST_HOME_ADDRESS"),
-            chromedriver: read("BERTH_TEST_CHROMEDRIVER").unwrap_or_else(|| "/usr/bin/chromedriver".to_owned()),
+            chromedriver: chromedriver(),
         }
     }
+}
+
+/// The program that drives Chromium, for tests that need no daemon.
+pub(crate) fn chromedriver() -> String {
+    read("BERTH_TEST_CHROMEDRIVER").unwrap_or_else(|| "/usr/bin/chromedriver".to_owned())
 }
 
 fn need(name: &str) -> String {

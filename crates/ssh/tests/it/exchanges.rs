@@ -40,6 +40,36 @@ async fn a_request_arrives_whole_and_its_answer_comes_back() {
     assert!(!log.contains("kkkk"), "a secret is in sshd's log");
 }
 
+/// INP-09: words that a shell or ssh itself would act on arrive as words. There is no command line to break out of.
+#[tokio::test]
+async fn hostile_words_arrive_as_they_are_and_run_nothing() {
+    let sshd = Sshd::start(&format!("cat > \"$(dirname \"$0\")\"/request\nprintf '%s' '{READY}'"));
+    let planted = sshd.folder().join("planted");
+    let touch = format!("touch {}", planted.display());
+    for words in [
+        format!(";{touch}"),
+        format!("$({touch})"),
+        format!("`{touch}`"),
+        format!("\n{touch}\n"),
+        format!("'; {touch}; '"),
+        format!("\"; {touch}; \""),
+        format!("| {touch} &"),
+        format!("-oProxyCommand={touch}"),
+        format!("--\0{touch}"),
+        format!("\u{1b}]0;{touch}\u{7}"),
+        "../../etc/passwd".to_owned(),
+        "\u{202e}gnp.exe\u{feff}".to_owned(),
+    ] {
+        let text = SecretText::new(words.clone());
+        let request = Request::new(Ask::Turn { text, session: words.clone(), timeout_ms: 1000 });
+        ask(&sshd, &request, PATIENCE).await.unwrap();
+        let arrived = std::fs::read(sshd.folder().join("request")).unwrap();
+        let arrived: serde_json::Value = serde_json::from_slice(&arrived).unwrap();
+        assert_eq!((arrived["text"].as_str(), arrived["session"].as_str()), (Some(&*words), Some(&*words)));
+        assert!(!planted.exists(), "{words:?} was run");
+    }
+}
+
 #[tokio::test]
 async fn an_exchange_is_fast() {
     let sshd = Sshd::start(&format!("cat >/dev/null; printf '%s' '{READY}'"));

@@ -7,6 +7,8 @@ mod certificates;
 #[cfg(test)]
 mod exchanges;
 #[cfg(test)]
+mod hardened;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod sshd;

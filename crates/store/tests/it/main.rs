@@ -12,4 +12,5 @@ mod peers;
 mod people;
 mod prover;
 mod queue;
+mod schema;
 mod tenancy;

@@ -67,6 +67,44 @@ async fn without_a_role_nothing_is_allowed() {
     }
 }
 
+/// The one function that the login may call enters a tenant itself: bound as a transaction is, for its one statement.
+#[tokio::test]
+async fn the_list_in_one_trip_is_bound_like_a_transaction() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let (alice, mallory) = (world.alice.caller.tenant, world.mallory.caller.tenant);
+    let db = &world.database.db;
+    let mut tx = db.tenant_read(alice).await.unwrap();
+    let listed = store::agents::list(&mut tx, None, 10).await.unwrap();
+    drop(tx);
+    assert_eq!(listed.iter().map(|agent| agent.id).collect::<Vec<_>>(), [agent]);
+    assert_eq!(store::agents::page(db, alice, None, 10).await.unwrap(), listed);
+    assert_eq!(store::agents::page(db, alice, Some(agent), 10).await.unwrap(), vec![], "nothing comes after the last");
+    assert_eq!(store::agents::page(db, alice, None, 0).await.unwrap(), vec![]);
+    assert_eq!(store::agents::page(db, mallory, None, 10).await.unwrap(), vec![]);
+
+    let mut raw = connection(&world.database).await;
+    let call = |tenant: &str| {
+        let nil = uuid::Uuid::nil();
+        AssertSqlSafe(format!("select count(*) from berth.agents_of({tenant}, '{nil}', 10)"))
+    };
+    let own = format!("'{}'", alice.uuid());
+    let seen: i64 = sqlx::query_scalar(call(&own)).fetch_one(&mut raw).await.unwrap();
+    assert_eq!(seen, 1);
+    let denied = |error: sqlx::Error| assert!(error.to_string().contains("permission denied"), "{error}");
+    // Nothing stays behind: neither the role nor the tenant's name.
+    denied(sqlx::query("select count(*) from public.agents").fetch_one(&mut raw).await.unwrap_err());
+    let named = "select coalesce(current_setting('berth.tenant_id', true), '')";
+    assert_eq!(sqlx::query_scalar::<_, String>(named).fetch_one(&mut raw).await.unwrap(), "");
+    assert!(sqlx::query(call("null")).fetch_one(&mut raw).await.is_err(), "nobody's agents");
+    // A transaction of one tenant does not become another's by it.
+    enter(&mut raw, &mallory.uuid().to_string()).await;
+    denied(sqlx::query(call(&own)).fetch_one(&mut raw).await.unwrap_err());
+    raw.execute("rollback").await.unwrap();
+    let kind = "select provolatile::text || prosecdef::text from pg_proc where oid = 'berth.agents_of'::regproc";
+    assert_eq!(world.database.texts(kind).await, ["sfalse"], "it reads only, as its caller");
+}
+
 #[tokio::test]
 async fn rows_are_not_written_into_or_moved_to_another_tenant() {
     let world = World::new().await;
@@ -99,6 +137,33 @@ async fn rows_are_not_written_into_or_moved_to_another_tenant() {
     for statement in ["update agents set wanted = 'gone'", "delete from agents", "delete from exchanges"] {
         assert_eq!(raw.execute(statement).await.unwrap().rows_affected(), 0, "{statement}");
     }
+}
+
+/// A connection has its limits from its beginning, so what runs without a transaction of ours has them too.
+#[tokio::test]
+async fn no_statement_and_no_idling_lasts_for_ever() {
+    let database = Database::fresh().await;
+    // The clock tells of what it sees: that is how far one gets with what the store offers.
+    let tells = "create or replace function berth.now() returns timestamptz language plpgsql stable set search_path = pg_catalog as $$
+                 begin
+                     if current_setting('statement_timeout') = '10s'
+                        and current_setting('idle_in_transaction_session_timeout') = '15s' then
+                         return statement_timestamp();
+                     end if;
+                     raise exception 'no limits';
+                 end $$";
+    database.sql(tells).await;
+    let options = DbOptions { url: database.url_as("berth_login"), connections_max: 1 };
+    let db = Db::connect(&options).await.unwrap();
+    let mut tx = db.system().await.unwrap();
+    store::house::now(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = db.tenant(TenantId::from_uuid(uuid::Uuid::from_u128(77))).await.unwrap();
+    store::house::tenant_now(&mut tx).await.unwrap();
+    drop(tx);
+    let mut bare = connection(&database).await;
+    enter(&mut bare, "00000000-0000-0000-0000-000000000077").await;
+    assert!(sqlx::query("select berth.now()").fetch_one(&mut bare).await.is_err(), "the clock would tell");
 }
 
 #[tokio::test]

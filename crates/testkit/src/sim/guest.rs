@@ -74,6 +74,12 @@ impl Guest {
         self.tell(MachineEvent::GatewayLost);
     }
 
+    /// Its own token, and the model key that its gateway runs on.
+    pub(super) fn credentials(&self) -> Option<(String, String)> {
+        let key = self.process().holds.as_ref()?.model_key.clone();
+        Some((self.config.machine_token.expose().to_owned(), key))
+    }
+
     /// One request; `None` where the line breaks without an answer.
     pub(super) async fn answer(self: &Arc<Self>, request: &[u8]) -> Option<Vec<u8>> {
         tokio::select! {

@@ -19,16 +19,16 @@ use serde::Deserialize;
 use store::Db;
 
 use crate::{
-    api::view::{AgentView, AgentsView},
+    api::{
+        admin,
+        view::{AgentView, AgentsView},
+    },
     body::{self, At, Query},
     guard::Member,
     llm::Models,
     problem::Problem,
     state::Dice,
 };
-
-/// Most agents on one page of the list.
-const PAGE_MAX: i64 = 100;
 
 /// What creating an agent takes.
 #[derive(Debug, Deserialize)]
@@ -48,7 +48,7 @@ impl NewAgent {
         };
         Ok(Choices {
             model: match &self.model {
-                Some(name) => models.chosen(name).ok_or_else(unknown)?,
+                Some(name) => models.chosen(name).map_err(|_| unknown())?,
                 None => None,
             },
             instructions: Instructions::parse(self.instructions.as_deref().unwrap_or_default())?,
@@ -78,10 +78,9 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<AgentsView>, Problem> {
-    let after = query.read::<AgentId>("after", "the id of an agent")?;
-    let limit = query.read::<i64>("limit", "a number from 1 to 100")?.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-    let mut tx = db.tenant_read(member.caller().tenant).await?;
-    let mut agents = store::agents::list(&mut tx, after, limit + 1).await?;
+    let after = admin::filter::<AgentId>(&query, "after", "the id of an agent")?;
+    let limit = admin::limit(&query)?;
+    let mut agents = store::agents::page(&db, member.caller().tenant, after, limit + 1).await?;
     let more = agents.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
         agents.pop();

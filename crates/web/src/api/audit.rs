@@ -81,7 +81,7 @@ fn users(rows: &[Row]) -> Vec<UserId> {
 }
 
 pub(crate) async fn list(State(db): State<Db>, member: Member, query: Query) -> Result<Json<Listed<Events>>, Problem> {
-    let (limit, after) = (admin::limit(&query)?, admin::filter(&query, "after", "the number of an event")?);
+    let (limit, after) = (admin::limit(&query)?, admin::after_event(&query)?);
     let tenant = member.caller().tenant;
     let mut tx = db.tenant_read(tenant).await?;
     let rows = store::audit::latest(&mut tx, after, limit + 1).await?;

@@ -56,7 +56,7 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let seq = last.or(query.read::<i64>("after", "the id of an event")?).unwrap_or(0);
+    let seq = last.or(query.within("after", 0..=i64::MAX)?).unwrap_or(0);
     let tenant = member.caller().tenant;
     let mut tx = db.tenant_read(tenant).await?;
     store::agents::by_id(&mut tx, agent).await?.ok_or_else(Problem::not_found)?;

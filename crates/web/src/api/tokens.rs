@@ -52,6 +52,7 @@ impl From<TokenRow> for TokenView {
 pub(crate) struct NewToken {
     name: String,
     scopes: Vec<String>,
+    #[serde(deserialize_with = "body::whole_number")]
     days: u32,
 }
 

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Longest wait for an answer to a turn.
-const TURN_SECONDS: u64 = 60;
+const TURN_SECONDS: i64 = 60;
 /// Longest wait for log lines.
 const LOGS: Duration = Duration::from_secs(30);
 /// How often a waiting request looks by itself: a commit in another process does not wake this one.
@@ -56,13 +56,12 @@ pub(crate) async fn say(
     body::Json(new): body::Json<NewTurn>,
 ) -> Result<Response, Problem> {
     let text = TurnText::parse(&new.text)?;
-    let seconds =
-        query.read::<u64>("wait", "a number of seconds from 0 to 60")?.unwrap_or(TURN_SECONDS).min(TURN_SECONDS);
+    let seconds = query.within("wait", 0..=TURN_SECONDS)?.unwrap_or(TURN_SECONDS);
     let by = member.caller();
     let mut tx = web.db.tenant(by.tenant).await?;
     let id = app::exchanges::say(&mut tx, (&web.ring, &*web.dice.0), agent, &text, by).await?;
     tx.commit().await?;
-    let opened = wait(&web, by, (agent, id), Duration::from_secs(seconds)).await?;
+    let opened = wait(&web, by, (agent, id), Duration::from_secs(seconds.unsigned_abs())).await?;
     let location = [(header::LOCATION, format!("/api/v1/agents/{agent}/turns/{id}"))];
     let view = opened.map_or_else(|| on_its_way(id), |opened| turn(&opened));
     let status = match view.state {

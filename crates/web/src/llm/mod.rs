@@ -73,6 +73,10 @@ pub(crate) struct Offered {
     pub(crate) is_proof: bool,
 }
 
+/// A model of this name is not, or no more, on the menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotOffered;
+
 impl Models {
     /// What an agent may be set to, the usual one first.
     pub(crate) fn offered(&self) -> Vec<Offered> {
@@ -88,11 +92,14 @@ impl Models {
         }
     }
 
-    /// What somebody chose by this name: the usual one is no choice, so that it goes along when the menu changes. Outer
-    /// `None`: it is not offered.
-    pub(crate) fn chosen(&self, name: &str) -> Option<Option<String>> {
-        let place = self.offered().iter().position(|offer| offer.name == name)?;
-        Some((place > 0).then(|| name.to_owned()))
+    /// What somebody chose by this name: the usual one is no choice (`None`), so that it goes along when the menu
+    /// changes.
+    ///
+    /// # Errors
+    /// It is not offered.
+    pub(crate) fn chosen(&self, name: &str) -> Result<Option<String>, NotOffered> {
+        let place = self.offered().iter().position(|offer| offer.name == name).ok_or(NotOffered)?;
+        Ok((place > 0).then(|| name.to_owned()))
     }
 
     /// The title of the model that answers an agent with this choice.

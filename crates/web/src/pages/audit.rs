@@ -94,7 +94,7 @@ impl Kept {
 }
 
 pub(crate) async fn show(State(web): State<Web>, member: Member, query: Query) -> Result<Response, Problem> {
-    let (by, after) = (member.caller(), admin::filter(&query, "after", "the number of an event")?);
+    let (by, after) = (member.caller(), admin::after_event(&query)?);
     let mut tx = web.db.tenant_read(by.tenant).await?;
     let rows = store::audit::latest(&mut tx, after, PAGE_MAX + 1).await?;
     let head = store::audit::head(&mut tx).await?;

@@ -160,8 +160,9 @@ pub(crate) async fn issue(State(web): State<Web>, member: Member, form: Form) ->
             | TokenError::TooMany),
         ) => {
             drop(tx);
-            let page = read(&web, by).await?.refused(&wish, sentence(&error));
-            pages::page(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            let is_full = matches!(error, TokenError::TooMany);
+            let status = if is_full { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+            pages::page(status, &read(&web, by).await?.refused(&wish, sentence(&error)))
         }
     }
 }

@@ -167,13 +167,13 @@ pub(crate) async fn answer(State(web): State<Web>, member: Member, form: Form) -
             Ok(name) => Answer::Name(name),
             Err(error) => return again(&web, by, (step, form.field("name")), sentence(&error)).await,
         },
-        Step::Model => match web.models.chosen(form.field("model")) {
-            Some(model) => Answer::Model(model),
-            None => {
+        Step::Model => {
+            let Ok(model) = web.models.chosen(form.field("model")) else {
                 let fault = "That model is not offered here any more. Choose one of these.".to_owned();
                 return again(&web, by, (step, ""), fault).await;
-            }
-        },
+            };
+            Answer::Model(model)
+        }
         Step::Channel => Answer::NoChannel,
         Step::Instructions => match Instructions::parse(form.field("instructions")) {
             Ok(instructions) => Answer::Instructions(instructions),

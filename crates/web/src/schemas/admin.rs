@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{named, object};
-
-pub(super) fn id(prefix: &str) -> Value {
-    json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") })
-}
+use super::{named, object, texts::id};
 
 pub(super) fn maybe(schema: &Value) -> Value {
     json!({ "oneOf": [schema, { "type": "null" }] })

@@ -1,16 +1,13 @@
 //! The shapes of jobs, their schedules and the pool in the operator's API.
 
-use domain::job::{AskedBy, CatchUp, Job};
+use domain::job::{AskedBy, CatchUp};
 use serde_json::{Value, json};
 
 use super::{
-    admin::{id, maybe, text, time, whole},
-    named, object,
+    admin::{maybe, text, time, whole},
+    named, object, taken,
+    texts::{id, job},
 };
-
-fn job() -> Value {
-    json!({ "enum": Job::EVERY.map(Job::name) })
-}
 
 fn catch_up() -> Value {
     json!({ "enum": CatchUp::EVERY.map(CatchUp::name) })
@@ -49,13 +46,12 @@ pub(super) fn schedules() -> Value {
 }
 
 pub(super) fn schedule_change() -> Value {
-    object(
-        json!({
-            "cron": { "type": "string", "maxLength": 100, "description": "Five fields: minute hour day month weekday, in UTC" },
-            "enabled": { "type": "boolean" }, "catch_up": catch_up(),
-        }),
-        &[],
-    )
+    let cron = json!({
+        "type": ["string", "null"], "maxLength": 100,
+        "description": "Five fields: minute hour day month weekday, in UTC. One that never comes true is refused.",
+    });
+    let enabled = json!({ "type": ["boolean", "null"] });
+    taken(json!({ "cron": cron, "enabled": enabled, "catch_up": maybe(&catch_up()) }), &[])
 }
 
 pub(super) fn run() -> Value {

@@ -6,12 +6,11 @@ use super::{named, object};
 
 /// The model a tenant's agents talk to.
 pub(super) fn offered() -> Value {
-    let text = json!({ "type": "string" });
     object(
         json!({
-            "model": text, "title": text, "is_proof_model": { "type": "boolean" },
+            "model": text(), "title": text(), "is_proof_model": { "type": "boolean" },
             "offered": {
-                "type": "array", "items": object(json!({ "model": text, "title": text }), &["model", "title"]),
+                "type": "array", "items": object(json!({ "model": text(), "title": text() }), &["model", "title"]),
                 "description": "What an agent may be set to; the first is usual.",
             },
             "budget": { "oneOf": [named("ModelBudget"), { "type": "null" }] },
@@ -41,4 +40,30 @@ pub(super) fn budget() -> Value {
             "output_tokens",
         ],
     )
+}
+
+/// A request of Anthropic's Messages API, as far as Berth reads it; the rest is the vendor's to judge.
+pub(super) fn messages() -> Value {
+    let block = object(json!({ "type": text(), "text": { "type": ["string", "null"] } }), &["type"]);
+    let content = json!({ "oneOf": [text(), { "type": "array", "items": block }] });
+    let message = object(json!({ "role": text(), "content": content }), &["role", "content"]);
+    object(
+        json!({
+            "model": text(), "messages": { "type": "array", "items": message }, "stream": { "type": "boolean" },
+        }),
+        &["messages"],
+    )
+}
+
+/// A refusal, as clients of that API expect it.
+pub(super) fn problem() -> Value {
+    let error = object(json!({ "type": text(), "message": text() }), &["type", "message"]);
+    object(
+        json!({ "type": { "const": "error" }, "error": error, "request_id": text() }),
+        &["type", "error", "request_id"],
+    )
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
 }

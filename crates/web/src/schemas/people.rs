@@ -1,9 +1,13 @@
 //! The shapes of invites, of the waitlist and of sessions.
 
-use app::invites::{BATCH_MAX, DAYS_MAX, NOTE_CHARS_MAX, USES_MAX};
+use app::invites::{BATCH_MAX, DAYS_MAX, USES_MAX};
 use serde_json::{Map, Value, json};
 
-use super::{admin::listed, named, object};
+use super::{
+    admin::listed,
+    named, object, taken,
+    texts::{self, id},
+};
 
 /// Each by its name.
 pub(super) fn all() -> Map<String, Value> {
@@ -22,10 +26,6 @@ pub(super) fn all() -> Map<String, Value> {
         ("Sessions", sessions()),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
-}
-
-fn id(prefix: &str) -> Value {
-    json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") })
 }
 
 fn maybe(schema: &Value) -> Value {
@@ -48,12 +48,8 @@ fn up_to(most: u32) -> Value {
     json!({ "type": "integer", "minimum": 1, "maximum": most })
 }
 
-fn email() -> Value {
-    json!({ "type": "string", "format": "email", "maxLength": 254 })
-}
-
 fn code() -> Value {
-    object(json!({ "code": { "type": "string", "examples": ["ABCD-EFGH-JKLM"] } }), &["code"])
+    taken(json!({ "code": { "type": "string", "examples": ["ABCD-EFGH-JKLM"] } }), &["code"])
 }
 
 fn verdict() -> Value {
@@ -61,13 +57,8 @@ fn verdict() -> Value {
 }
 
 fn wish() -> Value {
-    object(
-        json!({
-            "codes": up_to(BATCH_MAX), "uses": up_to(USES_MAX), "days": up_to(DAYS_MAX),
-            "note": { "type": "string", "maxLength": NOTE_CHARS_MAX },
-        }),
-        &[],
-    )
+    let (codes, uses, days) = (up_to(BATCH_MAX), up_to(USES_MAX), up_to(DAYS_MAX));
+    taken(json!({ "codes": codes, "uses": uses, "days": days, "note": texts::note() }), &[])
 }
 
 fn made() -> Value {
@@ -99,7 +90,7 @@ fn invite() -> Value {
 }
 
 fn new_waiting() -> Value {
-    object(json!({ "email": email() }), &["email"])
+    taken(json!({ "email": texts::email() }), &["email"])
 }
 
 fn waitlisted() -> Value {

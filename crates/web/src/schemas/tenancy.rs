@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{named, object};
+use super::{
+    named, object, taken,
+    texts::{self, id},
+    with,
+};
 
 /// Each by its name.
 pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
@@ -24,10 +28,7 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
         ("OperatedUsers", super::admin::listed("users", "OperatedUser")),
         ("OperatedUser", operated_user()),
         ("OperatedTenants", super::admin::listed("tenants", "OperatedTenant")),
-        (
-            "ReasonToRead",
-            object(json!({ "reason": { "type": "string", "minLength": 10, "maxLength": 300 } }), &["reason"]),
-        ),
+        ("ReasonToRead", taken(json!({ "reason": texts::reason() }), &["reason"])),
         ("TenantData", tenant_data()),
         ("AuditEvent", audit_event()),
         ("AuditHead", audit_head()),
@@ -42,10 +43,6 @@ fn text() -> Value {
 
 fn maybe(schema: &Value) -> Value {
     json!({ "oneOf": [schema, { "type": "null" }] })
-}
-
-fn id(prefix: &str) -> Value {
-    json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") })
 }
 
 fn time() -> Value {
@@ -107,10 +104,8 @@ fn members() -> Value {
 }
 
 fn new_member() -> Value {
-    object(
-        json!({ "email": { "type": "string", "format": "email", "maxLength": 254 }, "role": { "enum": ["viewer", "member", "admin"] } }),
-        &["email", "role"],
-    )
+    let role = json!({ "enum": ["viewer", "member", "admin"] });
+    taken(json!({ "email": texts::email(), "role": role }), &["email", "role"])
 }
 
 fn invited() -> Value {
@@ -118,7 +113,7 @@ fn invited() -> Value {
 }
 
 fn new_role() -> Value {
-    object(json!({ "role": role() }), &["role"])
+    taken(json!({ "role": role() }), &["role"])
 }
 
 fn token() -> Value {
@@ -136,13 +131,9 @@ fn tokens() -> Value {
 }
 
 fn new_token() -> Value {
-    object(
-        json!({
-            "name": { "type": "string", "minLength": 1, "maxLength": 60 }, "scopes": scopes(),
-            "days": { "type": "integer", "minimum": 1, "maximum": 365 },
-        }),
-        &["name", "scopes", "days"],
-    )
+    let wanted = with(scopes(), "minItems", json!(1));
+    let days = json!({ "type": "integer", "minimum": 1, "maximum": app::tokens::DAYS_MAX });
+    taken(json!({ "name": texts::shown_name(), "scopes": wanted, "days": days }), &["name", "scopes", "days"])
 }
 
 fn issued_token() -> Value {

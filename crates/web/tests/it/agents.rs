@@ -1,6 +1,9 @@
 //! The JSON API from creating an agent to its end, and what it says to bad input.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use flows::RunnerOptions;
@@ -8,7 +11,12 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use crate::support::{CRON_SECRET, House, ask};
+use uuid::Uuid;
+
+use crate::{
+    support::{CRON_SECRET, House, ask},
+    trips::Wire,
+};
 
 /// Runs flows while a request waits. No step is dropped half-way: its lease would outlive it.
 async fn meanwhile<T>(house: &House, request: impl Future<Output = T>) -> T {
@@ -141,6 +149,34 @@ async fn a_list_is_paged_by_key() {
     }
     assert_eq!(names.len(), 5, "{names:?}");
     assert_eq!(house.get(&house.mallory, "/api/v1/agents").await.text, r#"{"agents":[],"next":null}"#);
+}
+
+/// Who asks is remembered from their session, and the list is one statement of its own: nobody waits for the database
+/// twice. No more than two is what is promised; nothing is sent after the answer either.
+#[tokio::test]
+async fn a_list_takes_one_round_trip_to_the_database() {
+    let house = House::new().await;
+    house.world.new_agent("scout").await;
+    let cookies = house.cookies().await;
+    let wire = Wire::to(&house.world.database).await;
+    let there = house.over(wire.db.clone());
+    tokio::spawn({
+        let db = wire.db.clone();
+        async move { db.carry_signals(Uuid::from_u128(7)).await }
+    });
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let before = wire.trips();
+        let listed = there.page(&cookies, "/api/v1/agents").await;
+        assert_eq!((listed.status, listed.json()["agents"][0]["name"].as_str()), (StatusCode::OK, Some("scout")));
+        let trips = wire.trips() - before;
+        assert!(trips > 0, "it was read from somewhere else");
+        // The first ones look the caller up and prepare; the listener's own questions go over the same wire.
+        if trips == 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{trips} round trips");
+    }
 }
 
 #[tokio::test]

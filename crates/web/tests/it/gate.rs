@@ -5,7 +5,7 @@
 //! are alice's: to the owner of another tenant, every id in this table is somebody else's.
 
 mod aside;
-mod bodies;
+pub mod bodies;
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -185,6 +185,22 @@ impl Gate {
         head.headers.remove("set-cookie");
         let bytes = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
         Some((status, format!("{:?}\n{}", head.headers, String::from_utf8_lossy(&bytes))))
+    }
+
+    /// What these callers get to read on every route, headers too: who asked for what, and the text of the answer.
+    pub async fn read_by(&self, names: &[&str]) -> Vec<(String, String)> {
+        let mut read = Vec::new();
+        for route in ROUTES {
+            for caller in self.callers.iter().filter(|caller| names.is_empty() || names.contains(&caller.name)) {
+                let request = Self::request(route, &format!("{}?wait=0", self.at(route.path)), caller);
+                let Some((status, text)) = self.answer(request, route).await else { continue };
+                if status.as_u16() < 400 {
+                    self.kept.put_back(&self.house.world.database).await;
+                }
+                read.push((format!("{} {} by {}: {status}", route.verb.method(), route.path, caller.name), text));
+            }
+        }
+        read
     }
 
     /// How one caller fares on one route, in a word; afterwards everything is as it was.

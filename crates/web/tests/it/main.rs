@@ -8,6 +8,7 @@ mod admin;
 mod agents;
 mod audit;
 mod bootstrap;
+mod claims;
 mod doors;
 mod erasure;
 mod factor;

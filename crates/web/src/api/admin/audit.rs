@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) async fn list(State(db): State<Db>, _: Operator, query: Query) -> Result<Json<Listed<Events>>, Problem> {
-    let (limit, after) = (admin::limit(&query)?, admin::filter(&query, "after", "the number of an event")?);
+    let (limit, after) = (admin::limit(&query)?, admin::after_event(&query)?);
     let mut tx = db.system().await?;
     let rows = store::audit::house_latest(&mut tx, after, limit + 1).await?;
     let head = store::audit::house_head(&mut tx).await?;

@@ -37,14 +37,14 @@ pub(crate) async fn show(State(db): State<Db>, _: Operator, At(id): At<id::Flow>
 
 /// Which flows are wanted; the pages ask with the same words.
 pub(crate) fn filter(query: &Query) -> Result<FlowFilter<'_>, Problem> {
-    let subject = admin::chosen(query, "subject").map(|text| {
+    let subject = query.get("subject").filter(|text| !text.is_empty()).map(|text| {
         let unknown =
             || Problem::unreadable("`subject` must be the id of an agent, a machine, an exchange or an alert.");
         read_subject(text).ok_or_else(unknown)
     });
     Ok(FlowFilter {
-        kind: admin::chosen(query, "kind"),
-        step: admin::chosen(query, "step"),
+        kind: admin::word(query, "kind")?,
+        step: admin::word(query, "step")?,
         stuck: admin::yes_or_no(query, "stuck")?,
         tenant: admin::filter(query, "tenant", "the id of a tenant")?,
         subject: subject.transpose()?,

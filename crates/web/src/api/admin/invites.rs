@@ -45,11 +45,11 @@ struct InviteLine {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "body::whole_number")]
     codes: u32,
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "body::whole_number")]
     uses: u32,
-    #[serde(default = "fortnight")]
+    #[serde(default = "fortnight", deserialize_with = "body::whole_number")]
     days: u32,
     #[serde(default)]
     note: String,

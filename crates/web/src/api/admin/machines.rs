@@ -75,7 +75,7 @@ pub(crate) async fn list(State(db): State<Db>, _: Operator, query: Query) -> Res
 /// Which machines are wanted; the pages ask with the same words.
 pub(crate) fn filter(query: &Query) -> Result<MachineFilter<'_>, Problem> {
     Ok(MachineFilter {
-        state: admin::chosen(query, "state"),
+        state: admin::word(query, "state")?,
         gone: admin::yes_or_no(query, "gone")?,
         tenant: admin::filter(query, "tenant", "the id of a tenant")?,
         agent: admin::filter(query, "agent", "the id of an agent")?,

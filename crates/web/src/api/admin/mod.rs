@@ -27,7 +27,7 @@ pub(crate) const PAGE_MAX: i64 = 100;
 
 /// How many entries are wanted.
 pub(crate) fn limit(query: &Query) -> Result<i64, Problem> {
-    Ok(query.read::<i64>("limit", "a number from 1 to 100")?.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX))
+    Ok(query.within("limit", 1..=PAGE_MAX)?.unwrap_or(PAGE_MAX))
 }
 
 /// One page of a list that was read with one entry more, and the address of the next one, with the same filters.
@@ -61,15 +61,26 @@ pub(crate) fn filter<T: std::str::FromStr>(
     name: &'static str,
     must_be: &'static str,
 ) -> Result<Option<T>, Problem> {
-    match query.get(name).map(str::trim) {
+    match query.get(name) {
         None | Some("") => Ok(None),
         Some(_) => query.read(name, must_be),
     }
 }
 
-/// A filter that is a word. An empty one is none.
-pub(crate) fn chosen<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
-    query.get(name).map(str::trim).filter(|word| !word.is_empty())
+/// The event after which a page of the audit goes on.
+pub(crate) fn after_event(query: &Query) -> Result<Option<i64>, Problem> {
+    query.within("after", 1..=i64::MAX)
+}
+
+/// A filter that is a word of ours. An empty one is none; what is no word at all never reaches the database.
+pub(crate) fn word<'a>(query: &'a Query, name: &'static str) -> Result<Option<&'a str>, Problem> {
+    let given = query.get(name).filter(|word| !word.is_empty());
+    let is_word = |word: &str| word.len() <= 40 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if given.is_some_and(|word| !is_word(word)) {
+        let detail = format!("`{name}` must be a word of small letters and underscores.");
+        return Err(Problem { field: Some(name), ..Problem::unreadable(detail) });
+    }
+    Ok(given)
 }
 
 /// A list as JSON: the entries under their own name, and where it goes on.

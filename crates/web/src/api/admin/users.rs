@@ -44,7 +44,7 @@ impl From<Row> for UserView {
 
 /// Which people a list shows.
 pub(crate) fn filter(query: &Query) -> Result<UserFilter, Problem> {
-    let email = admin::chosen(query, "email").map(Email::parse).transpose();
+    let email = query.get("email").filter(|text| !text.is_empty()).map(Email::parse).transpose();
     Ok(UserFilter {
         after: admin::filter(query, "after", "the id of a user")?,
         only: admin::filter(query, "id", "the id of a user")?,

@@ -49,7 +49,7 @@ impl HouseAuditPage {
 }
 
 pub(crate) async fn show(State(web): State<Web>, operator: Operator, query: Query) -> Result<Response, Problem> {
-    let after = admin::filter(&query, "after", "the number of an event")?;
+    let after = admin::after_event(&query)?;
     let mut tx = web.db.system().await?;
     let rows = store::audit::house_latest(&mut tx, after, PAGE + 1).await?;
     let head = store::audit::house_head(&mut tx).await?;

@@ -83,6 +83,6 @@ pub(crate) async fn show(State(web): State<Web>, operator: Operator, query: Quer
     drop(tx);
     let (rows, next) = admin::page(rows, PAGE, ("/admin/users", &query), |row| row.id);
     let look = Look { by: operator.caller(), now: web.dice.now() };
-    let page = UsersPage::new(&rows, next, look).asked_for(admin::chosen(&query, "email").unwrap_or_default());
+    let page = UsersPage::new(&rows, next, look).asked_for(query.get("email").unwrap_or_default());
     pages::page(StatusCode::OK, &page)
 }

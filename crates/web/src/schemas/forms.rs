@@ -1,0 +1,48 @@
+//! The forms of our pages: each field as its handler reads it.
+
+use app::invites::{BATCH_MAX, DAYS_MAX, USES_MAX};
+use domain::{job::CatchUp, scopes::Scope};
+use serde_json::{Map, Value, json};
+
+use super::texts;
+
+/// The form that is posted to this path. Fields that it does not know are passed over.
+pub(crate) fn posted(path: &str, fields: &[&str]) -> Value {
+    let properties: Map<String, Value> = fields.iter().map(|name| ((*name).to_owned(), field(path, name))).collect();
+    let required: Vec<&&str> = fields.iter().filter(|name| is_required(path, name)).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn field(path: &str, name: &str) -> Value {
+    let up_to = |most: u32| json!({ "type": "integer", "minimum": 1, "maximum": most });
+    match (path, name) {
+        ("/setup" | "/waitlist" | "/auth/mail" | "/team/invitations", "email") => texts::email(),
+        ("/setup", "tenant") | ("/settings/tokens", "name") => texts::shown_name(),
+        ("/signup", "code") => texts::invite_code(),
+        ("/settings/tokens", "days") => up_to(app::tokens::DAYS_MAX),
+        ("/settings/tokens", "scope") => {
+            json!({ "type": "array", "minItems": 1, "items": { "enum": Scope::EVERY.map(Scope::name) } })
+        }
+        ("/team/invitations", "role") => json!({ "enum": ["viewer", "member", "admin"] }),
+        ("/team/members/{id}/role", "role") => json!({ "enum": ["viewer", "member", "admin", "owner"] }),
+        ("/agents", "name") => texts::agent_name(),
+        ("/agents/{id}/turns", "text") => texts::turn(),
+        (path, "reason") if path.starts_with("/admin/") => texts::reason(),
+        ("/admin/schedules/{job}", "catch_up") => json!({ "enum": CatchUp::EVERY.map(CatchUp::name) }),
+        ("/admin/schedules/{job}", "cron") => json!({ "type": "string", "maxLength": 100 }),
+        ("/admin/invites", "codes") => up_to(BATCH_MAX),
+        ("/admin/invites", "uses") => up_to(USES_MAX),
+        ("/admin/invites", "days") => up_to(DAYS_MAX),
+        ("/admin/invites", "note") => texts::note(),
+        _ => json!({ "type": "string" }),
+    }
+}
+
+/// A field without which the form is refused. The ways to sign in are several, and none of them is missed alone.
+fn is_required(path: &str, name: &str) -> bool {
+    let optional = matches!(
+        (path, name),
+        ("/login", _) | (_, "next" | "live" | "note" | "enabled") | ("/setup" | "/invitation", "link")
+    );
+    !optional
+}

@@ -1,0 +1,86 @@
+//! The texts that people give, as patterns: what a parser of [`domain`] takes, and nothing else.
+//!
+//! Parsers drop space around a text; the patterns say so, because a document that is stricter than the program is wrong
+//! too. A peer sends what fits a pattern, and what does not: `crates/server/tests/faults/peers/prober.rs`.
+
+use app::invites::NOTE_CHARS_MAX;
+use domain::job::Job;
+use serde_json::{Value, json};
+
+use super::with;
+
+/// What counts as space, inside a class.
+const SPACE: &str = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
+/// What nobody can read, inside a class.
+const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
+
+fn fits(pattern: &str, told: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^[{SPACE}]*{pattern}[{SPACE}]*$"), "description": told })
+}
+
+/// An id of this noun.
+pub(crate) fn id(prefix: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-f]{{32}}$") })
+}
+
+/// [`domain::names::AgentName`]
+pub(crate) fn agent_name() -> Value {
+    fits("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", "1 to 40 lowercase letters, digits and dashes, no dash at either end")
+}
+
+/// [`domain::names::Email`]
+pub(crate) fn email() -> Value {
+    with(fits(&address(), "An e-mail address"), "maxLength", json!(254))
+}
+
+/// The same, or nothing: a filter that was left empty.
+pub(crate) fn maybe_email() -> Value {
+    json!({ "type": "string", "maxLength": 254, "pattern": format!("^([{SPACE}]*{}[{SPACE}]*)?$", address()) })
+}
+
+fn address() -> String {
+    let local = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}";
+    let label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+    let here = "[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]";
+    format!(r"{local}@({here}|{label}(\.{label})+)")
+}
+
+/// [`domain::names::TurnText`]
+pub(crate) fn turn() -> Value {
+    let chars = domain::names::TurnText::CHARS_MAX;
+    let pattern = format!("[^{SPACE}]");
+    json!({ "type": "string", "pattern": pattern, "maxLength": chars, "description": "Not only space" })
+}
+
+/// A name of up to 60 characters that somebody reads.
+pub(crate) fn shown_name() -> Value {
+    fits(&format!("[^{SPACE}{CONTROL}]([^{CONTROL}]{{0,58}}[^{SPACE}{CONTROL}])?"), "1 to 60 characters in one line")
+}
+
+/// [`domain::operators::Reason`]
+pub(crate) fn reason() -> Value {
+    let (blank, word) = (format!("[{SPACE}{CONTROL}]*"), format!("[^{SPACE}{CONTROL}]"));
+    let pattern = format!(r"^{blank}{word}[\s\S]{{8,298}}{word}{blank}$");
+    json!({ "type": "string", "pattern": pattern, "description": "10 to 300 characters; the tenant reads them" })
+}
+
+/// What invites are for.
+pub(crate) fn note() -> Value {
+    fits(&format!("[^{CONTROL}]{{0,{NOTE_CHARS_MAX}}}"), "At most 200 characters in one line")
+}
+
+/// [`domain::invite::InviteCode`], as it may be typed.
+pub(crate) fn invite_code() -> Value {
+    let pattern = "^[- ]*([A-HJ-NP-Za-hj-np-z2-9][- ]*){12}$";
+    json!({ "type": "string", "pattern": pattern, "maxLength": 40, "examples": ["ABCD-EFGH-JKLM"] })
+}
+
+/// A word of ours to choose by: small letters and underscores.
+pub(crate) fn word() -> Value {
+    json!({ "type": "string", "pattern": "^[a-z_]{0,40}$" })
+}
+
+/// A job.
+pub(crate) fn job() -> Value {
+    json!({ "enum": Job::EVERY.map(Job::name) })
+}
