@@ -137,10 +137,7 @@ fn new_agent() -> Value {
                 "type": ["string", "null"],
                 "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
             },
-            "instructions": {
-                "type": ["string", "null"], "maxLength": domain::instructions::CHARS_MAX,
-                "description": "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.",
-            },
+            "instructions": texts::instructions(),
         }),
         &["name"],
     )

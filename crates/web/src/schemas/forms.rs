@@ -26,6 +26,7 @@ fn field(path: &str, name: &str) -> Value {
         ("/team/invitations", "role") => json!({ "enum": ["viewer", "member", "admin"] }),
         ("/team/members/{id}/role", "role") => json!({ "enum": ["viewer", "member", "admin", "owner"] }),
         ("/agents", "name") => texts::agent_name(),
+        ("/welcome", "step") => json!({ "enum": ["name", "model", "channel", "instructions"] }),
         ("/agents/{id}/turns", "text") => texts::turn(),
         (path, "reason") if path.starts_with("/admin/") => texts::reason(),
         ("/admin/schedules/{job}", "catch_up") => json!({ "enum": CatchUp::EVERY.map(CatchUp::name) }),
@@ -42,7 +43,10 @@ fn field(path: &str, name: &str) -> Value {
 fn is_required(path: &str, name: &str) -> bool {
     let optional = matches!(
         (path, name),
-        ("/login", _) | (_, "next" | "live" | "note" | "enabled") | ("/setup" | "/invitation", "link")
+        ("/login", _)
+            | (_, "next" | "live" | "note" | "enabled" | "model" | "instructions")
+            | ("/setup" | "/invitation", "link")
+            | ("/welcome", "name")
     );
     !optional
 }

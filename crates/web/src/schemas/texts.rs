@@ -52,6 +52,14 @@ pub(crate) fn turn() -> Value {
     json!({ "type": "string", "pattern": pattern, "maxLength": chars, "description": "Not only space" })
 }
 
+/// [`domain::instructions::Instructions`], or none.
+pub(crate) fn instructions() -> Value {
+    let plain = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*";
+    let told = "The agent's system prompt in plain text: OpenClaw adds it to its own in every conversation. Everybody in the tenant can read it.";
+    let text = with(fits(plain, told), "type", json!(["string", "null"]));
+    with(text, "maxLength", json!(domain::instructions::CHARS_MAX))
+}
+
 /// A name of up to 60 characters that somebody reads.
 pub(crate) fn shown_name() -> Value {
     fits(&format!("[^{SPACE}{CONTROL}]([^{CONTROL}]{{0,58}}[^{SPACE}{CONTROL}])?"), "1 to 60 characters in one line")

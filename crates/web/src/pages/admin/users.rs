@@ -66,7 +66,7 @@ impl UsersPage {
     }
 
     /// With the address that was asked for.
-    fn asked_for(self, address: &str) -> Self {
+    pub(crate) fn asked_for(self, address: &str) -> Self {
         Self { asked: address.to_owned(), ..self }
     }
 

@@ -3,14 +3,14 @@
 use app::audit::chain;
 use askama::Template as _;
 use chrono::{DateTime, Utc};
-use domain::{TenantId, audit::Chain, people::Caller};
-use store::{operators::Standing, tenant_views::TenantView};
+use domain::{TenantId, UserId, audit::Chain, people::Caller};
+use store::{operators::Standing, tenant_views::TenantView, user_views::UserView};
 
 use super::{HOSTILE, before, failed, id, live, people};
 use crate::{
     api::audit::Names,
     pages::{
-        admin::{Look, audit::HouseAuditPage, tenant::TenantPage, tenants::TenantsPage},
+        admin::{Look, audit::HouseAuditPage, tenant::TenantPage, tenants::TenantsPage, users::UsersPage},
         factor::FactorPage,
     },
 };
@@ -39,11 +39,31 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
         ("admin-tenants-none", TenantsPage::new(&[], None, look).render()),
         ("admin-tenant", tenant().render()),
         ("admin-tenant-suspended", TenantPage::new(&tenants()[1], look).render()),
-        ("admin-tenant-refused", tenant().refused(HOSTILE, short).render()),
+        ("admin-tenant-refused", tenant().refused(HOSTILE, short.clone()).render()),
+        ("admin-tenant-not-suspended", tenant().not_suspended(HOSTILE, short.clone()).render()),
+        ("admin-users", UsersPage::new(&users(by), Some("/admin/users?after=x".to_owned()), look).render()),
+        ("admin-users-none", UsersPage::new(&[], None, look).asked_for("nobody@harbour.example").render()),
+        ("admin-users-refused", UsersPage::new(&users(by)[1..2], None, look).not_suspended(HOSTILE, short).render()),
         ("admin-tenant-read", tenant().showing((&people, &agents), "ticket 4711: it does not start", look).render()),
         ("admin-audit", audit.render()),
         ("admin-audit-none", HouseAuditPage::new(&[], &Names::default(), (None, None), look).render()),
     ]
+}
+
+fn users(by: &Caller) -> [UserView; 3] {
+    let one = |id, tenants, sessions, is_operator| UserView {
+        id,
+        created_at: before(900_000_000),
+        is_operator,
+        tenants,
+        sessions,
+        suspended_at: None,
+        suspended_why: None,
+    };
+    let why = format!("ticket 4711: {HOSTILE}");
+    let suspended = |one| UserView { suspended_at: Some(before(60_000)), suspended_why: Some(why), ..one };
+    let id = |n: u128| id::<domain::id::User>(n) as UserId;
+    [one(by.user, 2, 1, true), one(id(61), 1, 3, false), suspended(one(id(62), 1, 0, false))]
 }
 
 fn tenants() -> [TenantView; 3] {
