@@ -269,7 +269,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/settings", READS, Gives::Page, "Who you are and how programs sign in", |m| on(m, pages::settings::show)),
     Route::post("/settings/tokens", READS, Gives::Page, "Issues a personal token and shows it once", |m| on(m, pages::settings::issue)).takes(Takes::Form(&["name", "days", "scope"])).scope(Scope::Tokens),
     Route::post("/settings/tokens/{id}/revoke", READS, Gives::Redirect, "Revokes a personal token", |m| on(m, pages::settings::revoke)).takes(Takes::Form(&[])).scope(Scope::Tokens),
-    Route::post("/settings/account/erase", PERSON, Gives::Redirect, "Erases your own account; your address is typed", |m| on(m, pages::account::erase)).takes(Takes::Form(&["email"])).recent(),
+    Route::post("/settings/erase", PERSON, Gives::Redirect, "Erases your own account; your address is typed", |m| on(m, pages::account::erase)).takes(Takes::Form(&["email"])).recent(),
     Route::get("/team", READS, Gives::Page, "Who belongs to the tenant, and who is invited", |m| on(m, pages::team::show)),
     Route::post("/team/invitations", MANAGES, Gives::Redirect, "Invites somebody by mail", |m| on(m, pages::team::invite)).takes(Takes::Form(&["email", "role"])).scope(Scope::Members),
     Route::post("/team/invitations/{id}/revoke", MANAGES, Gives::Redirect, "Takes an invitation back", |m| on(m, pages::team::take_back)).takes(Takes::Form(&[])).scope(Scope::Members),

@@ -1,4 +1,4 @@
-//! `/settings/account`: the end of one's own account.
+//! `/settings/erase`: the end of one's own account.
 
 use app::accounts::AccountError;
 use axum::{extract::State, response::Response};

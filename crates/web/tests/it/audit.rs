@@ -166,7 +166,7 @@ impl Stage {
             }
             "/admin/tenants/{id}" => "reason=ticket+4711%2C+it+does+not+start".to_owned(),
             "/api/admin/v1/tenants/{id}/read" => r#"{"reason":"ticket 4711, it does not start"}"#.to_owned(),
-            "/settings/account/erase" => "email=alice%40example.org".to_owned(),
+            "/settings/erase" => "email=alice%40example.org".to_owned(),
             "/welcome/finish" => {
                 let kept = self.house.form(&self.cookie, "/welcome", "step=name&name=second").await;
                 assert_eq!(kept.status, StatusCode::SEE_OTHER, "{}", kept.text);
@@ -232,7 +232,7 @@ async fn newest(database: &testkit::Database, rows: &str, prefix: &str) -> Strin
 
 /// Whether it erases the account that asks.
 fn is_farewell(route: &Route) -> bool {
-    matches!(route.path, "/settings/account/erase" | "/api/v1/me")
+    matches!(route.path, "/settings/erase" | "/api/v1/me")
 }
 
 /// How many events the act leaves: one, where it is not several acts.
