@@ -71,7 +71,8 @@ async fn schemathesis_finds_nothing() {
     assert_eq!(operations["tested"], operations["total"], "every operation of the document: {operations}");
     let document = document(&fleet).await;
     let routes = document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len());
-    assert_eq!(operations["total"], json!(routes.sum::<usize>()));
+    // Where the document was read from is not asked for again.
+    assert_eq!(operations["total"], json!(routes.sum::<usize>() - 1));
     for (phase, how) in report["phases"].as_object().unwrap() {
         assert!(["success", "skip"].contains(&how["status"].as_str().unwrap()), "{phase}: {how}");
     }
