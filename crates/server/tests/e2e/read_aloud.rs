@@ -83,7 +83,7 @@ fn gallery() -> TempDir {
         let html = html.unwrap().replace("\"/assets/", "\"assets/");
         fs::write(folder.path().join(format!("{name}.html")), html).unwrap();
     }
-    let planted = "<!doctype html><html lang=en><title>x</title><main><h1>x</h1><img src=x><p style='color:#999;background:#aaa'>x</p>";
+    let planted = "<!doctype html><html lang=en><title>x</title><main><h1>x</h1><img src=x><p style='color:#999;background:#aaa'>Hard to read</p>";
     fs::write(folder.path().join(PLANTED), planted).unwrap();
     folder
 }
