@@ -1,4 +1,5 @@
-//! axe-core (npm) looks at every page in every state, as it would for somebody who does not see it.
+//! axe-core (npm) looks at every page in every state, as it would for somebody who does not see it; on a telephone,
+//! no page is wider than that.
 //!
 //! The pages are the gallery's: `web::pages::samples`. Needs no daemon and no
 //! database, but a browser and what `npm ci` puts below `crates/web/tests/peers`.
@@ -34,6 +35,9 @@ async fn axe_finds_nothing_grave_on_any_page() {
                 page.go(&format!("file://{}/{name}.html", gallery.path().display())).await;
                 let is_dark = page.run("return matchMedia('(prefers-color-scheme: dark)').matches").await;
                 assert_eq!(is_dark, Value::Bool(shade == Shade::Dark), "the browser does not do {shade:?}");
+                if matches!(screen, Screen::Telephone) {
+                    page.assert_fits(360).await;
+                }
                 let (passes, violations) = look(&page, &axe).await;
                 assert!(passes > 10, "{name}: axe looked at {passes} rules only");
                 found.extend(violations.into_iter().map(|one| format!("{name} ({screen:?}, {shade:?}): {one}")));
