@@ -86,7 +86,7 @@ pub(crate) fn all() -> Value {
             json!({ "job": text, "run": text, "state": { "enum": ["ended", "running"] }, "counts": { "type": "object" } }),
             &["job", "run", "state"],
         ),
-        "MachineEvent": taken(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
+        "MachineEvent": object(json!({ "event": { "enum": ["up", "gateway_ready", "gateway_lost"] } }), &["event"]),
         "Alert": admin::alert(),
         "Delivery": admin::delivery(),
         "Alerts": admin::listed("alerts", "Alert"),
