@@ -11,7 +11,7 @@ use domain::{
     audit::{Act, Actor},
     entropy::mint,
     names::Email,
-    people::{Caller, LOCAL_ISSUER, Role, Shown},
+    people::{Caller, LOCAL_ISSUER, Role, Shown, Suspended},
 };
 use serde_json::json;
 use store::{
@@ -62,6 +62,9 @@ pub enum MemberError {
     /// There is a user of that address.
     #[error("sign in first, then open the invitation again: this address is known here")]
     SignInFirst,
+    /// An operator took the person out of service, with this reason.
+    #[error("your account is suspended: {0}")]
+    Suspended(String),
     /// It needs a browser.
     #[error("a token acts for one tenant only; switching needs a session")]
     NoSession,
@@ -137,8 +140,11 @@ pub async fn accept(
     link: &Token,
     by: &Caller,
 ) -> Result<TenantId, MemberError> {
-    let actor = Actor::of(by);
-    let tenant = join(tx, entropy, link, by.user, actor).await?;
+    // The page is open to everybody, so no guard has asked.
+    if let Some(Suspended::User(why)) = &by.suspended {
+        return Err(MemberError::Suspended(why.clone()));
+    }
+    let tenant = join(tx, entropy, link, by.user, Actor::of(by)).await?;
     if let Shown::Session { id, .. } = by.shown {
         store::members::switch(tx, id, tenant).await?;
     }

@@ -185,6 +185,7 @@ impl From<MemberError> for Problem {
         match error {
             MemberError::NotFound => Self::not_found(),
             MemberError::Forbidden => Self::not_allowed(words),
+            MemberError::Suspended(why) => Self::suspended("Your account", &why),
             MemberError::NoSession => Self::conflict("no-session", words),
             MemberError::LastOwner => Self::conflict("last-owner", words),
             MemberError::IsMember => Self { field: Some("email"), ..Self::conflict("is-member", words) },

@@ -70,6 +70,23 @@ async fn a_suspended_person_is_refused_whatever_they_show() {
     assert_eq!(house.get(&house.alice, "/api/v1/agents").await.status, StatusCode::OK);
 }
 
+/// The page of an invitation is open to everybody: what is done there asks for itself.
+#[tokio::test]
+async fn a_suspended_person_joins_no_other_tenant() {
+    let stage = Stage::new().await;
+    let house = &stage.house;
+    let (_, link) = house.invited("carol@example.org").await;
+    let me = house.get(&house.mallory, "/api/v1/me").await.json();
+    let cookie = house.cookie_of(&house.mallory).await;
+    assert_eq!(stage.suspend(&format!("users/{}", me["user"].as_str().unwrap())).await, StatusCode::NO_CONTENT);
+    let members = "select count(*) from members";
+    let before = house.world.database.count(members).await;
+    let answer = house.form(&cookie, "/invitation", &format!("link={link}")).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text);
+    assert!(answer.text.contains(WHY), "{}", answer.text);
+    assert_eq!(house.world.database.count(members).await, before);
+}
+
 #[tokio::test]
 async fn a_suspended_tenants_people_and_models_are_refused_and_its_agents_stop() {
     let stage = Stage::new().await;
