@@ -17,7 +17,10 @@ mod slack;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{base_url::BaseUrl, credential::Kind};
+use domain::{
+    credential::{BaseUrl, Kind, Verdict},
+    reachable::{NamedHosts, Reachable},
+};
 use http::HeaderValue;
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 use tokio::time::timeout;
@@ -43,28 +46,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(4);
 pub trait CredentialVendors: Send + Sync + 'static {
     /// Asks the vendor of this kind. `base_url` is for [`Kind::Compatible`], and needed there. A variable has no vendor: it
     /// is accepted as it is.
-    async fn check(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Checked;
-}
-
-/// What a vendor says of a credential. Every reason is a sentence of Berth's for the person who gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checked {
-    /// It is good.
-    Accepted {
-        /// Whose it is, where the vendor tells: `@scout_bot`, `scout in Harbour`. A stranger's words, cleaned and at most
-        /// [`WHO_CHARS_MAX`] characters.
-        who: Option<String>,
-    },
-    /// The vendor does not know it, or it cannot be one.
-    Refused {
-        /// Why, and what to do.
-        why: String,
-    },
-    /// The vendor did not say: it is away, or too busy. The credential may be kept and checked later.
-    Unknown {
-        /// What happened.
-        why: String,
-    },
+    ///
+    /// Every reason is a sentence of Berth's for the person who gave the credential. Whose it is, is a stranger's word,
+    /// cleaned and at most [`WHO_CHARS_MAX`] characters: `@scout_bot`, `scout in Harbour`.
+    async fn check(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Verdict;
 }
 
 /// The clients could not be made: TLS or the resolver cannot be set up on this system.
@@ -83,70 +68,76 @@ pub struct HttpCredentialVendors {
     http: Client,
     reach: Reach,
     addresses: VendorAddresses,
+    named: NamedHosts,
 }
 
 impl HttpCredentialVendors {
-    /// The vendors at these addresses.
+    /// The vendors at these addresses; compatible ones on the public internet, or where an operator named them.
     ///
     /// # Errors
     /// [`NoClients`]
-    pub fn new(addresses: VendorAddresses) -> Result<Self, NoClients> {
-        Self::with_lookup(addresses, Arc::new(SystemLookup))
+    pub fn new(addresses: VendorAddresses, named: NamedHosts) -> Result<Self, NoClients> {
+        Self::with_lookup(addresses, named, Arc::new(SystemLookup))
     }
 
     /// The same, with names looked up in another way: for tests.
     ///
     /// # Errors
     /// [`NoClients`]
-    pub fn with_lookup(addresses: VendorAddresses, lookup: Arc<dyn Lookup>) -> Result<Self, NoClients> {
+    pub fn with_lookup(
+        addresses: VendorAddresses,
+        named: NamedHosts,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, NoClients> {
         let http = builder().build().map_err(NoClients)?;
         let reach = Reach::new(builder, lookup).map_err(NoClients)?;
-        Ok(Self { http, reach, addresses })
+        Ok(Self { http, reach, addresses, named })
     }
 
-    async fn ask(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Checked {
+    async fn ask(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Verdict {
         let at = &self.addresses;
         match (kind, base_url) {
             (Kind::Anthropic, _) => models::anthropic(&self.http, &at.anthropic, secret).await,
             (Kind::OpenAi, _) => models::openai(&self.http, &at.openai, secret).await,
             (Kind::OpenRouter, _) => models::openrouter(&self.http, &at.openrouter, secret).await,
-            (Kind::Compatible, Some(base)) => models::compatible(self.reach.client(base), base, secret).await,
-            (Kind::Compatible, None) => Checked::refused("This key needs the address of its vendor beside it."),
+            (Kind::Compatible, Some(base)) => match Reachable::judge(base.as_str(), &self.named) {
+                Ok(base) => models::compatible(self.reach.client(&base), &base, secret).await,
+                Err(why) => refused(format!("That address cannot be used: {why}.")),
+            },
+            (Kind::Compatible, None) => refused("This key needs the address of its vendor beside it."),
             (Kind::Telegram, _) => bots::telegram(&self.http, &at.telegram, secret).await,
             (Kind::Slack, _) => slack::check(&self.http, &at.slack, secret).await,
             (Kind::Discord, _) => bots::discord(&self.http, &at.discord, secret).await,
-            (Kind::Variable, _) => Checked::Accepted { who: None },
+            (Kind::Variable, _) => Verdict::Accepted { who: None },
         }
     }
 }
 
 #[async_trait]
 impl CredentialVendors for HttpCredentialVendors {
-    async fn check(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Checked {
+    async fn check(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Verdict {
         let asked = timeout(CHECK_MAX, self.ask(kind, base_url, secret)).await;
-        let checked = asked.unwrap_or_else(|_| {
-            Checked::unknown(format!("{} did not answer within {} s.", vendor(kind), CHECK_MAX.as_secs()))
+        let verdict = asked.unwrap_or_else(|_| {
+            unknown(format!("{} did not answer within {} s.", vendor(kind), CHECK_MAX.as_secs()))
         });
-        tracing::info!(kind = kind.name(), verdict = checked.word(), "a credential was checked with its vendor");
-        checked
+        tracing::info!(kind = kind.name(), verdict = word(&verdict), "a credential was checked with its vendor");
+        verdict
     }
 }
 
-impl Checked {
-    fn refused(why: impl Into<String>) -> Self {
-        Self::Refused { why: why.into() }
-    }
+fn refused(why: impl Into<String>) -> Verdict {
+    Verdict::Refused { why: why.into() }
+}
 
-    fn unknown(why: impl Into<String>) -> Self {
-        Self::Unknown { why: why.into() }
-    }
+fn unknown(why: impl Into<String>) -> Verdict {
+    Verdict::Unknown { why: why.into() }
+}
 
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::Accepted { .. } => "accepted",
-            Self::Refused { .. } => "refused",
-            Self::Unknown { .. } => "unknown",
-        }
+const fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted { .. } => "accepted",
+        Verdict::Refused { .. } => "refused",
+        Verdict::Unknown { .. } => "unknown",
     }
 }
 
@@ -184,7 +175,7 @@ impl Said {
 }
 
 /// Sends one request and reads what is needed of its answer.
-async fn ask(kind: Kind, request: RequestBuilder) -> Result<Said, Checked> {
+async fn ask(kind: Kind, request: RequestBuilder) -> Result<Said, Verdict> {
     let heard = async {
         let response = outgoing::send(request.header("accept", "application/json")).await?;
         let status = response.status().as_u16();
@@ -195,16 +186,16 @@ async fn ask(kind: Kind, request: RequestBuilder) -> Result<Said, Checked> {
     };
     let name = vendor(kind);
     heard.await.map_err(|none| match none {
-        NoAnswer::NotPublic => Checked::refused("That host is not on the public internet, so Berth does not call it."),
-        NoAnswer::Unreachable => Checked::unknown(format!("{name} cannot be reached right now.")),
-        NoAnswer::Broken => Checked::unknown(format!("The connection to {name} broke before it answered.")),
+        NoAnswer::NotPublic => refused("That host is not on the public internet, so Berth does not call it."),
+        NoAnswer::Unreachable => unknown(format!("{name} cannot be reached right now.")),
+        NoAnswer::Broken => unknown(format!("The connection to {name} broke before it answered.")),
     })
 }
 
 /// A vendor's answer that says nothing of the credential, by its status.
-fn unclear(kind: Kind, status: u16) -> Checked {
+fn unclear(kind: Kind, status: u16) -> Verdict {
     let name = vendor(kind);
-    Checked::unknown(match status {
+    unknown(match status {
         429 => format!("{name} takes no more questions right now."),
         300..400 => format!("{name} points to another address, and Berth follows none with a key."),
         500.. => format!("{name} has a fault of its own right now."),
@@ -214,12 +205,12 @@ fn unclear(kind: Kind, status: u16) -> Checked {
 }
 
 /// A header that holds a credential.
-fn header(kind: Kind, parts: &[&[u8]]) -> Result<HeaderValue, Checked> {
+fn header(kind: Kind, parts: &[&[u8]]) -> Result<HeaderValue, Verdict> {
     let text = zeroize::Zeroizing::new(parts.concat());
     let is_plain = text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') && text.len() <= 4096;
     let value = if is_plain { outgoing::sensitive(&text).ok() } else { None };
     value.ok_or_else(|| {
-        Checked::refused(format!("{} has no such credentials: this one holds characters that none has, or is too long.", vendor(kind)))
+        refused(format!("{} has no such credentials: this one holds characters that none has, or is too long.", vendor(kind)))
     })
 }
 
@@ -231,9 +222,10 @@ fn clean(words: &str) -> Option<String> {
             || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
     };
-    let plain: String = words.chars().filter(|c| !is_hidden(*c)).take(WHO_CHARS_MAX).collect();
-    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!plain.is_empty()).then_some(plain)
+    let spaced = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain: String = spaced.chars().filter(|c| !is_hidden(*c)).take(WHO_CHARS_MAX).collect();
+    let plain = plain.trim();
+    (!plain.is_empty()).then(|| plain.to_owned())
 }
 
 #[cfg(test)]

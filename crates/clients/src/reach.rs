@@ -3,7 +3,7 @@
 //! A name is looked up once for each connection, all of its addresses are judged,
 //! and the connection goes to one of those that were judged: what the name says a
 //! moment later is not asked. One address that is not public refuses the name. An
-//! address in place of a name was judged when the [`BaseUrl`] was read.
+//! address in place of a name was judged with its URL ([`Reachable`]).
 //!
 //! A place that an operator named may have any address, and plain http.
 
@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{base_url::BaseUrl, public_address::is_public};
+use domain::{public_address::is_public, reachable::Reachable};
 use reqwest::{
     Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -57,7 +57,7 @@ impl Reach {
     }
 
     /// What may connect there.
-    pub(crate) const fn client(&self, base: &BaseUrl) -> &Client {
+    pub(crate) const fn client(&self, base: &Reachable) -> &Client {
         if base.is_named() { &self.named } else { &self.public }
     }
 }
@@ -91,7 +91,7 @@ mod tests {
         time::Duration,
     };
 
-    use domain::base_url::NamedHosts;
+    use domain::reachable::NamedHosts;
 
     use super::*;
     use crate::outgoing::{self, NoAnswer};
@@ -144,7 +144,7 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         let builder = || outgoing::builder(Duration::from_secs(2));
         let reach = Reach::new(builder, turning(&[&["127.0.0.1"]])).expect("clients");
-        let base = BaseUrl::parse(&format!("https://models.example.org:{port}"), &NamedHosts::default()).expect("a base");
+        let base = Reachable::judge(&format!("https://models.example.org:{port}"), &NamedHosts::default()).expect("a base");
         let answer = outgoing::send(reach.client(&base).get(base.below("models"))).await;
         assert_eq!(answer.err(), Some(NoAnswer::NotPublic));
         let knocked = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;

@@ -12,7 +12,6 @@
 pub mod agent;
 pub mod alert;
 pub mod audit;
-pub mod base_url;
 pub mod credential;
 pub mod entropy;
 pub mod exchange;
@@ -35,8 +34,8 @@ pub mod people;
 pub mod protocol;
 pub mod public_address;
 pub mod queue;
+pub mod reachable;
 pub mod scopes;
-pub mod slack;
 pub mod spare;
 pub mod sweep;
 pub mod timeline;

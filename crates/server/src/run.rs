@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
     Dice, Door, Limits, Pace, PoolPlan, Site, Web,
-    llm::{Forwarding, Models},
+    llm::{Forwarding, Models, OwnModels},
 };
 
 use crate::{
@@ -114,6 +114,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             dice: Dice(Arc::clone(&entropy)),
             site: Arc::new(site),
             models: models.clone(),
+            own_models: OwnModels::default(),
             closing: stop.clone(),
         };
         let people = TcpListener::bind(config.listen)

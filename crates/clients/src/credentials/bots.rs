@@ -1,14 +1,14 @@
 //! Tokens of bots: Telegram and Discord tell a bot its own name.
 
-use domain::credential::Kind;
+use domain::credential::{Kind, Verdict};
 use reqwest::Client;
 use serde::Deserialize;
 use vault::Secret;
 
-use super::{Checked, ask, clean, header, unclear};
+use super::{ask, clean, header, refused, unclear};
 
 /// `getMe`. The token stands in the path, as Telegram wants it, so it is looked at first: a slash in it would lead elsewhere.
-pub(super) async fn telegram(http: &Client, address: &str, secret: &Secret) -> Checked {
+pub(super) async fn telegram(http: &Client, address: &str, secret: &Secret) -> Verdict {
     #[derive(Deserialize)]
     struct Answer {
         ok: bool,
@@ -21,7 +21,7 @@ pub(super) async fn telegram(http: &Client, address: &str, secret: &Secret) -> C
     }
     let kind = Kind::Telegram;
     let Some(token) = secret.expose_text().filter(|text| is_telegram_token(text)) else {
-        return Checked::refused("That is no Telegram bot token; one looks like 123456789:AAE… and comes from @BotFather.");
+        return refused("That is no Telegram bot token; one looks like 123456789:AAE… and comes from @BotFather.");
     };
     let said = match ask(kind, http.get(format!("{address}/bot{token}/getMe"))).await {
         Ok(said) => said,
@@ -29,18 +29,18 @@ pub(super) async fn telegram(http: &Client, address: &str, secret: &Secret) -> C
     };
     match (said.status, said.json::<Answer>()) {
         (200, Some(Answer { ok: true, result: Some(Me { is_bot: true, username }) })) => {
-            Checked::Accepted { who: username.as_deref().and_then(clean).map(|name| format!("@{name}")) }
+            Verdict::Accepted { who: username.as_deref().and_then(clean).map(|name| format!("@{name}")) }
         }
         // Telegram says 404 for a token that it could never have given.
         (401 | 404, Some(Answer { ok: false, .. })) => {
-            Checked::refused("Telegram does not know this token. Ask @BotFather for the bot's token, or for a new one.")
+            refused("Telegram does not know this token. Ask @BotFather for the bot's token, or for a new one.")
         }
         (status, _) => unclear(kind, status),
     }
 }
 
 /// `GET /users/@me`
-pub(super) async fn discord(http: &Client, address: &str, secret: &Secret) -> Checked {
+pub(super) async fn discord(http: &Client, address: &str, secret: &Secret) -> Verdict {
     #[derive(Deserialize)]
     struct Me {
         id: String,
@@ -49,7 +49,7 @@ pub(super) async fn discord(http: &Client, address: &str, secret: &Secret) -> Ch
     let kind = Kind::Discord;
     let token = match header(kind, &[b"Bot ", secret.expose()]) {
         Ok(token) => token,
-        Err(refused) => return refused,
+        Err(bad) => return bad,
     };
     let request = http.get(format!("{address}/users/@me")).header("authorization", token);
     // Discord blocks clients that do not name themselves in this form.
@@ -59,8 +59,8 @@ pub(super) async fn discord(http: &Client, address: &str, secret: &Secret) -> Ch
         Err(none) => return none,
     };
     match (said.status, said.json::<Me>()) {
-        (200, Some(me)) if !me.id.is_empty() => Checked::Accepted { who: clean(&me.username) },
-        (401, _) => Checked::refused(
+        (200, Some(me)) if !me.id.is_empty() => Verdict::Accepted { who: clean(&me.username) },
+        (401, _) => refused(
             "Discord does not know this token. Look at the application's page Bot there: a new token replaces the old one.",
         ),
         (status, _) => unclear(kind, status),

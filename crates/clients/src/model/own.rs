@@ -10,7 +10,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{base_url::BaseUrl, credential::Kind};
+use domain::{
+    credential::{BaseUrl, Kind},
+    reachable::{NamedHosts, Reachable},
+};
 use http::header;
 use reqwest::Client;
 use vault::Secret;
@@ -50,28 +53,34 @@ pub struct HttpOwnVendors {
     http: Client,
     reach: Reach,
     addresses: VendorAddresses,
+    named: NamedHosts,
     limits: Limits,
 }
 
 impl HttpOwnVendors {
-    /// The vendors at these addresses.
+    /// The vendors at these addresses; compatible ones on the public internet, or where an operator named them.
     ///
     /// # Errors
     /// [`NoClients`]
-    pub fn new(addresses: VendorAddresses, limits: Limits) -> Result<Self, NoClients> {
-        Self::with_lookup(addresses, limits, Arc::new(SystemLookup))
+    pub fn new(addresses: VendorAddresses, named: NamedHosts, limits: Limits) -> Result<Self, NoClients> {
+        Self::with_lookup(addresses, named, limits, Arc::new(SystemLookup))
     }
 
     /// The same, with names looked up in another way: for tests.
     ///
     /// # Errors
     /// [`NoClients`]
-    pub fn with_lookup(addresses: VendorAddresses, limits: Limits, lookup: Arc<dyn Lookup>) -> Result<Self, NoClients> {
+    pub fn with_lookup(
+        addresses: VendorAddresses,
+        named: NamedHosts,
+        limits: Limits,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, NoClients> {
         let builder = || outgoing::builder(limits.connect).pool_idle_timeout(Duration::from_secs(50));
         let http = builder().build().map_err(NoClients::of)?;
         // A connection to a tenant's own address is not kept: its name is judged anew for each call.
         let reach = Reach::new(|| builder().pool_max_idle_per_host(0), lookup).map_err(NoClients::of)?;
-        Ok(Self { http, reach, addresses, limits })
+        Ok(Self { http, reach, addresses, named, limits })
     }
 }
 
@@ -84,7 +93,11 @@ impl OwnVendors for HttpOwnVendors {
             (Kind::Anthropic, _) => (&self.http, format!("{}/v1/messages", self.addresses.anthropic)),
             (Kind::OpenAi, _) => (&self.http, format!("{}/chat/completions", self.addresses.openai)),
             (Kind::OpenRouter, _) => (&self.http, format!("{}/chat/completions", self.addresses.openrouter)),
-            (Kind::Compatible, Some(base)) => (self.reach.client(base), base.below("chat/completions")),
+            (Kind::Compatible, Some(base)) => {
+                let base = Reachable::judge(base.as_str(), &self.named)
+                    .map_err(|_| ModelError::Unreachable("its address is not one that may be called"))?;
+                (self.reach.client(&base), base.below("chat/completions"))
+            }
             (Kind::Compatible, None) => return Err(ModelError::Unreachable("its address is missing")),
             (Kind::Telegram | Kind::Slack | Kind::Discord | Kind::Variable, _) => return Err(unusable),
         };

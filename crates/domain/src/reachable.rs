@@ -1,9 +1,9 @@
-//! The address of a vendor that a tenant names, such as `https://models.example.org/v1`.
+//! Whether an address that a tenant names may be called, such as `https://models.example.org/v1`.
 //!
-//! [`BaseUrl::parse`] is the only way to one, and judges it anew each time it is
-//! read: https on the public internet, or one of the places that an operator
-//! named ([`NamedHosts`]). A name is not looked up here; whoever calls it looks it
-//! up once and judges the addresses ([`crate::public_address`]).
+//! [`Reachable::judge`] is the only way to one, and is asked before each call: https
+//! on the public internet, or one of the places that an operator named
+//! ([`NamedHosts`]). A name is not looked up here; whoever calls it looks it up once
+//! and judges the addresses ([`crate::public_address`]).
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use url::{Host, Url};
 
 use crate::public_address::is_public;
 
-/// A base URL, without a slash at its end.
+/// A base URL that may be called, without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseUrl {
+pub struct Reachable {
     text: String,
     is_named: bool,
 }
 
-/// Why an address is no base URL. Each is a sentence for the person who typed it.
+/// Why an address is not called. Each is a sentence for the person who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadBaseUrl {
+pub enum NotReachable {
     /// Empty or too long.
-    #[error("an address has 1 to {} characters", BaseUrl::BYTES_MAX)]
+    #[error("an address has 1 to {} characters", Reachable::BYTES_MAX)]
     Length,
     /// It cannot be read.
     #[error("that is no address; one looks like https://models.example.org/v1")]
@@ -71,19 +71,19 @@ impl NamedHosts {
     }
 }
 
-impl BaseUrl {
+impl Reachable {
     /// Most bytes of one.
     pub const BYTES_MAX: usize = 300;
 
     /// The only constructor. Space around the address, and slashes at its end, are dropped.
     ///
     /// # Errors
-    /// [`BadBaseUrl`]
-    pub fn parse(raw: &str, named: &NamedHosts) -> Result<Self, BadBaseUrl> {
+    /// [`NotReachable`]
+    pub fn judge(raw: &str, named: &NamedHosts) -> Result<Self, NotReachable> {
         let url = read(raw)?;
         let is_named = named.names(&url);
         if !is_named {
-            judge(&url)?;
+            is_open(&url)?;
         }
         Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), is_named })
     }
@@ -107,40 +107,40 @@ impl BaseUrl {
     }
 }
 
-impl fmt::Display for BaseUrl {
+impl fmt::Display for Reachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
 /// Reads an address as browsers do: `0x7f.1` and `2130706433` are 127.0.0.1 from here on.
-fn read(raw: &str) -> Result<Url, BadBaseUrl> {
+fn read(raw: &str) -> Result<Url, NotReachable> {
     let text = raw.trim();
-    if text.is_empty() || text.len() > BaseUrl::BYTES_MAX {
-        return Err(BadBaseUrl::Length);
+    if text.is_empty() || text.len() > Reachable::BYTES_MAX {
+        return Err(NotReachable::Length);
     }
     // A browser drops or turns these; what is read here is what was typed.
     if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
-        return Err(BadBaseUrl::Form);
+        return Err(NotReachable::Form);
     }
-    let url = Url::parse(text).map_err(|_| BadBaseUrl::Form)?;
+    let url = Url::parse(text).map_err(|_| NotReachable::Form)?;
     if !["http", "https"].contains(&url.scheme()) {
-        return Err(BadBaseUrl::Scheme);
+        return Err(NotReachable::Scheme);
     }
     let extra = !url.username().is_empty() || url.password().is_some() || url.query().is_some();
-    if extra || url.fragment().is_some() || url.as_str().len() > BaseUrl::BYTES_MAX {
-        return Err(if extra || url.fragment().is_some() { BadBaseUrl::Extra } else { BadBaseUrl::Length });
+    if extra || url.fragment().is_some() || url.as_str().len() > Reachable::BYTES_MAX {
+        return Err(if extra || url.fragment().is_some() { NotReachable::Extra } else { NotReachable::Length });
     }
     Ok(url)
 }
 
 /// What no operator named.
-fn judge(url: &Url) -> Result<(), BadBaseUrl> {
+fn is_open(url: &Url) -> Result<(), NotReachable> {
     if url.scheme() != "https" {
-        return Err(BadBaseUrl::Scheme);
+        return Err(NotReachable::Scheme);
     }
     if url.port().is_some_and(|port| port < 1024) {
-        return Err(BadBaseUrl::Port);
+        return Err(NotReachable::Port);
     }
     let is_public = match url.host() {
         Some(Host::Ipv4(address)) => is_public(address.into()),
@@ -153,15 +153,15 @@ fn judge(url: &Url) -> Result<(), BadBaseUrl> {
         }
         None => false,
     };
-    if is_public { Ok(()) } else { Err(BadBaseUrl::Private) }
+    if is_public { Ok(()) } else { Err(NotReachable::Private) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(raw: &str) -> Result<String, BadBaseUrl> {
-        BaseUrl::parse(raw, &NamedHosts::default()).map(|url| url.to_string())
+    fn judge(raw: &str) -> Result<String, NotReachable> {
+        Reachable::judge(raw, &NamedHosts::default()).map(|url| url.to_string())
     }
 
     #[test]
@@ -176,16 +176,16 @@ mod tests {
             ("https://münchen.example/v1", "https://xn--mnchen-3ya.example/v1"),
         ];
         for (raw, text) in table {
-            assert_eq!(parse(raw).as_deref(), Ok(text), "{raw}");
+            assert_eq!(judge(raw).as_deref(), Ok(text), "{raw}");
         }
-        let base = BaseUrl::parse("https://models.example.org/v1/", &NamedHosts::default()).unwrap();
+        let base = Reachable::judge("https://models.example.org/v1/", &NamedHosts::default()).unwrap();
         assert_eq!(base.below("models"), "https://models.example.org/v1/models");
         assert!(!base.is_named());
     }
 
     #[test]
     fn what_is_no_address_of_a_web_server_is_refused() {
-        use BadBaseUrl::{Extra, Form, Length, Port, Scheme};
+        use NotReachable::{Extra, Form, Length, Port, Scheme};
         let table = [
             ("", Length),
             ("models.example.org", Form),
@@ -206,10 +206,10 @@ mod tests {
             ("https://models.example.org:25/", Port),
         ];
         for (raw, why) in table {
-            assert_eq!(parse(raw), Err(why), "{raw}");
+            assert_eq!(judge(raw), Err(why), "{raw}");
         }
-        assert_eq!(parse(&format!("https://models.example.org/{}", "x".repeat(300))), Err(Length));
-        assert_eq!(parse(&format!("https://models.example.org/{}", "ä".repeat(100))), Err(Length), "as it goes out");
+        assert_eq!(judge(&format!("https://models.example.org/{}", "x".repeat(300))), Err(Length));
+        assert_eq!(judge(&format!("https://models.example.org/{}", "ä".repeat(100))), Err(Length), "as it goes out");
     }
 
     #[test]
@@ -222,14 +222,14 @@ mod tests {
             "127。0。0。1", "localhost", "LOCALHOST", "localhost.", "berth.localhost", "postgres", "postgres.", "printer.local",
             "metadata.google.internal", "metadata.google.internal.", "router.home.arpa",
         ] {
-            assert_eq!(parse(&format!("https://{host}/v1")), Err(BadBaseUrl::Private), "{host}");
+            assert_eq!(judge(&format!("https://{host}/v1")), Err(NotReachable::Private), "{host}");
         }
     }
 
     #[test]
     fn a_place_that_an_operator_named_is_taken_and_no_other_beside_it() {
         let named = NamedHosts::parse("http://models.internal:8000, https://10.1.2.3,,").unwrap();
-        let base = |raw: &str| BaseUrl::parse(raw, &named).map(|base| (base.to_string(), base.is_named()));
+        let base = |raw: &str| Reachable::judge(raw, &named).map(|base| (base.to_string(), base.is_named()));
         assert_eq!(base("http://models.internal:8000/v1/"), Ok(("http://models.internal:8000/v1".into(), true)));
         assert_eq!(base("https://10.1.2.3:443/v1"), Ok(("https://10.1.2.3/v1".into(), true)));
         assert_eq!(base("https://models.example.org"), Ok(("https://models.example.org".into(), false)));
