@@ -117,9 +117,8 @@ impl HttpCredentialVendors {
 impl CredentialVendors for HttpCredentialVendors {
     async fn check(&self, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret) -> Verdict {
         let asked = timeout(CHECK_MAX, self.ask(kind, base_url, secret)).await;
-        let verdict = asked.unwrap_or_else(|_| {
-            unknown(format!("{} did not answer within {} s.", vendor(kind), CHECK_MAX.as_secs()))
-        });
+        let verdict = asked
+            .unwrap_or_else(|_| unknown(format!("{} did not answer within {} s.", vendor(kind), CHECK_MAX.as_secs())));
         tracing::info!(kind = kind.name(), verdict = word(&verdict), "a credential was checked with its vendor");
         verdict
     }
@@ -210,7 +209,10 @@ fn header(kind: Kind, parts: &[&[u8]]) -> Result<HeaderValue, Verdict> {
     let is_plain = text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') && text.len() <= 4096;
     let value = if is_plain { outgoing::sensitive(&text).ok() } else { None };
     value.ok_or_else(|| {
-        refused(format!("{} has no such credentials: this one holds characters that none has, or is too long.", vendor(kind)))
+        refused(format!(
+            "{} has no such credentials: this one holds characters that none has, or is too long.",
+            vendor(kind)
+        ))
     })
 }
 

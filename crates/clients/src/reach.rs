@@ -144,7 +144,8 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         let builder = || outgoing::builder(Duration::from_secs(2));
         let reach = Reach::new(builder, turning(&[&["127.0.0.1"]])).expect("clients");
-        let base = Reachable::judge(&format!("https://models.example.org:{port}"), &NamedHosts::default()).expect("a base");
+        let base =
+            Reachable::judge(&format!("https://models.example.org:{port}"), &NamedHosts::default()).expect("a base");
         let answer = outgoing::send(reach.client(&base).get(base.below("models"))).await;
         assert_eq!(answer.err(), Some(NoAnswer::NotPublic));
         let knocked = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;

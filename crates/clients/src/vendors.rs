@@ -25,7 +25,9 @@ pub struct VendorAddresses {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadVendorAddress {
     /// No vendor, or no address.
-    #[error("must be VENDOR=ADDRESS, separated by commas; vendors are anthropic, openai, openrouter, telegram, slack, discord")]
+    #[error(
+        "must be VENDOR=ADDRESS, separated by commas; vendors are anthropic, openai, openrouter, telegram, slack, discord"
+    )]
     Form,
     /// The address would show the key to others.
     #[error("names an address for {0} that is neither https nor plain http on this host")]
@@ -81,14 +83,20 @@ mod tests {
 
     #[test]
     fn others_stay_where_they_are() {
-        let all = VendorAddresses::parse("openai=http://127.0.0.1:4000/v1/, slack = https://slack.example/api").unwrap();
-        assert_eq!((all.openai.as_str(), all.slack.as_str()), ("http://127.0.0.1:4000/v1", "https://slack.example/api"));
+        let all =
+            VendorAddresses::parse("openai=http://127.0.0.1:4000/v1/, slack = https://slack.example/api").unwrap();
+        assert_eq!(
+            (all.openai.as_str(), all.slack.as_str()),
+            ("http://127.0.0.1:4000/v1", "https://slack.example/api")
+        );
         assert_eq!(all.telegram, VendorAddresses::default().telegram);
         assert_eq!(VendorAddresses::parse(""), Ok(VendorAddresses::default()));
         for bad in ["openai", "nobody=https://a.example", "openai=here"] {
             assert_eq!(VendorAddresses::parse(bad), Err(BadVendorAddress::Form), "{bad}");
         }
-        for bad in ["http://api.openai.com/v1", "https://key@api.openai.com", "https://api.openai.com/?a=b", "ftp://127.0.0.1"] {
+        for bad in
+            ["http://api.openai.com/v1", "https://key@api.openai.com", "https://api.openai.com/?a=b", "ftp://127.0.0.1"]
+        {
             let read = VendorAddresses::parse(&format!("openai={bad}"));
             assert_eq!(read, Err(BadVendorAddress::Address("openai")), "{bad}");
         }

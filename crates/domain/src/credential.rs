@@ -398,8 +398,16 @@ mod tests {
     fn an_address_is_https_and_names_a_host() {
         assert_eq!(BaseUrl::parse(" https://llm.example/v1/ ").unwrap().as_str(), "https://llm.example/v1");
         assert!(BaseUrl::parse("http://llm.internal:8000/v1").is_ok());
-        for bad in ["", "ftp://llm.example", "llm.example", "https://", "https:///v1", "https://a@b", "https://a/?k=v", "https://a b"]
-        {
+        for bad in [
+            "",
+            "ftp://llm.example",
+            "llm.example",
+            "https://",
+            "https:///v1",
+            "https://a@b",
+            "https://a/?k=v",
+            "https://a b",
+        ] {
             assert_eq!(BaseUrl::parse(bad), Err(BadCredential::Address), "{bad}");
         }
     }

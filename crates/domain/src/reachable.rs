@@ -215,12 +215,45 @@ mod tests {
     #[test]
     fn no_spelling_of_a_private_host_is_taken() {
         for host in [
-            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "0", "0.0.0.0",
-            "10.1", "0xa9fea9fe", "169.254.169.254", "169.254.43518", "192.168.0.1", "100.64.0.1", "224.0.0.1",
-            "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:10.0.0.1]", "[fe80::1]",
-            "[fd00:ec2::254]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[ff02::1]", "１２７.０.０.１", "①②⑦.0.0.1",
-            "127。0。0。1", "localhost", "LOCALHOST", "localhost.", "berth.localhost", "postgres", "postgres.", "printer.local",
-            "metadata.google.internal", "metadata.google.internal.", "router.home.arpa",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "017700000001",
+            "0",
+            "0.0.0.0",
+            "10.1",
+            "0xa9fea9fe",
+            "169.254.169.254",
+            "169.254.43518",
+            "192.168.0.1",
+            "100.64.0.1",
+            "224.0.0.1",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:10.0.0.1]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[ff02::1]",
+            "１２７.０.０.１",
+            "①②⑦.0.0.1",
+            "127。0。0。1",
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "berth.localhost",
+            "postgres",
+            "postgres.",
+            "printer.local",
+            "metadata.google.internal",
+            "metadata.google.internal.",
+            "router.home.arpa",
         ] {
             assert_eq!(judge(&format!("https://{host}/v1")), Err(NotReachable::Private), "{host}");
         }
@@ -234,13 +267,20 @@ mod tests {
         assert_eq!(base("https://10.1.2.3:443/v1"), Ok(("https://10.1.2.3/v1".into(), true)));
         assert_eq!(base("https://models.example.org"), Ok(("https://models.example.org".into(), false)));
         for beside in [
-            "http://models.internal/v1", "https://models.internal:8000/v1", "http://models.internal:8001/v1",
-            "http://10.1.2.3/v1", "https://10.1.2.4/v1", "https://10.1.2.3:8443/v1", "http://user@models.internal:8000/",
+            "http://models.internal/v1",
+            "https://models.internal:8000/v1",
+            "http://models.internal:8001/v1",
+            "http://10.1.2.3/v1",
+            "https://10.1.2.4/v1",
+            "https://10.1.2.3:8443/v1",
+            "http://user@models.internal:8000/",
         ] {
             assert!(base(beside).is_err(), "{beside}");
         }
         assert_eq!(NamedHosts::parse(" , "), Ok(NamedHosts::default()));
-        for bad in ["models.internal", "http://models.internal/v1", "ftp://models.internal", "http://a:b@models.internal"] {
+        for bad in
+            ["models.internal", "http://models.internal/v1", "ftp://models.internal", "http://a:b@models.internal"]
+        {
             assert_eq!(NamedHosts::parse(bad), Err(BadNamedHost(bad.to_owned())));
         }
     }

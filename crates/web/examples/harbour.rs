@@ -11,7 +11,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::Secret;
-use web::{Dice, Door, Limits, Ready, Site, Web, llm::{Models, OwnModels}};
+use web::{
+    Dice, Door, Limits, Ready, Site, Web,
+    llm::{Models, OwnModels},
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

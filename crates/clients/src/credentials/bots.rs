@@ -71,7 +71,10 @@ pub(super) async fn discord(http: &Client, address: &str, secret: &Secret) -> Ve
 fn is_telegram_token(text: &str) -> bool {
     let Some((bot, key)) = text.split_once(':') else { return false };
     let is_key = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    (1..=20).contains(&bot.len()) && bot.bytes().all(|byte| byte.is_ascii_digit()) && (20..=100).contains(&key.len()) && is_key
+    (1..=20).contains(&bot.len())
+        && bot.bytes().all(|byte| byte.is_ascii_digit())
+        && (20..=100).contains(&key.len())
+        && is_key
 }
 
 #[cfg(test)]

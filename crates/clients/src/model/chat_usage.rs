@@ -103,7 +103,8 @@ impl Counts {
         let raise = |to: &mut u64, count: u64| *to = (*to).max(count);
         let all = self.prompt_tokens.unwrap_or(0);
         // The vendor counts cached words among all of them.
-        let cached = self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or(0).min(all);
+        let cached =
+            self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or(0).min(all);
         raise(&mut usage.cache_read_tokens, cached);
         raise(&mut usage.input_tokens, all - cached);
         raise(&mut usage.output_tokens, self.completion_tokens.unwrap_or(0));
@@ -154,7 +155,11 @@ mod tests {
         assert_eq!(of_completion(body), Some(USAGE));
         assert_eq!(of_completion(br#"{"choices":[]}"#), Some(Usage::NONE), "not every vendor counts");
         let more = br#"{"choices":[],"usage":{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}}"#;
-        assert_eq!(of_completion(more), Some(Usage { cache_read_tokens: 1, ..Usage::NONE }), "no part is more than all");
+        assert_eq!(
+            of_completion(more),
+            Some(Usage { cache_read_tokens: 1, ..Usage::NONE }),
+            "no part is more than all"
+        );
         for bad in [&b"{}"[..], b"[", b"", b"<html>", br#"{"choices":[],"usage":{"prompt_tokens":-1}}"#] {
             assert_eq!(of_completion(bad), None);
         }

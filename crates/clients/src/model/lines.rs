@@ -48,7 +48,10 @@ mod tests {
 
     #[test]
     fn lines_of_data_are_told_when_they_end() {
-        assert_eq!(told(&[b"event: a\nda", b"ta: {\"x\":", b"1}\r\n\ndata:[DONE]\ndata: half"]), ["{\"x\":1}", "[DONE]"]);
+        assert_eq!(
+            told(&[b"event: a\nda", b"ta: {\"x\":", b"1}\r\n\ndata:[DONE]\ndata: half"]),
+            ["{\"x\":1}", "[DONE]"]
+        );
     }
 
     #[test]

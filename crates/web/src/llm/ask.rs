@@ -59,11 +59,7 @@ impl<'a> Ask<'a> {
         let images = wire.images()?;
         let input = u64::try_from(body.len()).unwrap_or(u64::MAX).saturating_add(ADDED_TOKENS);
         let input = input.saturating_add(images.saturating_mul(IMAGE_TOKENS));
-        Ok(Self {
-            offer,
-            output_tokens_max,
-            worst: offer.price.worst_case(input, output_tokens_max),
-        })
+        Ok(Self { offer, output_tokens_max, worst: offer.price.worst_case(input, output_tokens_max) })
     }
 }
 

@@ -141,10 +141,14 @@ mod tests {
 
     #[test]
     fn what_names_no_vendor_is_refused() {
-        for model in ["gpt-5.5", "openai", "openai/", "/gpt", "anthropic/claude", "OpenAI/gpt", " openai/gpt", "telegram/x", ""] {
+        for model in
+            ["gpt-5.5", "openai", "openai/", "/gpt", "anthropic/claude", "OpenAI/gpt", " openai/gpt", "telegram/x", ""]
+        {
             assert_eq!(cut(&format!(r#"{{"model":"{model}"}}"#)), Err(404), "{model}");
         }
-        for body in [r#"{"model":"openai\/gpt"}"#, r#"{"model":"openai/a","model":"openai/b"}"#, r#"{"model":5}"#, "{}", "["] {
+        for body in
+            [r#"{"model":"openai\/gpt"}"#, r#"{"model":"openai/a","model":"openai/b"}"#, r#"{"model":5}"#, "{}", "["]
+        {
             assert_eq!(cut(body), Err(400), "{body}");
         }
     }

@@ -55,7 +55,10 @@ pub(super) fn unanswered(kind: Kind, error: ModelError) -> Problem {
 
 /// What came is no answer.
 pub(super) fn unreadable(kind: Kind) -> Problem {
-    let detail = format!("The answer of {} is none that Berth can read. It may charge your account for this call.", vendor(kind));
+    let detail = format!(
+        "The answer of {} is none that Berth can read. It may charge your account for this call.",
+        vendor(kind)
+    );
     Problem::new(StatusCode::BAD_GATEWAY, "vendor-unreadable", detail)
 }
 
@@ -80,14 +83,22 @@ pub(super) async fn refused(kind: Kind, mut answer: ModelAnswer) -> Response {
         429 => Problem::new(
             status,
             "vendor-busy",
-            quoted(&format!("No more calls of your account are taken by {vendor} right now. Try again a little later.")),
+            quoted(&format!(
+                "No more calls of your account are taken by {vendor} right now. Try again a little later."
+            )),
         ),
-        529 | 503 => {
-            Problem::new(status, "vendor-overloaded", format!("There is too much to do at {vendor} right now. Try again a little later."))
-        }
+        529 | 503 => Problem::new(
+            status,
+            "vendor-overloaded",
+            format!("There is too much to do at {vendor} right now. Try again a little later."),
+        ),
         _ => Problem {
             cause: Some(format!("a tenant's own vendor answered {}", answer.status).into()),
-            ..Problem::new(StatusCode::BAD_GATEWAY, "vendor-fault", format!("There was a fault at {vendor}. Try again."))
+            ..Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "vendor-fault",
+                format!("There was a fault at {vendor}. Try again."),
+            )
         },
     };
     problem.retry_after_seconds = answer.retry_after_seconds;
@@ -109,7 +120,9 @@ const fn vendor(kind: Kind) -> &'static str {
         Kind::Anthropic => "Anthropic",
         Kind::OpenAi => "OpenAI",
         Kind::OpenRouter => "OpenRouter",
-        Kind::Compatible | Kind::Telegram | Kind::Slack | Kind::Discord | Kind::Variable => "the vendor at the tenant's own address",
+        Kind::Compatible | Kind::Telegram | Kind::Slack | Kind::Discord | Kind::Variable => {
+            "the vendor at the tenant's own address"
+        }
     }
 }
 
@@ -118,6 +131,8 @@ const fn key(kind: Kind) -> &'static str {
         Kind::Anthropic => "Anthropic key",
         Kind::OpenAi => "OpenAI key",
         Kind::OpenRouter => "OpenRouter key",
-        Kind::Compatible | Kind::Telegram | Kind::Slack | Kind::Discord | Kind::Variable => "key for a compatible vendor",
+        Kind::Compatible | Kind::Telegram | Kind::Slack | Kind::Discord | Kind::Variable => {
+            "key for a compatible vendor"
+        }
     }
 }

@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn the_pieces_hold_the_same_words_as_the_whole() {
-        let answer = Answer { id: "chatcmpl-1".into(), model: "m".into(), text: "one two  three".into(), input_tokens: 10 };
+        let answer =
+            Answer { id: "chatcmpl-1".into(), model: "m".into(), text: "one two  three".into(), input_tokens: 10 };
         let chunks = answer.to_chunks(5, true);
         let words = chunks.iter().filter_map(|chunk| chunk.pointer("/choices/0/delta/content").and_then(Value::as_str));
         let whole = answer.to_completion(5);
