@@ -35,6 +35,7 @@ pub mod protocol;
 pub mod public_address;
 pub mod queue;
 pub mod reachable;
+pub mod rotation;
 pub mod scopes;
 pub mod spare;
 pub mod sweep;
@@ -43,6 +44,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId, LetterId,
-    MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
+    AgentId, AlertId, CredentialId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId,
+    LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
 };

@@ -5,7 +5,7 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use clients::{
     incus::{Incus, Settings},
-    model::anthropic::Anthropic,
+    model::{anthropic::Anthropic, own::HttpOwnVendors},
     provider::Provider as _,
 };
 use domain::{Entropy, model::PRICES_SEEN};
@@ -17,15 +17,17 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use vault::Keyring;
 use web::{
     Dice, Door, Limits, Pace, PoolPlan, Site, Web,
-    llm::{Forwarding, Models, OwnModels},
+    llm::{Forwarding, Models, OwnModels, keys::SealedKeys},
 };
 
 use crate::{
-    config::{Config, ModelConfig, VendorConfig},
+    config::{Config, ModelConfig, TenantVendors, VendorConfig},
     entropy::System,
-    house, telemetry, traces,
+    house::{self, House},
+    telemetry, traces,
 };
 
 /// The parts.
@@ -53,8 +55,13 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     if let Some(words) = db.outdated().await? {
         tracing::warn!("{words}");
     }
-    let ring = Arc::new(config.ring);
-    let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
+    let House { ring, sealed, installation, authority } =
+        house::open(&db, Keyring::new(config.keys.keys), entropy.as_ref()).await?;
+    let ring = Arc::new(ring);
+    let sealed = sealed.map(|why| config.keys.missing.unwrap_or_else(|| why.to_string()));
+    if let Some(why) = &sealed {
+        tracing::error!(why, "started sealed: nothing that needs a secret is done, and no flow is run");
+    }
 
     let counted = telemetry::count()?;
     let (told, mails) = (config.carriers.shown(), config.carriers.mail.is_some());
@@ -62,12 +69,11 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let pool = PoolPlan { floor: spares.floor, ceiling: spares.ceiling, image: config.machines.image.clone() };
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let working = parts != Parts::Serve;
     tokio::spawn({
         let (db, me) = (db.clone(), entropy.uuid());
         async move { db.carry_signals(me).await }
     });
-    if working {
+    if let Some(authority) = authority.filter(|_| parts != Parts::Serve) {
         let settings = Settings {
             socket: config.machines.socket,
             network: config.machines.network,
@@ -97,24 +103,31 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
-    let mut models = Models::Proof;
+    let (mut models, mut own_models) = (Models::Proof, OwnModels::default());
     if parts != Parts::Work {
-        let ready = work_is_taken(&db);
+        let ready = if sealed.is_some() {
+            never("Berth is sealed: it was started without a usable key")
+        } else {
+            work_is_taken(&db)
+        };
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
             .with_metrics(config.metrics_token, counted)
-            .with_sign_in(config.sign_in.build(&config.public_url, mails)?);
+            .with_sign_in(config.sign_in.build(&config.public_url, mails, (&ring, entropy.as_ref()))?);
         site.carriers = told;
+        site.sealed = sealed;
         site.pool = pool;
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
         models = answering(config.models)?;
+        let dice = Dice(Arc::clone(&entropy));
+        own_models = answering_own(config.vendors, SealedKeys::new(db.clone(), Arc::clone(&ring), dice.clone()))?;
         let state = Web {
             db: db.clone(),
             ring,
-            dice: Dice(Arc::clone(&entropy)),
+            dice,
             site: Arc::new(site),
             models: models.clone(),
-            own_models: OwnModels::default(),
+            own_models: own_models.clone(),
             closing: stop.clone(),
         };
         let people = TcpListener::bind(config.listen)
@@ -136,6 +149,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let ended = async {
         tasks.wait().await;
         models.wait().await;
+        own_models.wait().await;
     };
     if tokio::time::timeout(Duration::from_secs(20), ended).await.is_err() {
         tracing::warn!("some steps did not end in time; they run again after the next start");
@@ -171,6 +185,18 @@ fn answering(config: ModelConfig) -> anyhow::Result<Models> {
     let vendor = Anthropic::new(&address, key.expose(), clients::model::anthropic::Limits::default())?;
     let calls = TaskTracker::new();
     Ok(Models::Vendor(Arc::new(Forwarding { vendor: Arc::new(vendor), menu, daily_budget, calls })))
+}
+
+/// Who answers there with a tenant's own key.
+fn answering_own(vendors: TenantVendors, keys: SealedKeys) -> anyhow::Result<OwnModels> {
+    let TenantVendors { addresses, named } = vendors;
+    let vendors = HttpOwnVendors::new(addresses, named, clients::model::anthropic::Limits::default())?;
+    Ok(OwnModels::new(Arc::new(vendors), Arc::new(keys)))
+}
+
+/// Not ready for a reason that does not pass by itself.
+fn never(why: &'static str) -> web::Ready {
+    Arc::new(move || Box::pin(async move { Err(why) }))
 }
 
 /// Not ready while due work is left lying: then no worker of any process is at it.

@@ -44,7 +44,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("BERTH_DATABASE_CONNECTIONS", Some("12"), "12", "Most connections of one process."),
     secret(
         "CREDENTIAL_ENCRYPTION_KEY",
-        "Seals every secret in the database: 32 random bytes in base64 (`openssl rand -base64 32`). Several, separated by commas, while rotating: the first one seals, all of them open. Losing it loses the secrets.",
+        "The master key: 32 random bytes in base64 (`openssl rand -base64 32`). Every secret in the database lies under keys that lie under it; losing it loses the secrets. Several, separated by commas, while it is changed: the new one first, then `berth keys rotate` (docs/runbooks/keys.md). Not set, or another one than the database knows: Berth starts sealed and serves what needs no secret.",
+    ),
+    plain(
+        "CREDENTIAL_ENCRYPTION_KEY_COMMAND",
+        None,
+        "pass show berth/master-key",
+        "Instead of CREDENTIAL_ENCRYPTION_KEY: a command that writes it to its standard output within ten seconds. It is run by /bin/sh at each start.",
     ),
     plain(
         "BERTH_PUBLIC_URL",
@@ -228,6 +234,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Some("https://api.anthropic.com"),
         "https://api.anthropic.com",
         "Where the vendor's API is. Plain http is accepted on a loopback address only: for tests.",
+    ),
+    plain(
+        "BERTH_COMPATIBLE_HOSTS",
+        None,
+        "http://models.internal:8000",
+        "Places outside the public internet where tenants' own model vendors may be: addresses of hosts, separated by commas. Any tenant may then have Berth call them. Not set: none; a tenant's vendor is reached by https on the public internet only.",
+    ),
+    plain(
+        "BERTH_CREDENTIAL_VENDORS",
+        None,
+        "openai=http://127.0.0.1:4000/v1",
+        "Other addresses of the vendors whose credentials tenants bring, separated by commas, for anthropic, openai, openrouter, telegram, slack, discord. Plain http is accepted on a loopback address only: for tests.",
     ),
     plain(
         "BERTH_SECURITY_CONTACT",

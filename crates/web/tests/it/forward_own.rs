@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use app::credentials::CredentialError;
 use async_trait::async_trait;
 use axum::body::Body;
 use clients::{
@@ -15,7 +16,7 @@ use clients::{
     reach::Lookup,
 };
 use domain::{
-    TenantId,
+    CredentialId, TenantId,
     credential::{BaseUrl, Kind},
     model::{Menu, Micros},
     reachable::NamedHosts,
@@ -26,12 +27,12 @@ use serde_json::{Value, json};
 use testkit::vendor::{FakeVendor, VENDOR_KEY, VENDOR_WORDS, VendorMood, own_secret};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
-use vault::Secret;
+use vault::{OpenError, Secret};
 use web::{
     Door,
     llm::{
         Forwarding, Models, OwnModels,
-        keys::{KeyTrouble, TenantKeys},
+        keys::{TenantKey, TenantKeys},
     },
 };
 
@@ -44,27 +45,32 @@ use crate::{
 #[derive(Default)]
 pub struct Drawer {
     keys: Mutex<HashMap<(TenantId, Kind), (String, Option<String>)>>,
-    refused: Mutex<Vec<(TenantId, Kind)>>,
+    refused: Mutex<Vec<(TenantId, CredentialId, u64)>>,
     is_sealed: Mutex<bool>,
 }
 
 #[async_trait]
 impl TenantKeys for Drawer {
-    async fn key(&self, tenant: TenantId, kind: Kind) -> Result<Option<OwnKey>, KeyTrouble> {
+    async fn key(&self, tenant: TenantId, kind: Kind) -> Result<Option<TenantKey>, CredentialError> {
         if *self.is_sealed.lock().unwrap() {
-            return Err(KeyTrouble::Sealed);
+            return Err(OpenError::NoKey.into());
         }
         let keys = self.keys.lock().unwrap();
-        Ok(keys.get(&(tenant, kind)).map(|(secret, base)| OwnKey {
-            kind,
-            secret: Secret::from(secret.clone()),
-            base_url: base.as_deref().map(|base| BaseUrl::parse(base).unwrap()),
+        Ok(keys.get(&(tenant, kind)).map(|(secret, base)| {
+            let base_url = base.as_deref().map(|base| BaseUrl::parse(base).unwrap());
+            let key = OwnKey { kind, secret: Secret::from(secret.clone()), base_url };
+            TenantKey { credential: id(kind), version: 7, key }
         }))
     }
 
-    async fn refused(&self, tenant: TenantId, key: &OwnKey) {
-        self.refused.lock().unwrap().push((tenant, key.kind));
+    async fn refused(&self, tenant: TenantId, credential: CredentialId, version: u64) {
+        self.refused.lock().unwrap().push((tenant, credential, version));
     }
+}
+
+/// The id of the credential of this kind.
+fn id(kind: Kind) -> CredentialId {
+    CredentialId::from_uuid(uuid::Uuid::from_u128(kind as u128))
 }
 
 /// Alice's agent, its machine's model key, her own keys, and a vendor.
@@ -149,7 +155,7 @@ impl OwnLine {
         (number("calls"), number("input_tokens"), number("output_tokens"))
     }
 
-    fn refused(&self) -> Vec<(TenantId, Kind)> {
+    fn refused(&self) -> Vec<(TenantId, CredentialId, u64)> {
         self.drawer.refused.lock().unwrap().clone()
     }
 }
@@ -305,7 +311,7 @@ async fn a_key_that_its_vendor_refuses_is_told_to_its_tenant() {
     for answer in [chat, messages, compatible] {
         assert!(answer.text.contains("Set another one in Berth") && !answer.text.contains("rker"), "{}", answer.text);
     }
-    let refused = [Kind::OpenAi, Kind::Anthropic, Kind::Compatible].map(|kind| (line.alice, kind));
+    let refused = [Kind::OpenAi, Kind::Anthropic, Kind::Compatible].map(|kind| (line.alice, id(kind), 7));
     assert_eq!((line.refused(), line.counted().await), (refused.to_vec(), (0, 0, 0)));
 }
 
