@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Networks of IPv4 that nobody reaches over the internet, or that lead to the host itself (IANA's registry of
 /// special-purpose addresses), and one address of a cloud's own.
 const CLOSED_V4: [(Ipv4Addr, u32); 17] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),        // "this network": on Linux, 0.0.0.0 is this host
+    (Ipv4Addr::UNSPECIFIED, 8),            // "this network": on Linux, 0.0.0.0 is this host
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
     (Ipv4Addr::new(100, 64, 0, 0), 10),    // shared by a carrier's customers; one cloud's metadata
     (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback

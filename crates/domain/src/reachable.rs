@@ -45,10 +45,10 @@ pub enum NotReachable {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedHosts(Vec<Url>);
 
-/// A list of places cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("holds {0}, which is no http or https address of a host alone, such as http://models.internal:8000")]
-pub struct BadNamedHost(String);
+/// A list of places cannot be read. What stands there is not repeated: it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be http or https addresses of hosts alone, separated by commas, such as http://models.internal:8000")]
+pub struct BadNamedHost;
 
 impl NamedHosts {
     /// Reads addresses without a path, separated by commas.
@@ -58,10 +58,9 @@ impl NamedHosts {
     pub fn parse(list: &str) -> Result<Self, BadNamedHost> {
         let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
         let read = |item: &str| {
-            let bad = || BadNamedHost(item.to_owned());
-            let url = read(item).map_err(|_| bad())?;
+            let url = read(item).map_err(|_| BadNamedHost)?;
             let is_bare = url.path() == "/" && ["http", "https"].contains(&url.scheme());
-            if is_bare { Ok(url) } else { Err(bad()) }
+            if is_bare { Ok(url) } else { Err(BadNamedHost) }
         };
         items.map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -281,7 +280,7 @@ mod tests {
         for bad in
             ["models.internal", "http://models.internal/v1", "ftp://models.internal", "http://a:b@models.internal"]
         {
-            assert_eq!(NamedHosts::parse(bad), Err(BadNamedHost(bad.to_owned())));
+            assert_eq!(NamedHosts::parse(bad), Err(BadNamedHost));
         }
     }
 }

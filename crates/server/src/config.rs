@@ -2,6 +2,7 @@
 
 mod keys;
 mod model;
+mod vendors;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
 pub use self::{
     keys::MasterKeys,
     model::{ModelConfig, VendorConfig},
+    vendors::TenantVendors,
 };
 pub use crate::settings::BadSetting;
 
@@ -78,6 +80,8 @@ pub struct Config {
     pub machines: MachineConfig,
     /// Who answers the agents.
     pub models: ModelConfig,
+    /// Where the vendors are whose credentials tenants bring.
+    pub vendors: TenantVendors,
     /// How flows are run.
     pub runner: RunnerOptions,
     /// For security.txt.
@@ -124,6 +128,7 @@ impl Config {
                 ssh_port: u16::try_from(values.number("BERTH_MACHINE_SSH_PORT", 1..=65_535)?).unwrap_or(22),
             },
             models: ModelConfig::parse(values)?,
+            vendors: TenantVendors::parse(values)?,
             runner: runner(values)?,
             carriers: CarriersConfig::parse(values)?,
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
@@ -361,6 +366,8 @@ mod tests {
             ("BERTH_MODEL_PRICES", "hunter2"),
             ("BERTH_MODEL_VENDOR_URL", "http://hunter2.example.org"),
             ("BERTH_MODEL_VENDOR_URL", "https://key:hunter2@example.org"),
+            ("BERTH_COMPATIBLE_HOSTS", "http://key:hunter2@models.internal"),
+            ("BERTH_CREDENTIAL_VENDORS", "openai=http://hunter2.example.org"),
         ];
         for (name, value) in cases {
             let error = with(&[(name, value)]).err().map(|e| e.to_string()).unwrap_or_default();

@@ -4,8 +4,9 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clients::{
+    credentials::HttpCredentialVendors,
     incus::{Incus, Settings},
-    model::anthropic::Anthropic,
+    model::{anthropic::Anthropic, own::HttpOwnVendors},
     provider::Provider as _,
 };
 use domain::{Entropy, model::PRICES_SEEN};
@@ -20,11 +21,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vault::Keyring;
 use web::{
     Dice, Door, Limits, Pace, PoolPlan, Site, Web,
-    llm::{Forwarding, Models, OwnModels},
+    llm::{Forwarding, Models, OwnModels, keys::SealedKeys},
 };
 
 use crate::{
-    config::{Config, ModelConfig, VendorConfig},
+    config::{Config, ModelConfig, TenantVendors, VendorConfig},
     entropy::System,
     house::{self, House},
     telemetry, traces,
@@ -103,7 +104,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
     }
-    let mut models = Models::Proof;
+    let (mut models, mut own_models) = (Models::Proof, OwnModels::default());
     if parts != Parts::Work {
         let ready = if sealed.is_some() {
             never("Berth is sealed: it was started without a usable key")
@@ -118,14 +119,18 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         site.pool = pool;
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
+        site.checks =
+            Some(Arc::new(HttpCredentialVendors::new(config.vendors.addresses.clone(), config.vendors.named.clone())?));
         models = answering(config.models)?;
+        let dice = Dice(Arc::clone(&entropy));
+        own_models = answering_own(config.vendors, SealedKeys::new(db.clone(), Arc::clone(&ring), dice.clone()))?;
         let state = Web {
             db: db.clone(),
             ring,
-            dice: Dice(Arc::clone(&entropy)),
+            dice,
             site: Arc::new(site),
             models: models.clone(),
-            own_models: OwnModels::default(),
+            own_models: own_models.clone(),
             closing: stop.clone(),
         };
         let people = TcpListener::bind(config.listen)
@@ -147,6 +152,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let ended = async {
         tasks.wait().await;
         models.wait().await;
+        own_models.wait().await;
     };
     if tokio::time::timeout(Duration::from_secs(20), ended).await.is_err() {
         tracing::warn!("some steps did not end in time; they run again after the next start");
@@ -182,6 +188,13 @@ fn answering(config: ModelConfig) -> anyhow::Result<Models> {
     let vendor = Anthropic::new(&address, key.expose(), clients::model::anthropic::Limits::default())?;
     let calls = TaskTracker::new();
     Ok(Models::Vendor(Arc::new(Forwarding { vendor: Arc::new(vendor), menu, daily_budget, calls })))
+}
+
+/// Who answers there with a tenant's own key.
+fn answering_own(vendors: TenantVendors, keys: SealedKeys) -> anyhow::Result<OwnModels> {
+    let TenantVendors { addresses, named } = vendors;
+    let vendors = HttpOwnVendors::new(addresses, named, clients::model::anthropic::Limits::default())?;
+    Ok(OwnModels::new(Arc::new(vendors), Arc::new(keys)))
 }
 
 /// Not ready for a reason that does not pass by itself.

@@ -236,6 +236,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Where the vendor's API is. Plain http is accepted on a loopback address only: for tests.",
     ),
     plain(
+        "BERTH_COMPATIBLE_HOSTS",
+        None,
+        "http://models.internal:8000",
+        "Places outside the public internet where tenants' own model vendors may be: addresses of hosts, separated by commas. Any tenant may then have Berth call them. Not set: none; a tenant's vendor is reached by https on the public internet only.",
+    ),
+    plain(
+        "BERTH_CREDENTIAL_VENDORS",
+        None,
+        "openai=http://127.0.0.1:4000/v1",
+        "Other addresses of the vendors whose credentials tenants bring, separated by commas, for anthropic, openai, openrouter, telegram, slack, discord. Plain http is accepted on a loopback address only: for tests.",
+    ),
+    plain(
         "BERTH_SECURITY_CONTACT",
         None,
         "mailto:security@example.org",

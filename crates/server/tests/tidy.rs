@@ -42,7 +42,8 @@ const KEEPERS: [(&str, &[&str]); 10] = [
 const TESTS_ONLY: [&str; 2] = ["tempfile", "thirtyfour"];
 
 /// Where `web` names a client, and which: a person or a stream waits on it. Flows make all other calls.
-const CALLS_OUT: [(&str, &str); 8] = [
+const CALLS_OUT: [(&str, &str); 9] = [
+    ("crates/web/src/checks.rs", "clients::credentials"),
     ("crates/web/src/llm/call.rs", "clients::model"),
     ("crates/web/src/llm/keys.rs", "clients::model"),
     ("crates/web/src/llm/mod.rs", "clients::model"),

@@ -86,6 +86,8 @@ pub enum VendorMood {
 /// One call as it came.
 #[derive(Debug, Clone)]
 pub struct VendorCall {
+    /// Its method.
+    pub method: http::Method,
     /// Its path.
     pub path: String,
     /// Its headers.
@@ -209,7 +211,7 @@ impl FakeVendor {
     async fn answer(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let call = VendorCall { path: head.uri.path().to_owned(), headers: head.headers, body };
+        let call = VendorCall { method: head.method, path: head.uri.path().to_owned(), headers: head.headers, body };
         let mood = {
             let mut state = self.state();
             state.calls.push(call.clone());

@@ -5,6 +5,8 @@
 #![expect(clippy::print_stdout, reason = "a test tells what it measured")]
 
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod daemon;
 #[cfg(test)]
 mod peers;

@@ -1,4 +1,5 @@
-//! Mails and webhooks as servers understand them that nobody here wrote: aiosmtpd and the standardwebhooks library.
+//! Mails and webhooks as servers understand them that nobody here wrote: aiosmtpd and the standardwebhooks library; and
+//! Slack's own client before the fake that stands for Slack.
 
 use std::process::Stdio;
 
@@ -10,8 +11,9 @@ use clients::{
     },
     webhook::{HttpWebhook, Message, PostError, Webhook as _},
 };
-use domain::names::Email;
+use domain::{credential::Kind, names::Email};
 use serde_json::Value;
+use testkit::vendor::{FakeVendor, own_secret};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -116,4 +118,18 @@ async fn a_webhook_is_verified_by_the_official_library() {
     assert_eq!(receiver.took().await["refused"], "No matching signature found");
     let old = Message { at: now() - chrono::TimeDelta::minutes(6), ..message };
     assert_eq!(right.post(&old).await, Err(PostError::Status(400)), "a replay is too old for the library");
+}
+
+/// The fake vendor is true to Slack as far as its own client can tell: it speaks to it directly.
+#[tokio::test]
+#[ignore = "needs slack_sdk: scripts/test integration installs it first"]
+async fn slacks_own_client_understands_the_fake_vendor() {
+    let vendor = FakeVendor::start().await;
+    let (bot, app) = own_secret(Kind::Slack).split_once('\n').expect("two tokens");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/slack.py");
+    let base = format!("{}/", vendor.addresses().slack);
+    let ran = Command::new(format!("{root}/target/peers/bin/python")).args([script, &base, bot, app]).output().await;
+    let output = ran.expect("scripts/test integration installs Python's packages");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

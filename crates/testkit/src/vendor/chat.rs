@@ -37,9 +37,7 @@ impl FakeVendor {
         }
         let message = json!({ "role": "assistant", "content": VENDOR_WORDS, "refusal": null, "annotations": [] });
         let choice = json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": "stop" });
-        let mut answer = frame(&asked, "chat.completion", &json!([choice]));
-        answer["usage"] = usage();
-        whole(200, answer.to_string())
+        whole(200, frame(&asked, "chat.completion", &json!([choice]), Some(&usage())).to_string())
     }
 }
 
@@ -73,30 +71,28 @@ fn usage() -> Value {
     })
 }
 
-fn frame(asked: &Value, object: &str, choices: &Value) -> Value {
-    json!({
+fn frame(asked: &Value, object: &str, choices: &Value, usage: Option<&Value>) -> Value {
+    let mut frame = json!({
         "id": "chatcmpl-vendor", "object": object, "created": 1_795_000_000, "model": asked.get("model"),
         "system_fingerprint": "fp_1", "choices": choices,
-    })
+    });
+    if let (Some(usage), Some(map)) = (usage, frame.as_object_mut()) {
+        map.insert("usage".to_owned(), usage.clone());
+    }
+    frame
 }
 
 fn script(asked: &Value) -> Script {
     let counts = asked.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
     let piece = |delta: Value, end: Option<&str>| {
         let choice = json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": end });
-        let mut frame = frame(asked, "chat.completion.chunk", &json!([choice]));
-        if counts {
-            frame["usage"] = Value::Null;
-        }
-        data(&frame)
+        data(&frame(asked, "chat.completion.chunk", &json!([choice]), counts.then_some(&Value::Null)))
     };
     let mut all = vec![piece(json!({ "role": "assistant", "content": "", "refusal": null }), None)];
     all.extend(VENDOR_WORDS.split_inclusive(' ').map(|word| piece(json!({ "content": word }), None)));
     all.push(piece(json!({}), Some("stop")));
     if counts {
-        let mut last = frame(asked, "chat.completion.chunk", &json!([]));
-        last["usage"] = usage();
-        all.push(data(&last));
+        all.push(data(&frame(asked, "chat.completion.chunk", &json!([]), Some(&usage()))));
     }
     all.push(Bytes::from_static(b"data: [DONE]\n\n"));
     let error = json!({ "error": { "message": "overloaded", "type": "server_error", "param": null, "code": null } });

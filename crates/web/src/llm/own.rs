@@ -10,11 +10,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use app::credentials::CredentialError;
 use axum::{body::Body, response::Response};
 use clients::model::{
     ModelAnswer, ModelCall,
     chat_usage::{self, ChatMeter},
-    own::{OwnKey, OwnVendors},
+    own::OwnVendors,
     usage::{self, Meter},
 };
 use domain::{TenantId, credential::Kind, model::Usage};
@@ -25,7 +26,7 @@ use tracing::Instrument as _;
 
 use super::{
     call::{Begin, CALL_MAX},
-    keys::TenantKeys,
+    keys::{TenantKey, TenantKeys},
     own_told::{broke_off, refused, too_many, unanswered, unreadable},
     pass::{self, Ear, NotWhole, Passed},
     told::response,
@@ -61,9 +62,13 @@ impl OwnModels {
     }
 
     /// The tenant's key of this kind, if there is one.
-    pub(super) async fn key(&self, tenant: TenantId, kind: Kind) -> Result<Option<OwnKey>, Problem> {
+    pub(super) async fn key(&self, tenant: TenantId, kind: Kind) -> Result<Option<TenantKey>, Problem> {
         let Some(line) = &self.0 else { return Ok(None) };
-        Ok(line.keys.key(tenant, kind).await?)
+        line.keys.key(tenant, kind).await.map_err(|error| match error {
+            CredentialError::Keys(error) => error.into(),
+            CredentialError::Store(error) => error.into(),
+            error => Problem::broken(error),
+        })
     }
 
     /// Waits until every call under way has been counted; no new ones are expected.
@@ -80,14 +85,14 @@ pub(super) async fn forward(
     db: Db,
     own: OwnModels,
     tenant: TenantId,
-    key: OwnKey,
+    key: TenantKey,
     call: ModelCall,
 ) -> Result<Response, Problem> {
     let line = own.0.ok_or_else(|| Problem::broken("a key of a tenant's without a line to its vendor"))?;
     let seat = Seat::take(&line.seats, tenant).ok_or_else(too_many)?;
     let (begin, beginning) = oneshot::channel();
     let calls = line.calls.clone();
-    let under_way = Call { db, line, tenant, kind: key.kind, _seat: seat };
+    let under_way = Call { db, line, tenant, kind: key.key.kind, _seat: seat };
     calls.spawn(under_way.run(key, call, begin).in_current_span());
     beginning.await.map_err(|_| Problem::broken("a model call ended without an answer"))?
 }
@@ -146,7 +151,7 @@ const fn answered_end(how: &'static str) -> End {
 }
 
 impl Call {
-    async fn run(self, key: OwnKey, call: ModelCall, begin: Begin) {
+    async fn run(self, key: TenantKey, call: ModelCall, begin: Begin) {
         let mut ear: Box<dyn Ear> =
             if self.kind == Kind::Anthropic { Box::<Meter>::default() } else { Box::<ChatMeter>::default() };
         let mut counted = None;
@@ -163,7 +168,7 @@ impl Call {
 
     async fn speak(
         &self,
-        key: OwnKey,
+        key: TenantKey,
         call: ModelCall,
         mut begin: Begin,
         ear: &mut dyn Ear,
@@ -173,7 +178,7 @@ impl Call {
         let answer = tokio::select! {
             biased;
             () = begin.closed() => return unanswered_end("the caller went away"),
-            answer = self.line.vendors.send(&key, call) => answer,
+            answer = self.line.vendors.send(&key.key, call) => answer,
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -183,10 +188,11 @@ impl Call {
             }
         };
         if answer.status != 200 {
-            if answer.status == 401 {
-                self.line.keys.refused(self.tenant, &key).await;
-            }
+            let (credential, version) = (key.credential, key.version);
             drop(key);
+            if answer.status == 401 {
+                self.line.keys.refused(self.tenant, credential, version).await;
+            }
             begin.send(Ok(refused(self.kind, answer).await)).ok();
             return unanswered_end("refused by the vendor");
         }

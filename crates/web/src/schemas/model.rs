@@ -1,6 +1,6 @@
 //! The shapes of what answers an agent, and of what it may cost.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{named, object};
 
@@ -46,8 +46,19 @@ pub(super) fn budget() -> Value {
     )
 }
 
+/// What the model route takes, and how it refuses.
+pub(super) fn all() -> Map<String, Value> {
+    let all = [
+        ("Messages", messages()),
+        ("ModelProblem", problem()),
+        ("ChatCompletions", chat()),
+        ("ChatProblem", chat_problem()),
+    ];
+    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
 /// A request of Anthropic's Messages API, as far as Berth reads it; the rest is the vendor's to judge.
-pub(super) fn messages() -> Value {
+fn messages() -> Value {
     let block = object(json!({ "type": text(), "text": { "type": ["string", "null"] } }), &["type"]);
     let content = json!({ "oneOf": [text(), { "type": "array", "items": block }] });
     let message = object(json!({ "role": text(), "content": content }), &["role", "content"]);
@@ -60,7 +71,7 @@ pub(super) fn messages() -> Value {
 }
 
 /// A refusal, as clients of that API expect it.
-pub(super) fn problem() -> Value {
+fn problem() -> Value {
     let error = object(json!({ "type": text(), "message": text() }), &["type", "message"]);
     object(
         json!({ "type": { "const": "error" }, "error": error, "request_id": text() }),
@@ -69,7 +80,7 @@ pub(super) fn problem() -> Value {
 }
 
 /// A request of OpenAI's Chat Completions API, as far as Berth reads it; the rest is the vendor's to judge.
-pub(super) fn chat() -> Value {
+fn chat() -> Value {
     let block = object(json!({ "type": text(), "text": { "type": ["string", "null"] } }), &["type"]);
     let content = json!({ "oneOf": [text(), { "type": "array", "items": block }, { "type": "null" }] });
     let message = object(json!({ "role": text(), "content": content }), &["role"]);
@@ -88,7 +99,7 @@ pub(super) fn chat() -> Value {
 }
 
 /// A refusal, as clients of that API expect it.
-pub(super) fn chat_problem() -> Value {
+fn chat_problem() -> Value {
     let error = object(
         json!({ "message": text(), "type": text(), "param": { "type": ["string", "null"] }, "code": text() }),
         &["message", "type", "param", "code"],

@@ -1,15 +1,17 @@
-//! The model route: who may call it, what it refuses, and that Anthropic's own client understands it.
+//! The model route: who may call it, what it refuses, and that the vendors' own clients understand it.
 
 use std::process::Stdio;
 
 use axum::body::Body;
+use domain::credential::Kind;
 use http::{Request, StatusCode};
-use testkit::vendor::{FakeVendor, VENDOR_KEY, VendorMood};
+use testkit::vendor::{FakeVendor, VENDOR_KEY, VendorMood, own_secret};
 use tokio::net::TcpListener;
 use web::Limits;
 
 use crate::{
     forward::Line,
+    forward_own::OwnLine,
     support::{Answer, House},
 };
 
@@ -102,6 +104,75 @@ async fn anthropics_own_client_speaks_through_berth_to_a_vendor() {
     let told_before = told();
     peer(".venv/bin/python", &used_up).await;
     assert_eq!((line.vendor.calls().len(), told() - told_before), (before, 2), "asked once each, and not again");
+}
+
+const REFUSED_BY_OPENAI: [(VendorMood, &str); 4] = [
+    (VendorMood::Limited, "RateLimitError"),
+    (VendorMood::Overloaded, "InternalServerError"),
+    (VendorMood::Faulty, "InternalServerError"),
+    (VendorMood::Picky, "BadRequestError"),
+];
+
+/// The fake vendor is true to the real ones as far as their own clients can tell: they speak to it directly.
+#[tokio::test]
+#[ignore = "needs the vendors' client libraries: scripts/test installs them into crates/web/tests/peers first"]
+async fn the_vendors_own_clients_understand_the_fake_vendors() {
+    let vendor = FakeVendor::start().await;
+    let at = vendor.addresses();
+    let compatible = vendor.compatible();
+    for (base, kind) in
+        [(&at.openai, Kind::OpenAi), (&at.openrouter, Kind::OpenRouter), (&compatible, Kind::Compatible)]
+    {
+        peer(".venv/bin/python", &["openai_chat.py", base, own_secret(kind), "gpt-5.5"]).await;
+    }
+    let (anthropic, openai) = (own_secret(Kind::Anthropic), own_secret(Kind::OpenAi));
+    peer(".venv/bin/python", &["models_listed.py", &at.anthropic, anthropic, &at.openai, openai]).await;
+    let discord = at.discord.trim_end_matches("/v10");
+    let bots = [at.telegram.as_str(), own_secret(Kind::Telegram), discord, own_secret(Kind::Discord)];
+    peer("node", &["bots.mjs", bots[0], bots[1], bots[2], bots[3]]).await;
+    for (mood, kind) in REFUSED_BY_OPENAI {
+        vendor.set_mood(mood);
+        peer(".venv/bin/python", &["openai_refused.py", &at.openai, openai, "gpt-5.5", kind, ""]).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs OpenAI's client library: scripts/test installs it into crates/web/tests/peers first"]
+async fn openais_own_client_speaks_through_berth_to_a_vendor() {
+    let line = OwnLine::new().await;
+    let base = format!("{}/v1", serve(&line.house).await);
+    let none = ["openai_refused.py", &base, &line.key, "openai/gpt-5.5", "PermissionDeniedError", "OpenAI key"];
+    peer(".venv/bin/python", &none).await;
+    line.give_all();
+    for (model, kind) in [("openai/gpt-5.5", Kind::OpenAi), ("compatible/qwen3", Kind::Compatible)] {
+        let before = line.vendor.calls().len();
+        peer(".venv/bin/python", &["openai_chat.py", &base, &line.key, model]).await;
+        let calls = line.vendor.calls().split_off(before);
+        assert_eq!(calls.len(), 3, "three were answered; two were refused by Berth");
+        for call in calls {
+            let bearer = format!("Bearer {}", own_secret(kind));
+            assert_eq!(call.headers["authorization"], bearer, "the tenant's key, not the machine's");
+        }
+    }
+    for (mood, kind) in REFUSED_BY_OPENAI {
+        line.vendor.set_mood(mood);
+        peer(".venv/bin/python", &["openai_refused.py", &base, &line.key, "openai/gpt-5.5", kind, ""]).await;
+    }
+    line.vendor.set_mood(VendorMood::Well);
+    line.vendor.revoke(Kind::OpenAi);
+    let refused = ["openai_refused.py", &base, &line.key, "openai/gpt-5.5", "PermissionDeniedError", "Set another one"];
+    peer(".venv/bin/python", &refused).await;
+}
+
+/// A stream that breaks off is an error to the client, not a short answer.
+#[tokio::test]
+#[ignore = "needs OpenAI's client library: scripts/test installs it into crates/web/tests/peers first"]
+async fn openais_own_client_hears_that_a_stream_broke_off() {
+    let line = OwnLine::new().await;
+    line.give_all();
+    let base = format!("{}/v1", serve(&line.house).await);
+    line.vendor.set_mood(VendorMood::Cut(3));
+    peer(".venv/bin/python", &["openai_cut.py", &base, &line.key, "openai/gpt-5.5"]).await;
 }
 
 async fn serve(house: &House) -> String {

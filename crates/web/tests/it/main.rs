@@ -16,6 +16,7 @@ mod figures;
 mod forged;
 mod forward;
 mod forward_broken;
+mod forward_own;
 mod gate;
 mod jobs;
 mod limits;
