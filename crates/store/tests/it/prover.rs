@@ -78,7 +78,8 @@ async fn every_house_table_has_its_reason_written_down() {
 /// Triggers whose function was read: `berth.tell_access` runs as whoever fires it and does nothing but notify, with an
 /// id; `berth.refuse_early_erasure` and `berth.only_forget_author` read, and refuse. That no function but one runs as its owner, the catalogue test
 /// holds.
-const TRIGGERS: [&str; 7] = [
+const TRIGGERS: [&str; 8] = [
+    "public.data_keys.data_keys_wrapped",
     "public.members.members_changed",
     "public.sessions.sessions_changed",
     "public.sessions.sessions_ended",

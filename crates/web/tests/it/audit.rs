@@ -2,7 +2,10 @@
 
 use app::audit::chain::{Broken, Checker};
 use axum::body::Body;
-use domain::audit::{Act, Chain};
+use domain::{
+    audit::{Act, Chain},
+    credential::Kind,
+};
 use http::{Method, StatusCode};
 use web::{
     ROUTES,
@@ -47,12 +50,15 @@ struct Stage {
     invite: String,
     waiting: String,
     user: String,
+    credential: String,
 }
 
 impl Stage {
     async fn new(route: &Route) -> Self {
         let house = House::new().await;
         let agent = house.world.new_agent("scout").await;
+        let credential =
+            house.world.set_credential(None, Kind::Anthropic, None, "sk-ant-123456789012").await.to_string();
         let operator = house.operator("night@example.org").await;
         let database = &house.world.database;
         let alert = "alr_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a".to_owned();
@@ -126,6 +132,7 @@ impl Stage {
             invite,
             waiting,
             user,
+            credential,
         }
     }
 
@@ -138,6 +145,7 @@ impl Stage {
             path if path.starts_with("/tenants/") && path.ends_with("/switch") => &self.other,
             path if path.contains("/tenants/") => &self.mine,
             path if path.contains("/users/") => &self.user,
+            path if path.contains("/credentials/{id}") => &self.credential,
             path if path.contains("/sessions/") => &self.session,
             path if path.contains("/invites/") => &self.invite,
             path if path.contains("/waitlist/") => &self.waiting,
@@ -153,6 +161,8 @@ impl Stage {
             "/login" => format!("token={}", self.house.mallory),
             "/settings/tokens" => "name=ci&days=7&scope=read".to_owned(),
             "/api/v1/tokens" => r#"{"name":"ci","days":7,"scopes":["read"]}"#.to_owned(),
+            "/credentials" => "kind=openai&value=sk-123456789012".to_owned(),
+            "/api/v1/credentials" => r#"{"kind":"openai","value":"sk-123456789012"}"#.to_owned(),
             "/team/invitations" => "email=eve%40example.org&role=viewer".to_owned(),
             "/api/v1/members" => r#"{"email":"eve@example.org","role":"viewer"}"#.to_owned(),
             "/team/members/{id}/role" => "role=viewer".to_owned(),
