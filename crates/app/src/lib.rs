@@ -9,6 +9,7 @@ pub mod agents;
 pub mod alerts;
 pub mod audit;
 pub mod exchanges;
+pub mod import;
 pub mod invites;
 pub mod jobs;
 pub mod letters;

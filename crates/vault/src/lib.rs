@@ -12,15 +12,19 @@
 
 mod digest;
 mod envelope;
+mod imported;
 mod keyring;
 mod secret;
 mod session;
 mod token;
 mod totp;
+#[cfg(test)]
+mod vectors;
 mod webhook;
 
 pub use digest::{Digest, digest, same};
 pub use envelope::{KeyId, NotAnEnvelope, Sealed};
+pub use imported::{BadImport, BadRounds, Imported, NotOpened, Rounds};
 pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
 pub use secret::Secret;
 pub use session::{Pass, SessionKey, SessionKeys};
