@@ -242,7 +242,8 @@ fn drawn(entropy: &dyn Entropy, letters: &[u8], length: usize) -> String {
 /// Every second word ends with what some encoding escapes.
 fn words(entropy: &dyn Entropy) -> String {
     const SPECIAL: [&str; 12] = ["\"", "\\", "&", "+", "%", "/", "<", "'", "µ", "=", "€", ">"];
-    let parts = SPECIAL.iter().map(|special| format!("{}{special}{}", drawn(entropy, LETTERS, 5), drawn(entropy, LETTERS, 2)));
+    let parts =
+        SPECIAL.iter().map(|special| format!("{}{special}{}", drawn(entropy, LETTERS, 5), drawn(entropy, LETTERS, 2)));
     parts.collect::<Vec<_>>().join(" ")
 }
 

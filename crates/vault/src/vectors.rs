@@ -54,7 +54,8 @@ fn aes_gcm_opens_and_refuses_what_it_should() {
     for group in &set.test_groups {
         let sizes = (group.key_size, group.nonce_size, group.tag_size);
         if sizes != (256, 96, 128) {
-            let why = if sizes.0 == 256 { format!("nonce of {} bits", sizes.1) } else { format!("key of {} bits", sizes.0) };
+            let why =
+                if sizes.0 == 256 { format!("nonce of {} bits", sizes.1) } else { format!("key of {} bits", sizes.0) };
             assert_eq!(sizes.2, 128);
             group.tests.iter().for_each(|case| tally.left_out(&why, &case.flags));
             continue;

@@ -54,7 +54,12 @@ impl Allowed {
             let class = Class::EVERY.iter().find(|known| known.name() == class).ok_or_else(|| bad("no such class"))?;
             let encoding = match encoding {
                 "*" => None,
-                name => Some(Encoding::EVERY.into_iter().find(|known| known.name() == name).ok_or_else(|| bad("no such encoding"))?),
+                name => Some(
+                    Encoding::EVERY
+                        .into_iter()
+                        .find(|known| known.name() == name)
+                        .ok_or_else(|| bad("no such encoding"))?,
+                ),
             };
             Ok(Allowance { row: row.to_owned(), place: place.to_owned(), class: *class, encoding })
         };

@@ -60,11 +60,9 @@ pub(super) fn forms(part: &[u8]) -> Vec<(Encoding, Vec<u8>)> {
     base64(part).into_iter().for_each(|form| add(Encoding::Base64, form));
     hex(part).into_iter().for_each(|form| add(Encoding::Hex, form));
     url(part).into_iter().for_each(|form| add(Encoding::Url, form));
-    for (between, after) in [("", ","), ("", ", "), ("", " ")] {
-        let numbers: Vec<String> = part.iter().map(|byte| format!("{between}{byte}")).collect();
-        // Without its first and last: part of another number could stand there.
-        let inner = numbers.get(1..numbers.len().saturating_sub(1)).unwrap_or_default().join(after);
-        add(Encoding::Numbers, format!("{after}{inner}{after}").into_bytes());
+    for after in [",", ", ", " "] {
+        let numbers: Vec<String> = part.iter().map(u8::to_string).collect();
+        add(Encoding::Numbers, numbers.join(after).into_bytes());
     }
     if let Ok(text) = std::str::from_utf8(part) {
         json(text).into_iter().for_each(|form| add(Encoding::Json, form.into_bytes()));
@@ -102,8 +100,8 @@ fn hex(part: &[u8]) -> Vec<Vec<u8>> {
             let _ = write!(lower, "{before}{byte:02x}");
             let _ = write!(upper, "{before}{byte:02X}");
         }
-        let dense = if before.len() == 1 { 1 } else { 0 };
-        forms.extend([lower, upper].map(|form| form.as_bytes()[dense..].to_vec()));
+        // The first may stand at the start of all.
+        forms.extend([lower, upper].map(|form| form.as_bytes()[before.len()..].to_vec()));
     }
     forms
 }
@@ -149,11 +147,20 @@ fn json(text: &str) -> Vec<String> {
         }
         out
     };
-    let mut forms = vec![plain(text), plain(text).replace('/', "\\/"), text.escape_default().to_string(), text.escape_debug().to_string()];
+    let mut forms = vec![
+        plain(text),
+        plain(text).replace('/', "\\/"),
+        text.escape_default().to_string(),
+        text.escape_debug().to_string(),
+    ];
     for is_upper in [false, true] {
         forms.push(by_number(text, |c| !c.is_ascii(), is_upper));
         forms.push(by_number(text, |c| matches!(c, '<' | '>' | '&'), is_upper));
-        forms.push(by_number(text, |c| matches!(c, '<' | '>' | '&' | '\'' | '"' | '/' | '+' | '%' | '=') || !c.is_ascii(), is_upper));
+        forms.push(by_number(
+            text,
+            |c| matches!(c, '<' | '>' | '&' | '\'' | '"' | '/' | '+' | '%' | '=') || !c.is_ascii(),
+            is_upper,
+        ));
         forms.push(by_number(text, |_| true, is_upper));
     }
     let again: Vec<String> = forms.iter().map(|form| plain(form)).collect();

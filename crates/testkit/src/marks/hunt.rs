@@ -12,7 +12,11 @@ use std::{
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Class, Marks, allowed::Allowed, encoding::{Encoding, forms}};
+use super::{
+    Class, Marks,
+    allowed::Allowed,
+    encoding::{Encoding, forms},
+};
 
 /// How a gzip member begins (RFC 1952): two bytes, and its only method.
 const GZIP: &[u8] = b"\x1f\x8b\x08";

@@ -21,8 +21,18 @@ fn marks() -> Marks {
     Marks::new(&Seeded::new(7))
 }
 
+/// Words in which a mark is compressed, too: what lies among noise is stored as it is.
+fn prose(length: usize) -> Vec<u8> {
+    b"All is quiet in the harbour tonight, and no light is seen at the quay. "
+        .iter()
+        .copied()
+        .cycle()
+        .take(length)
+        .collect()
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut into = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut into = GzEncoder::new(Vec::new(), Compression::best());
     into.write_all(bytes).unwrap();
     into.finish().unwrap()
 }
@@ -91,15 +101,26 @@ fn shapes(secret: &[u8]) -> Vec<(String, Encoding, Vec<u8>)> {
         shapes.push(("JSON in JSON".to_owned(), Encoding::Json, serde_json::to_vec(&json).unwrap()));
         let numbered: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
         shapes.push(("JSON by number".to_owned(), Encoding::Json, numbered.into_bytes()));
-        let ascii: String = json.chars().map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04X}", u32::from(c)) }).collect();
+        let ascii: String = json
+            .chars()
+            .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04X}", u32::from(c)) })
+            .collect();
         shapes.push(("JSON in ASCII".to_owned(), Encoding::Json, ascii.into_bytes()));
         shapes.push(("Debug".to_owned(), Encoding::Json, format!("{text:?}").into_bytes()));
         let page = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
         shapes.push(("a page".to_owned(), Encoding::Html, page.replace('\'', "&#x27;").into_bytes()));
         let numbers = |c: char| if "&<>\"'".contains(c) { format!("&#{};", u32::from(c)) } else { c.to_string() };
-        shapes.push(("a page by number".to_owned(), Encoding::Html, text.chars().map(numbers).collect::<String>().into_bytes()));
+        shapes.push((
+            "a page by number".to_owned(),
+            Encoding::Html,
+            text.chars().map(numbers).collect::<String>().into_bytes(),
+        ));
         shapes.push(("UTF-16".to_owned(), Encoding::Utf16, text.encode_utf16().flat_map(u16::to_le_bytes).collect()));
-        shapes.push(("UTF-16 BE".to_owned(), Encoding::Utf16, text.encode_utf16().flat_map(u16::to_be_bytes).collect()));
+        shapes.push((
+            "UTF-16 BE".to_owned(),
+            Encoding::Utf16,
+            text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        ));
     }
     shapes
 }
@@ -127,11 +148,12 @@ fn whatever_is_planted_is_found() {
         secrets.extend(Some(marks.bytes(*class)).filter(|bytes| !bytes.is_empty()));
         for (shape, encoding, bytes) in secrets.into_iter().flat_map(shapes) {
             let whole = [noise(1, 900), bytes.clone(), noise(2, 900)].concat();
+            let told = [prose(900), bytes.clone(), prose(900)].concat();
             let places = [
                 ("at the start", 0, [&bytes[..], &noise(3, 700)].concat()),
                 ("in the middle", 0, whole.clone()),
                 ("at the end", 0, [&noise(4, 700), &bytes[..]].concat()),
-                ("in gzip", 1, [noise(5, 300), gzip(&whole), noise(6, 300)].concat()),
+                ("in gzip", 1, [noise(5, 300), gzip(&told), noise(6, 300)].concat()),
             ];
             for (place, depth, stream) in places {
                 planted += 1;
@@ -145,7 +167,7 @@ fn whatever_is_planted_is_found() {
             }
         }
     }
-    assert_eq!(missed, Vec::<String>::new());
+    assert_eq!(missed.len(), 0, "{:#?}", &missed[..missed.len().min(5)]);
     assert!(planted > 5_000, "{planted}");
 }
 
@@ -155,7 +177,7 @@ fn it_does_not_matter_in_which_pieces_a_stream_comes() {
     let hunt = Hunt::new(&marks);
     for class in [Class::Variable, Class::HostKey, Class::InviteCode] {
         for (shape, encoding, bytes) in shapes(marks.value(class).as_bytes()) {
-            let inner = [noise(1, 500), bytes.clone(), noise(2, 500)].concat();
+            let inner = [prose(500), bytes.clone(), prose(500)].concat();
             for (depth, stream) in [(0, inner.clone()), (1, [noise(3, 500), gzip(&inner), noise(4, 500)].concat())] {
                 for first in [0, 17, 45] {
                     let mut found = Found::default();
@@ -204,9 +226,8 @@ fn a_part_is_found_wherever_it_was_cut() {
     for before in 0..48 {
         let text = STANDARD.encode([noise(1, before), marks.bytes(Class::HostKey).to_vec(), noise(2, 60)].concat());
         for width in [64, 76] {
-            let is_whole = text.as_bytes().windows(18).count() > 0;
             let found = found_in(&hunt, &lines(&text, width));
-            assert!(is_whole && has(&found, Class::HostKey, Encoding::Base64, 0), "{before} before, {width} wide");
+            assert!(has(&found, Class::HostKey, Encoding::Base64, 0), "{before} before, {width} wide");
         }
     }
 }
@@ -215,9 +236,14 @@ fn a_part_is_found_wherever_it_was_cut() {
 fn gzip_is_opened_wherever_and_however_it_begins() {
     let marks = marks();
     let hunt = Hunt::new(&marks);
-    let inner = [noise(1, 30_000), marks.value(Class::CronSecret).as_bytes().to_vec(), noise(2, 30_000)].concat();
+    let secret = marks.value(Class::CronSecret).as_bytes().to_vec();
+    let inner = [prose(3_000), noise(1, 30_000), prose(3_000), secret, prose(3_000), noise(2, 30_000)].concat();
     let plain = gzip(&inner);
-    let mut named = GzBuilder::new().filename("a name").comment("a remark").extra(vec![7; 300]).write(Vec::new(), Compression::best());
+    let mut named = GzBuilder::new()
+        .filename("a name")
+        .comment("a remark")
+        .extra(vec![7; 300])
+        .write(Vec::new(), Compression::best());
     named.write_all(&inner).unwrap();
     let mut broken = plain.clone();
     let end = broken.len();
@@ -273,7 +299,9 @@ fn a_folder_is_searched_with_its_names_and_links() {
     fs::remove_dir_all(&root).unwrap();
     let at = |name: &str| -> Vec<Class> {
         let hits = found.hits.keys().filter(|hit| hit.place.contains(name));
-        hits.map(|hit| hit.class).collect()
+        let mut classes: Vec<Class> = hits.map(|hit| hit.class).collect();
+        classes.dedup();
+        classes
     };
     assert_eq!(at("log.1.gz"), [Class::Question]);
     assert_eq!(at("(its name)"), [Class::Link]);

@@ -134,7 +134,9 @@ fn rounds_are_bounded() {
 
 #[test]
 fn only_text_is_brought_along() {
-    for (bytes, is_text) in [(&b"a key\nof two lines\t"[..], true), (b"", true), (b"\0", false), (b"\x1b[31m", false), (b"\xff", false)] {
+    for (bytes, is_text) in
+        [(&b"a key\nof two lines\t"[..], true), (b"", true), (b"\0", false), (b"\x1b[31m", false), (b"\xff", false)]
+    {
         assert_eq!(is_words(&Secret::new(bytes.to_vec())), is_text, "{bytes:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Sealed values that somebody moved, cut, lengthened or altered: none of them opens.
 
-use vault::{Keyring, KeyId, NotAnEnvelope, OpenError, Place, Sealed, Secret};
+use vault::{KeyId, Keyring, NotAnEnvelope, OpenError, Place, Sealed, Secret};
 
 use crate::dice::Dice;
 
@@ -80,8 +80,7 @@ fn nothing_cut_or_lengthened_opens() {
         assert_eq!(stored.len(), EMPTY + length);
         for end in 0..stored.len() {
             let error = open(&ring, &place, &stored[..end]).expect_err("a cut value opened");
-            let is_right =
-                if end < EMPTY { error == NotAnEnvelope::Short.into() } else { is_uniform(&error) };
+            let is_right = if end < EMPTY { error == NotAnEnvelope::Short.into() } else { is_uniform(&error) };
             assert!(is_right, "seed {seed}, {end} bytes: {error:?}");
         }
         for more in [1, 16, 1 + dice.below(100)] {
@@ -116,7 +115,8 @@ fn no_other_version_is_read() {
         assert_eq!(open(&ring, &place, &bad).unwrap_err(), NotAnEnvelope::Version(version).into());
     }
     // Formats that people bring along are read by name, never by look.
-    for foreign in [&b"Salted__0123456789abcdef0123456789abcdef0123456789"[..], b"U2FsdGVkX18=", b"sk-ant-api03-plain"] {
+    for foreign in [&b"Salted__0123456789abcdef0123456789abcdef0123456789"[..], b"U2FsdGVkX18=", b"sk-ant-api03-plain"]
+    {
         assert!(matches!(open(&ring, &place, foreign), Err(OpenError::NotAnEnvelope(NotAnEnvelope::Version(_)))));
     }
 }
