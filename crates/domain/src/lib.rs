@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod alert;
 pub mod audit;
+pub mod credential;
 pub mod entropy;
 pub mod exchange;
 pub mod id;
@@ -32,6 +33,7 @@ pub mod own_path;
 pub mod people;
 pub mod protocol;
 pub mod queue;
+pub mod rotation;
 pub mod scopes;
 pub mod spare;
 pub mod sweep;
@@ -40,6 +42,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId, LetterId,
-    MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
+    AgentId, AlertId, CredentialId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId,
+    LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
 };

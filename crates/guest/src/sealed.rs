@@ -23,7 +23,7 @@ use domain::{
     protocol::{SecretFile, SecretText},
 };
 use serde::{Deserialize, Serialize};
-use vault::{Keyring, MasterKey, Owner, Place, Sealed, Secret};
+use vault::{MasterKey, Owner, Place, Sealed, Secret};
 use zeroize::Zeroizing;
 
 use crate::{entropy::SystemEntropy, folder::Folder, paths::Paths};
@@ -95,7 +95,7 @@ impl Bundle {
 /// The two slots. Hold [`Store::lock`] while changing them.
 pub struct Store {
     folder: Folder,
-    ring: Keyring,
+    key: MasterKey,
     machine: MachineId,
 }
 
@@ -104,9 +104,9 @@ impl Store {
     pub fn open(paths: &Paths, machine: MachineId) -> Result<Self> {
         let key = Zeroizing::new(fs::read(&paths.machine_key).context("cannot read the machine key")?);
         let key: [u8; 32] = key.as_slice().try_into().ok().context("the machine key is not 32 bytes")?;
-        let ring = Keyring::new(&MasterKey::from_bytes(key), &[]);
+        let key = MasterKey::from_bytes(key);
         let folder = Folder::ensure(&paths.sealed, 0o700, None).context("cannot open the folder of sealed secrets")?;
-        Ok(Self { folder, ring, machine })
+        Ok(Self { folder, key, machine })
     }
 
     /// The configuration that the gateway has taken, and from which it starts.
@@ -166,13 +166,13 @@ impl Store {
 
     fn read(&self, slot: &str) -> Result<Option<Bundle>> {
         let Some(bytes) = self.folder.read(slot, BYTES_MAX)? else { return Ok(None) };
-        let opened = self.ring.open(&self.place(), &Sealed::from_bytes(&bytes)?)?;
+        let opened = self.key.open(&self.place(), &Sealed::from_bytes(&bytes)?)?;
         Ok(Some(serde_json::from_slice(opened.expose()).ok().context("the sealed configuration cannot be read")?))
     }
 
     fn write(&self, slot: &str, bundle: &Bundle) -> Result<()> {
         let plain = Secret::new(serde_json::to_vec(bundle)?);
-        let sealed = self.ring.seal(&SystemEntropy, &self.place(), &plain);
+        let sealed = self.key.seal(&SystemEntropy, &self.place(), &plain);
         self.folder.replace(slot, &sealed.to_bytes(), 0o600, None).context("cannot write the sealed configuration")
     }
 }

@@ -62,11 +62,9 @@ impl World {
         let (provider, guests) = (FakeProvider::default(), SimGuests::default());
         let reach = guests.reach();
         let (webhook, mailer) = (FakeWebhook::default(), FakeMailer::default());
-        let mut key = [7; 32];
-        key[0] = 8;
         let flows = flows::World {
             db: database.db.clone(),
-            ring: Arc::new(Keyring::new(&MasterKey::from_bytes(key), &[])),
+            ring: Arc::new(usable_ring(&database, entropy.as_ref()).await),
             entropy: Arc::clone(&entropy),
             provider: Arc::new(provider.clone()),
             reach: Arc::new(reach.clone()),
@@ -199,6 +197,25 @@ impl World {
         assert_eq!(self.database.count("select count(*) from agents").await, 0);
         assert_eq!(self.database.count("select count(*) from flows where kind = 'life'").await, 0);
     }
+}
+
+/// A ring with one master key and the house's own.
+///
+/// # Panics
+/// When the database fails.
+pub async fn usable_ring(database: &Database, entropy: &dyn Entropy) -> Keyring {
+    let mut tx = database.db.system().await.expect("a transaction begins");
+    let ring = app::keys::unseal(&mut tx, Keyring::new(vec![master_key(7)]), entropy).await.expect("keys are read");
+    tx.commit().await.expect("it commits");
+    ring.expect("a fresh database takes the first key")
+}
+
+/// A master key of tests, told apart by a number.
+#[must_use]
+pub fn master_key(number: u8) -> MasterKey {
+    let mut key = [number; 32];
+    key[0] = number.wrapping_add(1);
+    MasterKey::from_bytes(key)
 }
 
 async fn person(database: &Database, entropy: &dyn Entropy, email: &str) -> Person {

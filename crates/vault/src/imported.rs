@@ -16,7 +16,6 @@
 use std::{fmt, num::NonZeroU32};
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey},
     iv::FixedLength,
     pbkdf2,
@@ -24,7 +23,10 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::{
+    key::{cipher, open_raw},
+    secret::Secret,
+};
 
 const KEY: usize = 32;
 const TAG: usize = 16;
@@ -140,7 +142,7 @@ impl Imported {
             Form::Gcm { salt, nonce } => {
                 let mut key = Zeroizing::new([0; KEY]);
                 derive(passphrase, salt, GCM_ROUNDS, key.as_mut_slice());
-                open_gcm(key.as_slice(), *nonce, &[], &self.body)
+                cipher(&key).and_then(|cipher| open_raw(&cipher, *nonce, &[], &self.body).ok())
             }
             Form::OpenSsl { salt, rounds } => {
                 let (mut both, mut first) = (Zeroizing::new([0; KEY + BLOCK]), [0; BLOCK]);
@@ -181,14 +183,6 @@ fn is_words(secret: &Secret) -> bool {
 /// PBKDF2-HMAC-SHA256 (RFC 8018, 5.2).
 pub(crate) fn derive(passphrase: &[u8], salt: &[u8], rounds: NonZeroU32, out: &mut [u8]) {
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, passphrase, out);
-}
-
-/// AES-256-GCM. `None`: the tag does not fit.
-pub(crate) fn open_gcm(key: &[u8], nonce: [u8; GCM_NONCE], aad: &[u8], body: &[u8]) -> Option<Secret> {
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);
-    let mut body = Zeroizing::new(body.to_vec());
-    let plain = key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body).ok()?;
-    Some(Secret::new(plain.to_vec()))
 }
 
 /// AES-256-CBC with the padding of PKCS#7. `None`: the padding does not fit, which is all that can be seen.

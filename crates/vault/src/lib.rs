@@ -1,9 +1,9 @@
 //! Seals and opens secrets, hashes the tokens that Berth issues.
 //!
-//! Start with [`Keyring`] (seal, open), [`Place`] (what a sealed value is bound
-//! to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
+//! Start with [`Keyring`] (seal, open), [`DataKey`] (one for each tenant), [`Place`] (what a
+//! sealed value is bound to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
 //! browser shows with each request. The envelope's bytes
-//! are specified in `docs/decisions/0005-envelope.md`.
+//! are specified in `docs/decisions/0005-envelope.md`. [`Imported`] reads two forms of others, once.
 //!
 //! Invariants: the only crate that knows a cipher. A value that is no envelope
 //! is an error, never passed through. Plaintext lives in [`Secret`] alone, which
@@ -13,7 +13,9 @@
 mod digest;
 mod envelope;
 mod imported;
+mod key;
 mod keyring;
+mod place;
 mod secret;
 mod session;
 mod token;
@@ -25,7 +27,9 @@ mod webhook;
 pub use digest::{Digest, digest, same};
 pub use envelope::{KeyId, NotAnEnvelope, Sealed};
 pub use imported::{BadImport, BadRounds, Imported, NotOpened, Rounds};
-pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
+pub use key::{BadKey, DataKey, MasterKey, OpenError};
+pub use keyring::{KeyedHashes, Keyring};
+pub use place::{Owner, Place};
 pub use secret::Secret;
 pub use session::{Pass, SessionKey, SessionKeys};
 pub use token::{Token, TokenHash, TokenKind};

@@ -122,7 +122,7 @@ async fn ask(world: &World, job: Job) {
 
 /// A spare of a pool that is off: it lives until the next refill retires it.
 async fn begin_spare(world: &World, stage: &Stage) {
-    let reservation = flows::deliver::reservation(&world.flows, None);
+    let reservation = flows::deliver::reservation(&world.flows, None).unwrap();
     let machine = store::machines::NewMachine {
         id: reservation.id,
         owner: None,

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use domain::{Entropy, TenantId};
 use uuid::Uuid;
-use vault::{MasterKey, Owner, Place, Secret};
+use vault::{DataKey, Keyring, MasterKey, Owner, Place, Secret};
 
 /// A seeded generator (splitmix64).
 pub(crate) struct Dice(Mutex<u64>);
@@ -36,6 +36,14 @@ impl Dice {
 
     pub(crate) fn key(&self) -> MasterKey {
         MasterKey::from_bytes(self.bytes(32).try_into().unwrap())
+    }
+
+    /// A data key as it comes from the database: wrapped, and unwrapped again.
+    pub(crate) fn data_key(&self) -> DataKey {
+        let (master, id) = (self.key(), Uuid::from_bytes(self.bytes(16).try_into().unwrap()));
+        let (under, ring) = (master.id(), Keyring::new(vec![master]));
+        let wrapped = ring.wrap_fresh(under, self, Owner::House, id).unwrap();
+        ring.unwrap(Owner::House, id, &wrapped).unwrap()
     }
 
     /// Anything from nothing to 64 KiB, mostly short, and often at an edge.

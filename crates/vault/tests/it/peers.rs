@@ -11,7 +11,7 @@ use aws_lc_rs::{
     pbkdf2,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use vault::{Imported, Keyring, MasterKey, NotOpened, Owner, Rounds, Secret};
+use vault::{Imported, MasterKey, NotOpened, Owner, Rounds, Secret};
 
 use crate::dice::Dice;
 
@@ -81,11 +81,11 @@ fn reader_of(page: &str) -> String {
 fn pythons_cryptography_reads_a_thousand_envelopes_by_the_page_alone() {
     let dice = Dice::new(5_000);
     let keys: Vec<[u8; 32]> = (0..3).map(|_| dice.bytes(32).try_into().unwrap()).collect();
-    let rings: Vec<Keyring> = keys.iter().map(|key| Keyring::new(&MasterKey::from_bytes(*key), &[])).collect();
+    let masters: Vec<MasterKey> = keys.iter().map(|key| MasterKey::from_bytes(*key)).collect();
     let (mut input, mut digests, mut sizes) = (String::new(), Vec::new(), Vec::new());
     for _ in 0..ENVELOPES {
         let (which, place, secret) = (dice.below(keys.len()), dice.place(), dice.secret());
-        let blob = hex::encode(rings[which].seal(&dice, &place, &secret).to_bytes());
+        let blob = hex::encode(masters[which].seal(&dice, &place, &secret).to_bytes());
         let tenant = match place.owner {
             Owner::House => String::new(),
             Owner::Tenant(tenant) => tenant.uuid().to_string(),
