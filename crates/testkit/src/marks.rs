@@ -168,7 +168,7 @@ impl Marks {
         for class in Class::EVERY {
             let (known, secret) = match class.shape() {
                 Shape::Token(known, length) => (known, drawn(entropy, LETTERS, length)),
-                Shape::Hex(known, length) => (known, drawn(entropy, &LETTERS[..16], length)),
+                Shape::Hex(known, length) => (known, drawn(entropy, DIGITS, length)),
                 Shape::Words => ("", words(entropy)),
                 Shape::Bytes(known, length) => {
                     let mut bytes = vec![0; length];
@@ -187,7 +187,7 @@ impl Marks {
     /// The mark of a class, whole.
     #[must_use]
     pub fn value(&self, class: Class) -> &str {
-        &self.values[&class]
+        self.values.get(&class).map_or("", String::as_str)
     }
 
     /// The bytes that a mark in base64 stands for. Empty for all others.
@@ -224,19 +224,20 @@ fn windows(secret: &[u8]) -> Vec<&[u8]> {
         .map(|start| {
             let start = (0..=start).rev().find(|at| whole(*at)).unwrap_or(0);
             let end = (start + WINDOW..=secret.len()).find(|at| whole(*at)).unwrap_or(secret.len());
-            &secret[start..end]
+            secret.get(start..end).unwrap_or_default()
         })
         .collect();
     parts.dedup();
     parts
 }
 
-const LETTERS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const DIGITS: &[u8] = b"0123456789abcdef";
+const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 fn drawn(entropy: &dyn Entropy, letters: &[u8], length: usize) -> String {
     let mut random = vec![0; length];
     entropy.fill(&mut random);
-    random.iter().map(|byte| char::from(letters[usize::from(*byte) % letters.len()])).collect()
+    random.iter().filter_map(|byte| letters.get(usize::from(*byte) % letters.len()).copied().map(char::from)).collect()
 }
 
 /// Every second word ends with what some encoding escapes.

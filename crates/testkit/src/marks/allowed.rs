@@ -73,8 +73,9 @@ impl Allowed {
     }
 
     /// Rows that nothing needed: what they allow does not happen any more.
-    pub fn idle<'a>(&'a self, hits: impl IntoIterator<Item = &'a Hit> + Clone) -> Vec<&'a str> {
-        let is_idle = |allowance: &&Allowance| !hits.clone().into_iter().any(|hit| allowance.is_for(hit));
+    #[must_use]
+    pub fn idle<'a>(&self, hits: impl Iterator<Item = &'a Hit> + Clone) -> Vec<&str> {
+        let is_idle = |allowance: &&Allowance| !hits.clone().any(|hit| allowance.is_for(hit));
         self.0.iter().filter(is_idle).map(|allowance| allowance.row.as_str()).collect()
     }
 }

@@ -57,16 +57,26 @@ pub(super) fn forms(part: &[u8]) -> Vec<(Encoding, Vec<u8>)> {
             forms.push((encoding, form));
         }
     };
-    base64(part).into_iter().for_each(|form| add(Encoding::Base64, form));
-    hex(part).into_iter().for_each(|form| add(Encoding::Hex, form));
-    url(part).into_iter().for_each(|form| add(Encoding::Url, form));
+    for form in base64(part) {
+        add(Encoding::Base64, form);
+    }
+    for form in hex(part) {
+        add(Encoding::Hex, form);
+    }
+    for form in url(part) {
+        add(Encoding::Url, form);
+    }
     for after in [",", ", ", " "] {
         let numbers: Vec<String> = part.iter().map(u8::to_string).collect();
         add(Encoding::Numbers, numbers.join(after).into_bytes());
     }
     if let Ok(text) = std::str::from_utf8(part) {
-        json(text).into_iter().for_each(|form| add(Encoding::Json, form.into_bytes()));
-        html(text).into_iter().for_each(|form| add(Encoding::Html, form.into_bytes()));
+        for form in json(text) {
+            add(Encoding::Json, form.into_bytes());
+        }
+        for form in html(text) {
+            add(Encoding::Html, form.into_bytes());
+        }
         add(Encoding::Utf16, text.encode_utf16().flat_map(u16::to_le_bytes).collect());
         add(Encoding::Utf16, text.encode_utf16().flat_map(u16::to_be_bytes).collect());
     }
@@ -101,37 +111,32 @@ fn hex(part: &[u8]) -> Vec<Vec<u8>> {
             let _ = write!(upper, "{before}{byte:02X}");
         }
         // The first may stand at the start of all.
-        forms.extend([lower, upper].map(|form| form.as_bytes()[before.len()..].to_vec()));
+        forms.extend([lower, upper].map(|form| form.strip_prefix(before).unwrap_or_default().as_bytes().to_vec()));
     }
     forms
 }
 
 fn url(part: &[u8]) -> Vec<Vec<u8>> {
     let is_free = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let mut forms = Vec::new();
-    for (is_kept, space) in [(true, "%20"), (true, "+"), (false, "%20")] {
-        let (mut upper, mut lower) = (String::new(), String::new());
-        for byte in part {
-            match byte {
-                b' ' => [&mut upper, &mut lower].into_iter().for_each(|form| form.push_str(space)),
-                byte if is_kept && is_free(*byte) => {
-                    [&mut upper, &mut lower].into_iter().for_each(|form| form.push(char::from(*byte)));
-                }
-                byte => {
-                    let _ = write!(upper, "%{byte:02X}");
-                    let _ = write!(lower, "%{byte:02x}");
-                }
-            }
-        }
-        forms.extend([upper.into_bytes(), lower.into_bytes()]);
-    }
-    forms
+    let written = |keeps_free: bool, space: &str, is_upper: bool| -> String {
+        let one = |byte: &u8| match byte {
+            b' ' => space.to_owned(),
+            byte if keeps_free && is_free(*byte) => char::from(*byte).to_string(),
+            byte if is_upper => format!("%{byte:02X}"),
+            byte => format!("%{byte:02x}"),
+        };
+        part.iter().map(one).collect()
+    };
+    let ways = [(true, "%20"), (true, "+"), (false, "%20")];
+    let both =
+        ways.into_iter().flat_map(|(keeps_free, space)| [true, false].map(|upper| written(keeps_free, space, upper)));
+    both.map(String::into_bytes).collect()
 }
 
 fn json(text: &str) -> Vec<String> {
     let plain = |text: &str| {
         let quoted = serde_json::Value::from(text).to_string();
-        quoted[1..quoted.len() - 1].to_owned()
+        quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
     };
     // Those beyond ASCII, those that pages must not hold, or all.
     let by_number = |text: &str, is_escaped: fn(char) -> bool, is_upper: bool| {

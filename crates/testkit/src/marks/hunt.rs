@@ -105,7 +105,7 @@ impl Hunt {
         let read = loop {
             match from.read(&mut chunk) {
                 Ok(0) => break Ok(()),
-                Ok(read) => scan.push(&chunk[..read]),
+                Ok(read) => scan.push(chunk.get(..read).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
@@ -206,24 +206,24 @@ impl<'h> Scan<'h> {
         let searched = self.window.len();
         self.window.extend_from_slice(bytes);
         let hunt = self.hunt;
-        let mut begun = Vec::new();
+        let mut starts = Vec::new();
         for found in hunt.automaton.find_overlapping_iter(&self.window).filter(|found| found.end() > searched) {
             let at = self.at + found.start() as u64;
             match hunt.patterns.get(found.pattern().as_usize()) {
                 Some((class, encoding)) => {
                     self.hits.entry((*class, *encoding, self.depth)).or_insert((at, 0)).1 += 1;
                 }
-                None => begun.push(found.start()),
+                None => starts.push(found.start()),
             }
         }
-        for start in begun {
+        for start in starts {
             let began = self.at + start as u64;
             if self.depth == DEPTH_MAX {
                 self.given_up.push(format!("gzip in gzip {DEPTH_MAX} times, at byte {began}"));
                 continue;
             }
             let mut member = Member::new(self.hunt, self.depth + 1);
-            let is_open = member.push(&self.window[start..]);
+            let is_open = member.push(self.window.get(start..).unwrap_or_default());
             if is_open { self.inside.push((began, member)) } else { self.took(began, member) }
         }
         let kept = self.window.len().min(hunt.longest.saturating_sub(1));
@@ -296,7 +296,7 @@ impl<'h> Member<'h> {
             Head::Ends(at) => {
                 self.is_begun = true;
                 let all = std::mem::take(&mut self.head);
-                self.inflate(&all[at..])
+                self.inflate(all.get(at..).unwrap_or_default())
             }
         }
     }
@@ -308,8 +308,8 @@ impl<'h> Member<'h> {
             let status = self.inflate.decompress(bytes, &mut out, FlushDecompress::None);
             let taken = usize::try_from(self.inflate.total_in() - taken).unwrap_or(usize::MAX);
             let made = usize::try_from(self.inflate.total_out() - made).unwrap_or(usize::MAX);
-            self.scan.push(&out[..made]);
-            bytes = &bytes[taken..];
+            self.scan.push(out.get(..made).unwrap_or_default());
+            bytes = bytes.get(taken..).unwrap_or_default();
             self.is_too_long = self.inflate.total_out() > MEMBER_MAX;
             match status {
                 Err(_) | Ok(Status::StreamEnd) => return false,
@@ -336,7 +336,7 @@ fn head(bytes: &[u8]) -> Head {
     for flag in [0b1000, 0b1_0000] {
         if flags & flag != 0 {
             let Some(end) = rest.iter().position(|byte| *byte == 0) else { return Head::Short };
-            rest = &rest[end + 1..];
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
     let checksum = if flags & 0b10 == 0 { 0 } else { 2 };

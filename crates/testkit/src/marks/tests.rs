@@ -341,8 +341,11 @@ fn what_is_allowed_is_one_secret_at_one_place_for_a_reason() {
         hit("answer of POST /tokens/again", Class::PersonalToken, Encoding::Raw),
     ];
     assert!(fine.iter().all(|hit| allowed.has(hit)) && !outside.iter().any(|hit| allowed.has(hit)));
-    assert_eq!(allowed.idle(&fine), Vec::<&str>::new());
-    assert_eq!(allowed.idle(&fine[..1]), ["answer of POST /tokens\tpersonal_token\t*\tshown once to whom it belongs"]);
+    assert_eq!(allowed.idle(fine.iter()), Vec::<&str>::new());
+    assert_eq!(
+        allowed.idle(fine[..1].iter()),
+        ["answer of POST /tokens\tpersonal_token\t*\tshown once to whom it belongs"]
+    );
 
     let head = "place\tclass\tencoding\treason\n";
     for (row, why) in [

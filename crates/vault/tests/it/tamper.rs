@@ -157,7 +157,8 @@ fn no_other_version_is_read() {
         assert_eq!(open(&key, &place, &bad).unwrap_err(), NotAnEnvelope::Version(version).into());
     }
     // Forms that people bring along are read by name, never by look.
-    for foreign in [&b"Salted__0123456789abcdef0123456789abcdef0123456789"[..], b"U2FsdGVkX18=", b"sk-ant-api03-plain"] {
+    for foreign in [&b"Salted__0123456789abcdef0123456789abcdef0123456789"[..], b"U2FsdGVkX18=", b"sk-ant-api03-plain"]
+    {
         let refused = open(&key, &place, foreign).unwrap_err();
         assert_eq!(refused, NotAnEnvelope::Version(foreign[0]).into());
     }
