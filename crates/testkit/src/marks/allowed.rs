@@ -1,6 +1,6 @@
 //! Where a mark may lie, each with the reason: a list that is read from a file.
 
-use super::{Class, Encoding, Hit};
+use super::{Class, Encoding, Found, Hit};
 
 const HEAD: &str = "place\tclass\tencoding\treason";
 /// A reason is a sentence.
@@ -74,8 +74,8 @@ impl Allowed {
 
     /// Rows that nothing needed: what they allow does not happen any more.
     #[must_use]
-    pub fn idle<'a>(&self, hits: impl Iterator<Item = &'a Hit> + Clone) -> Vec<&str> {
-        let is_idle = |allowance: &&Allowance| !hits.clone().any(|hit| allowance.is_for(hit));
+    pub fn idle(&self, found: &Found) -> Vec<&str> {
+        let is_idle = |allowance: &&Allowance| !found.hits.keys().any(|hit| allowance.is_for(hit));
         self.0.iter().filter(is_idle).map(|allowance| allowance.row.as_str()).collect()
     }
 }

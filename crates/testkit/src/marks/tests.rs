@@ -78,15 +78,18 @@ fn shapes(secret: &[u8]) -> Vec<(String, Encoding, Vec<u8>)> {
             shapes.push((format!("base64 in a form at {before}"), Encoding::Base64, escaped.into_bytes()));
         }
     }
-    let digits = |form: fn(&u8) -> String, between: &str| secret.iter().map(form).collect::<Vec<_>>().join(between);
-    let (lower, upper): (fn(&u8) -> String, fn(&u8) -> String) = (|b| format!("{b:02x}"), |b| format!("{b:02X}"));
+    let digits = |between: &str| secret.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(between);
     for (between, name) in [("", "dense"), (" ", "spaced"), (":", "with colons"), ("\\x", "escaped")] {
-        shapes.push((format!("hex {name}"), Encoding::Hex, digits(lower, between).into_bytes()));
-        shapes.push((format!("HEX {name}"), Encoding::Hex, digits(upper, between).into_bytes()));
+        shapes.push((format!("hex {name}"), Encoding::Hex, digits(between).into_bytes()));
+        shapes.push((
+            format!("HEX {name}"),
+            Encoding::Hex,
+            digits(between).to_uppercase().replace("\\X", "\\x").into_bytes(),
+        ));
     }
     shapes.push(("numbers of Debug".to_owned(), Encoding::Numbers, format!("{secret:?}").into_bytes()));
     shapes.push(("numbers of JSON".to_owned(), Encoding::Numbers, serde_json::to_vec(secret).unwrap()));
-    let percent: String = secret.iter().map(|b| format!("%{b:02X}")).collect();
+    let percent = format!("%{}", digits("%")).to_uppercase();
     shapes.push(("all in percent".to_owned(), Encoding::Url, percent.to_lowercase().into_bytes()));
     shapes.push(("all IN PERCENT".to_owned(), Encoding::Url, percent.into_bytes()));
     let form: String = url::form_urlencoded::byte_serialize(secret).collect();
@@ -99,8 +102,8 @@ fn shapes(secret: &[u8]) -> Vec<(String, Encoding, Vec<u8>)> {
         shapes.push(("JSON".to_owned(), Encoding::Json, json.clone().into_bytes()));
         shapes.push(("JSON with \\/".to_owned(), Encoding::Json, json.replace('/', "\\/").into_bytes()));
         shapes.push(("JSON in JSON".to_owned(), Encoding::Json, serde_json::to_vec(&json).unwrap()));
-        let numbered: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
-        shapes.push(("JSON by number".to_owned(), Encoding::Json, numbered.into_bytes()));
+        let numbered: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        shapes.push(("JSON by number".to_owned(), Encoding::Json, numbered.concat().into_bytes()));
         let ascii: String = json
             .chars()
             .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04X}", u32::from(c)) })
@@ -196,7 +199,9 @@ fn nothing_is_found_where_nothing_is() {
     let others = Marks::new(&Seeded::new(8));
     let mut stream = noise(1, 2 << 20);
     for class in Class::EVERY {
-        shapes(others.value(*class).as_bytes()).into_iter().for_each(|(_, _, bytes)| stream.extend(bytes));
+        for (_, _, bytes) in shapes(others.value(*class).as_bytes()) {
+            stream.extend(bytes);
+        }
     }
     // What is no secret of ours: how a token of each kind begins, and the last four characters of a mark.
     let marks = marks();
@@ -341,9 +346,13 @@ fn what_is_allowed_is_one_secret_at_one_place_for_a_reason() {
         hit("answer of POST /tokens/again", Class::PersonalToken, Encoding::Raw),
     ];
     assert!(fine.iter().all(|hit| allowed.has(hit)) && !outside.iter().any(|hit| allowed.has(hit)));
-    assert_eq!(allowed.idle(fine.iter()), Vec::<&str>::new());
+    let found =
+        |hits: &[Hit]| Found { hits: hits.iter().map(|hit| (hit.clone(), (0, 1))).collect(), ..Found::default() };
+    assert_eq!(allowed.idle(&found(&fine)), Vec::<&str>::new());
+    assert_eq!(found(&fine).outside(&allowed), Vec::<String>::new());
+    assert_eq!(found(&outside).outside(&allowed).len(), 4);
     assert_eq!(
-        allowed.idle(fine[..1].iter()),
+        allowed.idle(&found(&fine[..1])),
         ["answer of POST /tokens\tpersonal_token\t*\tshown once to whom it belongs"]
     );
 
