@@ -268,7 +268,8 @@ fn rotation(step: Rotation) -> Stage {
         wakers,
         next,
         may_end: matches!(step, Rotation::Retire),
-        removal: Removal::ByItself,
+        // Nobody asks for it: a rotation that began goes on until the old key is retired.
+        removal: Removal::Through("retire"),
     }
 }
 

@@ -33,6 +33,7 @@ struct Sim {
     fence: u64,
     digest: Option<String>,
     told: Option<String>,
+    given: Vec<(String, String)>,
     applies: u32,
 }
 
@@ -67,6 +68,12 @@ impl SimGuests {
     #[must_use]
     pub fn told(&self) -> Vec<String> {
         self.state().guests.values().filter_map(|sim| sim.told.clone()).collect()
+    }
+
+    /// The secrets that a machine was given last, by name.
+    #[must_use]
+    pub fn given(&self, machine: MachineId) -> Vec<(String, String)> {
+        self.state().guests.get(&machine).map(|sim| sim.given.clone()).unwrap_or_default()
     }
 
     /// A reach whose machines are these.
@@ -112,9 +119,12 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
             disk_free_bytes: None,
         })),
         Ask::Apply { .. } if mood == SimMood::Picky => Err(Refusal::Invalid { why: "gateway.mode is missing".into() }),
-        Ask::Apply { fence, document, instructions, .. } => {
+        Ask::Apply { fence, document, instructions, secrets, .. } => {
             let told = instructions.as_ref().map(SecretText::expose);
             sim.told = told.map(str::to_owned);
+            if *fence >= sim.fence {
+                sim.given = secrets.iter().map(|one| (one.name.clone(), one.value.expose().to_owned())).collect();
+            }
             apply(mood, sim, *fence, &openclaw::whole(document, told))
         }
         Ask::Turn { .. } if mood == SimMood::Babbling => {

@@ -68,6 +68,8 @@ pub enum Takes {
     Form(&'static [&'static str]),
     /// A request of the Messages API, at most 4 MiB.
     Messages,
+    /// A request of the Chat Completions API, at most 4 MiB.
+    Chat,
 }
 
 /// What a route answers when all is well.
@@ -198,7 +200,7 @@ impl Route {
         match self.takes {
             Takes::Nothing => 1024,
             Takes::Json(_) | Takes::Form(_) => 64 * 1024,
-            Takes::Messages => 4 * 1024 * 1024,
+            Takes::Messages | Takes::Chat => 4 * 1024 * 1024,
         }
     }
 
@@ -297,6 +299,11 @@ pub static ROUTES: &[Route] = &[
     Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])).scope(Scope::Talk),
     Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])).scope(Scope::Talk),
     Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])).scope(Scope::Agents).recent(),
+    Route::get("/credentials", READS, Gives::Page, "The tenant's keys to models", |m| on(m, pages::credentials::show)),
+    Route::post("/credentials", RUNS, Gives::Redirect, "Sets a credential of the tenant or of one agent", |m| on(m, pages::credentials::set)).takes(Takes::Form(&["kind", "agent", "name", "base_url", "value"])),
+    Route::post("/credentials/{id}/test", RUNS, Gives::Redirect, "Asks the vendor whether the credential is still good", |m| on(m, pages::credentials::test)).takes(Takes::Form(&[])),
+    Route::post("/credentials/{id}/remove", RUNS, Gives::Redirect, "Removes a credential", |m| on(m, pages::credentials::remove)).takes(Takes::Form(&[])),
+    Route::get("/agents/{id}/credentials", READS, Gives::Page, "An agent's bots and variables, and which of them are in force", |m| on(m, pages::credentials::of_agent)),
     Route::get("/audit", MANAGES, Gives::Page, "Who did what in the tenant, newest first", |m| on(m, pages::audit::show)),
     // The operator's pages.
     Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)).scope(Scope::Operate),
@@ -364,6 +371,10 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/tokens", READS, Gives::Json(200, "Tokens"), "The caller's personal tokens in this tenant", |m| on(m, api::tokens::list)),
     Route::post("/api/v1/tokens", READS, Gives::Json(201, "IssuedToken"), "Issues a personal token, no wider than the caller; it is in the answer and nowhere else", |m| on(m, api::tokens::issue)).takes(Takes::Json("NewToken")).scope(Scope::Tokens),
     Route::delete("/api/v1/tokens/{id}", READS, Gives::Status(204), "Revokes a personal token of the caller's", |m| on(m, api::tokens::revoke)).scope(Scope::Tokens),
+    Route::get("/api/v1/credentials", READS, Gives::Json(200, "Credentials"), "What the tenant gave Berth to use, without the values", |m| on(m, api::credentials::list)),
+    Route::post("/api/v1/credentials", RUNS, Gives::Json(201, "Credential"), "Sets a credential after its vendor was asked, or puts it in the place of the one before; an agent's is brought to its machine", |m| on(m, api::credentials::set)).takes(Takes::Json("NewCredential")),
+    Route::delete("/api/v1/credentials/{id}", RUNS, Gives::Status(204), "Removes a credential, from its agent's machine too", |m| on(m, api::credentials::remove)),
+    Route::post("/api/v1/credentials/{id}/test", RUNS, Gives::Json(200, "Credential"), "Asks the vendor whether the credential is still good", |m| on(m, api::credentials::test)),
     Route::get("/api/v1/audit", MANAGES, Gives::Json(200, "AuditEvents"), "Who did what in the tenant, newest first; `after` and `limit` page through it", |m| on(m, api::audit::list)),
     Route::get("/api/v1/audit/export", MANAGES, Gives::Lines, "The tenant's whole audit chain as JSON Lines; docs/AUDIT.md says how to verify it", |m| on(m, api::audit::export)),
     // The operator's API.
@@ -401,8 +412,9 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/cron/retention", Needs::Cron, Gives::Json(200, "JobRun"), "Forgets what is kept for a while only and answers with counts", |m| on(m, api::cron::retention)).within(75),
     Route::post("/api/cron/retention", Needs::Cron, Gives::Json(200, "JobRun"), "Forgets what is kept for a while only and answers with counts", |m| on(m, api::cron::retention)).within(75),
     Route::post("/api/internal/machine/events", Needs::Machine, Gives::Status(204), "A machine tells what happened to it", |m| on(m, api::machine::event)).takes(Takes::Json("MachineEvent")).for_machines(),
-    Route::post("/llm/v1/messages", Needs::ModelKey, Gives::Json(200, "Anything"), "The agent's model in the shape of Anthropic's Messages API: Berth's built-in proof model, or a vendor's within the tenant's daily budget", |m| on(m, llm::messages)).takes(Takes::Messages).within(330).for_machines(),
+    Route::post("/llm/v1/messages", Needs::ModelKey, Gives::Json(200, "Anything"), "The agent's model in the shape of Anthropic's Messages API: Berth's built-in proof model, a vendor's with the tenant's own key, or one within the tenant's daily budget", |m| on(m, llm::messages)).takes(Takes::Messages).within(330).for_machines(),
     Route::post("/llm/v1/messages/count_tokens", Needs::ModelKey, Gives::Json(200, "Anything"), "An estimate of a request's tokens", |m| on(m, llm::count_tokens)).takes(Takes::Messages).for_machines(),
+    Route::post("/llm/v1/chat/completions", Needs::ModelKey, Gives::Json(200, "Anything"), "The agent's model in the shape of OpenAI's Chat Completions, with the tenant's own key: the model is VENDOR/MODEL, and the vendor openai, openrouter or compatible", |m| on(m, llm::completions)).takes(Takes::Chat).within(330).for_machines(),
 ];
 
 /// The router of one listener: everything on the public one, the machine routes alone on the other.

@@ -10,7 +10,13 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::{figures::Render, llm::Models, pace::Pace, vendors::SignIn};
+use crate::{
+    checks::Checks,
+    figures::Render,
+    llm::{Models, OwnModels},
+    pace::Pace,
+    vendors::SignIn,
+};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -25,6 +31,8 @@ pub struct Web {
     pub site: Arc<Site>,
     /// Who answers at `/llm/`.
     pub models: Models,
+    /// Who answers there with a tenant's own key.
+    pub own_models: OwnModels,
     /// Cancelled when the process stops: streams end on it.
     pub closing: CancellationToken,
 }
@@ -71,6 +79,8 @@ pub struct Site {
     pub pace: Pace,
     /// How people sign in.
     pub sign_in: SignIn,
+    /// Who is asked whether a credential is good; nobody in tests that do not need it.
+    pub checks: Option<Checks>,
 }
 
 /// How many spares are kept, and made from what.
@@ -110,6 +120,7 @@ impl Site {
             proxies: Proxies::default(),
             pace: Pace::default(),
             sign_in: SignIn::default(),
+            checks: None,
         }
     }
 
@@ -181,6 +192,18 @@ impl FromRef<Web> for Arc<Site> {
 impl FromRef<Web> for Models {
     fn from_ref(web: &Web) -> Self {
         web.models.clone()
+    }
+}
+
+impl FromRef<Web> for OwnModels {
+    fn from_ref(web: &Web) -> Self {
+        web.own_models.clone()
+    }
+}
+
+impl FromRef<Web> for (Models, OwnModels) {
+    fn from_ref(web: &Web) -> Self {
+        (web.models.clone(), web.own_models.clone())
     }
 }
 

@@ -23,7 +23,7 @@ fn stages() -> Vec<Stage> {
 
 /// A live agent, and a flow of the stage's kind at the stage's step, due at once.
 async fn at(stage: &Stage) -> (World, AgentId) {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let agent = world.live_agent("scout").await;
     let machine = world.step(agent).await.and_then(|step| step.machine()).expect("a live agent has a machine");
     let here = catalogue(agent, machine).into_iter().find(|s| s.kind == stage.kind && s.step == stage.step);
@@ -102,6 +102,9 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             app::tenants::erase(tx, world.flows.entropy.as_ref(), by).await.unwrap();
             let due = "update tenants set erase_after = now() - interval '1 second' where erase_after is not null";
             world.database.sql(due).await;
+        }
+        "rotation" => {
+            world.begin_rotation().await;
         }
         other => panic!("say here how a flow of kind {other} begins"),
     }

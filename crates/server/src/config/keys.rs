@@ -122,7 +122,7 @@ mod tests {
             assert_eq!((keys.keys.len(), keys.missing.as_deref()), (0, Some(why)));
         }
         let unreadable = parse(&[("CREDENTIAL_ENCRYPTION_KEY_FILE", "/nowhere/at/all")]).unwrap();
-        assert!(unreadable.missing.unwrap().contains("CREDENTIAL_ENCRYPTION_KEY_FILE"));
+        assert!(unreadable.missing.unwrap().contains("CREDENTIAL_ENCRYPTION_KEY"));
     }
 
     /// CRY-06: a key of the wrong form is a mistake, named without its text.
