@@ -6,7 +6,7 @@ lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm and Python for programs and libraries of others.
 peer_packages() {
-    printf '%s\n' openssh-server openssh-client curl make perl python3 python3-venv slowhttptest
+    printf '%s\n' openssh-server openssh-client openssl curl make perl python3 python3-venv slowhttptest
     if ! have npm; then printf '%s\n' npm; fi
 }
 
@@ -69,11 +69,12 @@ check_queries() {
     caller touch "$CHECKOUT/crates/store/src/lib.rs"
 }
 
-# The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, readers of counts and
-# traces, a prover of row security, a prober of the API, a forger of tokens.
+# The vendors' own clients, pinned by their lock file; a mail server, a receiver of webhooks, readers of counts,
+# traces and envelopes, a prover of row security, a prober of the API, a forger of tokens.
 install_peers() {
     local peers=$CHECKOUT/target/peers
     local lists=("$CHECKOUT/crates/clients/tests/peers/requirements.txt" "$CHECKOUT/crates/server/tests/peers/requirements.txt")
+    lists+=("$CHECKOUT/crates/vault/tests/peers/requirements.txt")
     if ! cat "${lists[@]}" | cmp -s - "$peers/installed"; then
         step "making room for Python's packages" caller python3 -m venv --clear "$peers" || die "python3 -m venv does not work."
         step "installing a mail server, a prober and readers of webhooks, counts and traces" caller "$peers/bin/pip" install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||

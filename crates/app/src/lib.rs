@@ -10,6 +10,7 @@ pub mod alerts;
 pub mod audit;
 pub mod credentials;
 pub mod exchanges;
+pub mod import;
 pub mod invites;
 pub mod jobs;
 pub mod keys;

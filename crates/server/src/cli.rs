@@ -13,7 +13,7 @@ use crate::{
     audit,
     config::{Config, DatabaseConfig},
     entropy::System,
-    keys,
+    keys, memory,
     run::{self, Parts},
     settings::{self, Values},
     telemetry, verify,
@@ -120,6 +120,10 @@ enum AdminCommand {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(error) = memory::keep_private() {
+        writeln!(std::io::stderr(), "berth: {error:#}").ok();
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::parse();
     if let Command::Verify(arguments) = arguments.command {
         return verify::main(&arguments);

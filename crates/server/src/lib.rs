@@ -10,6 +10,7 @@ pub mod config;
 mod entropy;
 mod house;
 mod keys;
+mod memory;
 pub mod run;
 mod settings;
 mod sign_in;

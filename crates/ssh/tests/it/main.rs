@@ -12,3 +12,5 @@ mod hardened;
 mod setup;
 #[cfg(test)]
 mod sshd;
+#[cfg(test)]
+mod vectors;
