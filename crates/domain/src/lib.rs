@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod alert;
 pub mod audit;
+pub mod channel;
 pub mod entropy;
 pub mod exchange;
 pub mod id;
@@ -32,10 +33,12 @@ pub mod own_path;
 pub mod people;
 pub mod protocol;
 pub mod queue;
+pub mod reach;
 pub mod scopes;
 pub mod spare;
 pub mod sweep;
 pub mod timeline;
+pub mod variable;
 pub mod waiting;
 
 pub use entropy::Entropy;

@@ -5,6 +5,7 @@
 use clients::provider::PlacedFile;
 use domain::{
     AgentId, MachineId,
+    channel::Channels,
     entropy::mint,
     instructions::{Choices, Instructions},
     openclaw::{self, Settings},
@@ -95,6 +96,7 @@ impl WantedThere {
         let document = openclaw::document(&Settings {
             model_base_url: format!("{}/llm", world.machines.home),
             model: world.machines.models.chosen(choices.model.as_deref()).clone(),
+            channels: Channels::default(),
         });
         Self { document, instructions: choices.instructions.as_ref().map(Instructions::file) }
     }
@@ -118,7 +120,8 @@ pub fn apply(world: &World, machine: &Machine, fence: u64, wanted: WantedThere) 
         SecretFile { name: "model_key".to_owned(), value: text(&model_key)? },
     ];
     let instructions = wanted.instructions.map(SecretText::new);
-    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions })
+    let (variables, reach) = (Vec::new(), Vec::new());
+    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions, variables, reach })
 }
 
 /// Opens the words of an exchange on their way to the machine.

@@ -99,6 +99,9 @@ impl Machine {
                 for secret in &bundle.secrets {
                     redactor.add(secret.value.expose());
                 }
+                for variable in &bundle.variables {
+                    redactor.add(variable.value.expose());
+                }
                 for token in &bundle.former_tokens {
                     redactor.add(token.expose());
                 }

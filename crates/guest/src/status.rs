@@ -71,7 +71,7 @@ async fn reported(machine: &Machine) -> Option<InForce> {
     let bundles: Vec<&Bundle> = std::iter::once(&current).chain(next.as_ref()).collect();
     let tokens = Machine::tokens(&bundles);
     let (report, _) = first_accepted(machine, &tokens).await.ok()?;
-    Some(in_force::read(&machine.paths, &report, current.fence))
+    Some(in_force::read(&machine.paths, &report, &current))
 }
 
 /// Asks for the configuration with whichever token is accepted, the likeliest first.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use domain::{
+    channel::Channels,
     openclaw::{AgentModel, Settings, document},
     protocol::{GuestConfig, SecretFile, SecretText},
 };
@@ -22,7 +23,9 @@ use crate::{
     machine::guest_config,
     opened,
     paths::Paths,
+    reach,
     sealed::{Bundle, GATEWAY_TOKEN, Store},
+    unit, variables,
 };
 
 /// An apply that is under way ends sooner than this.
@@ -43,13 +46,26 @@ pub fn unseal(paths: &Paths) -> Result<()> {
     };
     opened::write(paths, &bundle.secrets).context("cannot open the secrets")?;
     opened::keep_only(paths, &bundle.secrets).context("cannot clear the opened secrets")?;
+    variables::write(paths, &bundle.variables).context("cannot write the agent's variables")?;
+    if reach::note(paths, &bundle.reach)? {
+        reload_firewall(paths)?;
+    }
     instructions::write(paths, bundle.instructions.as_ref()).context("cannot write the agent's instructions")?;
     config_file::write(paths, &bundle.document).context("cannot write openclaw.json")
 }
 
+fn reload_firewall(paths: &Paths) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(unit::reload_firewall(paths)).context("the packet filter could not be loaded")
+}
+
 /// What a machine runs until it is given to somebody: our document with keys that open nothing.
 fn placeholder(config: &GuestConfig) -> Bundle {
-    let settings = Settings { model_base_url: format!("{}/llm", config.home), model: AgentModel::proof() };
+    let settings = Settings {
+        model_base_url: format!("{}/llm", config.home),
+        model: AgentModel::proof(),
+        channels: Channels::default(),
+    };
     let mint = |name: &str, kind| SecretFile {
         name: name.to_owned(),
         value: SecretText::new(Token::mint(&SystemEntropy, kind).expose().to_owned()),
@@ -59,6 +75,8 @@ fn placeholder(config: &GuestConfig) -> Bundle {
         document: document(&settings),
         secrets: vec![mint(GATEWAY_TOKEN, TokenKind::Gateway), mint("model_key", TokenKind::Model)],
         instructions: None,
+        variables: Vec::new(),
+        reach: Vec::new(),
         former_tokens: Vec::new(),
     }
 }
