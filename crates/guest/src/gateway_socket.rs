@@ -1,7 +1,7 @@
 //! The gateway's websocket, for the questions that its HTTP does not take.
 //!
 //! One connection a question. OpenClaw lets a caller on its own loopback who shows the gateway's token in without a
-//! device of its own, when it says that it is a backend (`docs/decisions/0081-channels-and-variables.md`).
+//! device of its own, when it says that it is a backend (`docs/decisions/0085-channels-and-variables.md`).
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -10,7 +10,8 @@ use crate::paths::Paths;
 /// The unit's name.
 pub const OPENCLAW: &str = "openclaw.service";
 
-const FIREWALL: &str = "berth-firewall.service";
+/// What systemctl is told, so that the packet filter reads its list again.
+pub const RELOAD_FIREWALL: [&str; 2] = ["reload", "berth-firewall.service"];
 
 const SHOW_PATIENCE: Duration = Duration::from_secs(5);
 /// Above the unit's TimeoutStartSec and TimeoutStopSec together, so that systemd gives up first.
@@ -73,7 +74,7 @@ pub async fn restart(paths: &Paths) -> Result<()> {
 
 /// Has the packet filter read its list again.
 pub async fn reload_firewall(paths: &Paths) -> Result<()> {
-    run(&paths.systemctl, &["reload", FIREWALL], CHANGE_PATIENCE, 64 * 1024).await.map(drop)
+    run(&paths.systemctl, &RELOAD_FIREWALL, CHANGE_PATIENCE, 64 * 1024).await.map(drop)
 }
 
 async fn change(paths: &Paths, verb: &str) -> Result<()> {

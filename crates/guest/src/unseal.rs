@@ -6,9 +6,12 @@
 //! never given a configuration gets a placeholder of its own: the gateway is
 //! then warm before anybody needs it, and reachable by nobody else.
 
-use std::time::Duration;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use domain::{
     channel::Channels,
     openclaw::{AgentModel, Settings, document},
@@ -54,9 +57,13 @@ pub fn unseal(paths: &Paths) -> Result<()> {
     config_file::write(paths, &bundle.document).context("cannot write openclaw.json")
 }
 
+/// Bounded by systemd, which waits for this program for so long only.
 fn reload_firewall(paths: &Paths) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(unit::reload_firewall(paths)).context("the packet filter could not be loaded")
+    let status = Command::new(&paths.systemctl).args(unit::RELOAD_FIREWALL).stdin(Stdio::null()).status();
+    if !status.context("cannot run systemctl")?.success() {
+        bail!("the packet filter could not be loaded");
+    }
+    Ok(())
 }
 
 /// What a machine runs until it is given to somebody: our document with keys that open nothing.

@@ -1,7 +1,7 @@
 //! The agent's environment variables: one file in memory that systemd reads when it starts the gateway.
 //!
 //! OpenClaw has no way of its own to be given variables that are not in its file on the disk and that it would
-//! take up while it runs (`docs/decisions/0081-channels-and-variables.md`). So they are written, as root and for
+//! take up while it runs (`docs/decisions/0085-channels-and-variables.md`). So they are written, as root and for
 //! root alone, before each start of the gateway, and are removed when it stops. The gateway that runs has what lies here.
 
 use std::io;

@@ -206,7 +206,7 @@ pub fn key(name: &str) -> String {
     format!("key-{MARKER}-{name}")
 }
 
-fn paths(root: &Path, gateway: SocketAddr) -> Paths {
+pub fn paths(root: &Path, gateway: SocketAddr) -> Paths {
     let me = fs::metadata(root).unwrap();
     Paths::below(root, gateway, Owner { uid: me.uid(), gid: me.gid() })
 }
