@@ -37,6 +37,10 @@ impl Channel {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Telegram, Self::Slack, Self::Discord];
 
+    /// Those that the machine image can run, and so those that may be offered. OpenClaw takes the others from plugins
+    /// that the image does not have (`docs/decisions/0085-channels-and-variables.md`).
+    pub const OFFERED: [Self; 1] = [Self::Telegram];
+
     /// The word for it, as OpenClaw has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -215,7 +215,7 @@ pub enum Gateway {
     Stopped,
     /// Running, not ready yet.
     Starting,
-    /// `/readyz` says yes.
+    /// `/readyz` says yes, or names nothing but channels that do not run.
     Ready,
     /// The unit failed and will not be started again by itself.
     Failed,
@@ -259,6 +259,9 @@ pub struct Status {
     pub memory_bytes: Option<u64>,
     /// Space left on the root file system, if known.
     pub disk_free_bytes: Option<u64>,
+    /// Channels that are on and do not run: above all, a token that its vendor does not know any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<Channel>,
 }
 
 /// One line of a log.

@@ -48,6 +48,7 @@ pub async fn status(machine: &Machine) -> Result<Status, Refusal> {
         in_force,
         memory_bytes: memory_bytes(machine).await,
         disk_free_bytes: rustix::fs::statvfs("/").ok().map(|disk| disk.f_bavail * disk.f_frsize),
+        failing: machine.gateway.failing().await.unwrap_or_default(),
     })
 }
 

@@ -149,6 +149,7 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
             in_force: None,
             memory_bytes: None,
             disk_free_bytes: None,
+            failing: Vec::new(),
         })),
         Ask::Apply { .. } if mood == SimMood::Picky => Err(Refusal::Invalid { why: "gateway.mode is missing".into() }),
         Ask::Apply { fence, document, instructions, secrets, variables, reach } => {

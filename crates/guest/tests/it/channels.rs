@@ -4,7 +4,7 @@ use std::fs;
 
 use domain::{
     channel::Channel,
-    protocol::{Ask, Refusal, Reply, SecretText, Variable, delivered},
+    protocol::{Ask, Gateway, Refusal, Reply, SecretText, Variable, delivered},
 };
 use serde_json::{Value, json};
 
@@ -135,6 +135,21 @@ async fn ways_out_are_opened_before_and_shut_after() {
         let refused = apply(4, &[bad]).await;
         assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{bad}: {refused:?}");
     }
+}
+
+/// A token that was revoked must not keep its successor out.
+#[tokio::test]
+async fn a_gateway_whose_channel_does_not_run_is_told_of_a_better_token() {
+    let world = World::new().await;
+    world.apply(1, "m").await.unwrap();
+    world.gateway.inner().failing = vec!["telegram"];
+    let Ok(Reply::Status(status)) = world.ask(Ask::Status).await else { panic!("no status") };
+    assert_eq!((status.gateway, status.failing), (Gateway::Ready, vec![Channel::Telegram]));
+    assert!(world.apply(2, "n").await.unwrap().applied);
+    assert_eq!(world.turn("hi").await.unwrap(), "you said hi");
+    world.gateway.inner().failing = vec!["startup-sidecars"];
+    let Ok(Reply::Status(status)) = world.ask(Ask::Status).await else { panic!("no status") };
+    assert_eq!((status.gateway, status.failing), (Gateway::Starting, vec![]));
 }
 
 fn waiting(request: &str, sender: &str, at: &str) -> Value {

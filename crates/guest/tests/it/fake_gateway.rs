@@ -48,6 +48,8 @@ pub struct Inner {
     pub hold: Option<Hold>,
     pub turns: Vec<Value>,
     pub events: Vec<(String, Value)>,
+    /// What `/readyz` says fails.
+    pub failing: Vec<&'static str>,
     /// Who waits to be let in, as the gateway tells it.
     pub waiting: Vec<Value>,
     /// What was asked for whoever was let in.
@@ -118,6 +120,10 @@ impl FakeGateway {
         let up = self.inner().up();
         if !up {
             return respond(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false }));
+        }
+        let failing = self.inner().failing.clone();
+        if path == "/readyz" && !failing.is_empty() {
+            return respond(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "failing": failing }));
         }
         if path == "/readyz" {
             return respond(StatusCode::OK, &json!({ "ready": true }));

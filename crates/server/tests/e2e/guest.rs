@@ -6,7 +6,8 @@ use domain::{
     channel::Channels,
     openclaw::{AgentModel, Settings, document},
     protocol::{
-        Answer, Ask, InForce, Outcome, Pairing, Refusal, Reply, Request, SecretFile, SecretText, Variable, delivered,
+        Answer, Ask, InForce, Outcome, Pairing, Refusal, Reply, Request, SecretFile, SecretText, Status, Variable,
+        delivered,
     },
 };
 use tokio::time::sleep;
@@ -108,21 +109,22 @@ impl Guest {
         }
     }
 
+    /// Waits until the machine says this of itself.
+    pub(crate) async fn until_status(&self, what: &str, is_so: impl Fn(&Status) -> bool) {
+        for _ in 0..120 {
+            match self.ask(Ask::Status).await {
+                Ok(Reply::Status(status)) if is_so(&status) => return,
+                Ok(Reply::Status(_)) => sleep(Duration::from_millis(500)).await,
+                other => panic!("no status: {other:?}"),
+            }
+        }
+        panic!("not so in a minute: {what}");
+    }
+
     /// The status with which the gateway answers whoever shows this token.
     pub(crate) async fn gateway_says(&self, token: &str) -> String {
         let curl = "curl -sS -m 20 -o /dev/null -w '%{http_code}' -H \"authorization: Bearer $TOKEN\"";
         self.inside(&format!("TOKEN='{token}'; {curl} http://127.0.0.1:18789/v1/models")).await
-    }
-
-    /// Waits for something on the machine that comes by itself: the script prints `yes`.
-    pub(crate) async fn until(&self, what: &str, script: &str) {
-        for _ in 0..120 {
-            if self.inside(script).await.trim() == "yes" {
-                return;
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
-        panic!("not so in a minute: {what}");
     }
 }
 

@@ -71,12 +71,20 @@ async fn a_bot_is_taken_up_hears_who_was_let_in_and_falls_silent() {
     telegram.write(ANOTHER, EVE, "Eve", "still there?");
     until("who was let in stays in", || telegram.said(ANOTHER, EVE).iter().any(|a| a.contains("I am not an AI"))).await;
 
+    // A token that Telegram does not know any more: said, and no reason to refuse a better one.
+    telegram.revoke(ANOTHER);
+    guest.until_status("the channel fails", |status| status.failing == [Channel::Telegram]).await;
+    telegram.add_bot(TOKEN);
+    guest.apply(&with(1, TOKEN)).await;
+    until("the better token polls", || telegram.is_polled(TOKEN)).await;
+    guest.until_status("nothing fails", |status| status.failing.is_empty()).await;
+
     // Removed: silent, the way out shut, the token gone.
     let open = guest.inside("nft list chain inet berth output").await;
     let port = telegram.url().rsplit(':').next().unwrap().to_owned();
     assert!(open.contains(&port), "{open}");
     guest.apply(&Wish { fence: 2, gateway_token: "gateway-token-of-this-test".into(), ..Wish::default() }).await;
-    until("nobody polls", || !telegram.is_polled(ANOTHER)).await;
+    until("nobody polls", || !telegram.is_polled(TOKEN)).await;
     let calls = telegram.calls().len();
     sleep(Duration::from_secs(5)).await;
     assert_eq!(telegram.calls().len(), calls, "it goes on calling: {:?}", telegram.calls().last());

@@ -177,7 +177,14 @@ impl Guest {
         let process = self.process();
         let ready = process.state == Gateway::Ready;
         let in_force = process.holds.as_ref().filter(|_| ready).map(|bundle| in_force(bundle, true));
-        Status { boot: self.boot.clone(), gateway: process.state, in_force, memory_bytes: None, disk_free_bytes: None }
+        Status {
+            boot: self.boot.clone(),
+            gateway: process.state,
+            in_force,
+            memory_bytes: None,
+            disk_free_bytes: None,
+            failing: Vec::new(),
+        }
     }
 
     /// Keeps the configuration, gives it to the gateway if that runs, and reads back what it holds.
