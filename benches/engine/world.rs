@@ -21,7 +21,7 @@ pub(crate) async fn on(url: &str, connections_max: u32) -> Result<World, Failure
     key[0] = 8;
     Ok(World {
         db,
-        ring: Arc::new(Keyring::new(&MasterKey::from_bytes(key), &[])),
+        ring: Arc::new(Keyring::new(vec![MasterKey::from_bytes(key)])),
         provider: Arc::new(FakeProvider::default()),
         reach: Arc::new(FakeReach::agreeable()),
         authority: Arc::new(Authority::generate(entropy.as_ref())),

@@ -101,7 +101,7 @@ pub async fn create(
         && let Some(agent) = store::agents::by_asked_with(tx, key).await.map_err(Store)?
     {
         let before = store::agents::with_choices(tx, agent.id).await.map_err(Store)?;
-        let is_same = before.is_some_and(|(agent, choices)| agent.name == new.name && choices == new.choices);
+        let is_same = before.is_some_and(|before| before.agent.name == new.name && before.choices == new.choices);
         return if is_same { Ok(agent) } else { Err(KeyReused) };
     }
     let (id, name) = (new.id, &new.name);

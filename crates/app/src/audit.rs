@@ -55,6 +55,20 @@ pub async fn record_house(
     subject: &(dyn Display + Sync),
     details: &[(&str, &str)],
 ) -> Result<(), StoreError> {
-    let event = NewEvent::new(Actor::of(by), act, subject, details);
+    record_house_by(tx, Actor::of(by), act, subject, details).await
+}
+
+/// The same for somebody at the server's command line, and for Berth itself.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn record_house_by(
+    tx: &mut SystemTx,
+    by: Actor,
+    act: Act,
+    subject: &(dyn Display + Sync),
+    details: &[(&str, &str)],
+) -> Result<(), StoreError> {
+    let event = NewEvent::new(by, act, subject, details);
     store::audit::append_house(tx, &event).await
 }

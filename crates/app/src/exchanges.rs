@@ -10,9 +10,12 @@ use domain::{
     people::{Caller, Role},
 };
 use store::{StoreError, TenantTx, flows::NewFlow};
-use vault::{Keyring, OpenError, Owner, Place, Secret};
+use vault::{DataKey, Keyring, OpenError, Owner, Place, Sealed, Secret};
 
-use crate::audit;
+use crate::{
+    audit,
+    keys::{self, KeyTrouble},
+};
 
 /// Kind of the flow that carries an exchange.
 pub const EXCHANGE: &str = "exchange";
@@ -29,6 +32,9 @@ pub enum AskError {
     /// It has to be running for that.
     #[error("this agent is stopped; start it first")]
     NotRunning,
+    /// There is no key to seal the words with.
+    #[error(transparent)]
+    Keys(#[from] OpenError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,7 +53,8 @@ pub async fn say(
 ) -> Result<ExchangeId, AskError> {
     let id: ExchangeId = mint(entropy);
     let words = Secret::new(text.as_str().as_bytes().to_vec());
-    let question = ring.seal(entropy, &place(tx.tenant(), id, Half::Question), &words);
+    let key = keys::of_tenant(tx, ring, entropy).await?;
+    let question = key.seal(entropy, &place(tx.tenant(), id, Half::Question), &words);
     ask(tx, entropy, (id, agent, ExchangeKind::Turn), Some(&question), by).await
 }
 
@@ -94,6 +101,24 @@ pub struct Opened {
     pub answer: Option<Secret>,
 }
 
+impl From<KeyTrouble> for AskError {
+    fn from(trouble: KeyTrouble) -> Self {
+        match trouble {
+            KeyTrouble::Open(error) => Self::Keys(error),
+            KeyTrouble::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<KeyTrouble> for ReadExchangeError {
+    fn from(trouble: KeyTrouble) -> Self {
+        match trouble {
+            KeyTrouble::Open(error) => Self::Sealed(error),
+            KeyTrouble::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Why an exchange cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadExchangeError {
@@ -110,8 +135,9 @@ pub enum ReadExchangeError {
 /// # Errors
 /// [`ReadExchangeError`].
 pub async fn read(tx: &mut TenantTx, ring: &Keyring, id: ExchangeId) -> Result<Option<Opened>, ReadExchangeError> {
-    let row = store::exchanges::by_id(tx, id).await?;
-    row.map(|row| open(tx, ring, row)).transpose()
+    let Some(row) = store::exchanges::by_id(tx, id).await? else { return Ok(None) };
+    let key = keys::existing(tx, ring).await?;
+    open(tx, (ring, key.as_ref()), row).map(Some)
 }
 
 /// The conversation with an agent of the last ten minutes, oldest first, at most 50 turns.
@@ -120,13 +146,36 @@ pub async fn read(tx: &mut TenantTx, ring: &Keyring, id: ExchangeId) -> Result<O
 /// [`ReadExchangeError`].
 pub async fn conversation(tx: &mut TenantTx, ring: &Keyring, agent: AgentId) -> Result<Vec<Opened>, ReadExchangeError> {
     let rows = store::exchanges::turns(tx, agent, 50).await?;
-    rows.into_iter().map(|row| open(tx, ring, row)).collect()
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let key = keys::existing(tx, ring).await?;
+    rows.into_iter().map(|row| open(tx, (ring, key.as_ref()), row)).collect()
 }
 
-fn open(tx: &TenantTx, ring: &Keyring, row: store::exchanges::ExchangeRow) -> Result<Opened, ReadExchangeError> {
+/// Opens one half with the key that it names. What an older Berth sealed lies under a master key.
+///
+/// # Errors
+/// [`OpenError`]
+pub fn open_half(
+    (ring, key): (&Keyring, Option<&DataKey>),
+    place: &Place<'_>,
+    sealed: &Sealed,
+) -> Result<Secret, OpenError> {
+    match key {
+        Some(key) if key.id() == sealed.key() => key.open(place, sealed),
+        _ => ring.open(place, sealed),
+    }
+}
+
+fn open(
+    tx: &TenantTx,
+    with: (&Keyring, Option<&DataKey>),
+    row: store::exchanges::ExchangeRow,
+) -> Result<Opened, ReadExchangeError> {
     let id = row.exchange.id;
     let half =
-        |half, sealed: Option<vault::Sealed>| sealed.map(|s| ring.open(&place(tx.tenant(), id, half), &s)).transpose();
+        |half, sealed: Option<Sealed>| sealed.map(|s| open_half(with, &place(tx.tenant(), id, half), &s)).transpose();
     Ok(Opened {
         exchange: row.exchange,
         question: half(Half::Question, row.question)?,
@@ -138,7 +187,7 @@ async fn ask(
     tx: &mut TenantTx,
     entropy: &dyn Entropy,
     (id, agent, kind): (ExchangeId, AgentId, ExchangeKind),
-    question: Option<&vault::Sealed>,
+    question: Option<&Sealed>,
     by: &Caller,
 ) -> Result<ExchangeId, AskError> {
     let found = store::agents::by_id(tx, agent).await?.ok_or(AskError::NotFound)?;

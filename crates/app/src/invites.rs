@@ -7,9 +7,9 @@ use domain::{
     own_path::OwnPath, people::Caller,
 };
 use store::{StoreError, SystemTx, invites::NewInvite, letters::Letter};
-use vault::Keyring;
+use vault::{KeyedHashes, Keyring, OpenError};
 
-use crate::audit;
+use crate::{audit, keys::KeyTrouble};
 
 /// Most codes that are made at once.
 pub const BATCH_MAX: u32 = 100;
@@ -53,6 +53,9 @@ pub enum InviteError {
     /// Nobody waits under this id.
     #[error("they were invited already, or are not on the list")]
     NotWaiting,
+    /// Without its key this process makes no codes.
+    #[error(transparent)]
+    Keys(#[from] OpenError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,7 +70,7 @@ impl InviteError {
             Self::Uses => Some("uses"),
             Self::Days => Some("days"),
             Self::Note => Some("note"),
-            Self::NotWaiting | Self::Store(_) => None,
+            Self::NotWaiting | Self::Keys(_) | Self::Store(_) => None,
         }
     }
 }
@@ -100,7 +103,7 @@ pub async fn make(
         let new = NewInvite {
             id,
             batch,
-            code: hash(ring, &code),
+            code: hash(ring, &code)?,
             note,
             by: by.user,
             uses_max: wish.uses,
@@ -118,9 +121,10 @@ pub async fn make(
 /// The invite with this code, if somebody could sign up with it now.
 ///
 /// # Errors
-/// The database.
-pub async fn look_up(tx: &mut SystemTx, ring: &Keyring, code: &InviteCode) -> Result<Option<InviteId>, StoreError> {
-    store::invites::open_by_code(tx, &hashes(ring, code)).await
+/// [`KeyTrouble`].
+pub async fn look_up(tx: &mut SystemTx, ring: &Keyring, code: &InviteCode) -> Result<Option<InviteId>, KeyTrouble> {
+    let hashes: Vec<[u8; 32]> = hashes(ring, code)?.all().copied().collect();
+    Ok(store::invites::open_by_code(tx, &hashes).await?)
 }
 
 /// Takes an invite back; who came by it stays. `false`: there is no such one.
@@ -148,11 +152,11 @@ pub async fn invite_waiting(
 ) -> Result<InviteId, InviteError> {
     let to = store::waitlist::lock_waiting(tx, waiting).await?.ok_or(InviteError::NotWaiting)?;
     let (id, letter) = (mint(entropy), mint(entropy));
-    let code = mailed_codes(ring, letter).into_iter().next().ok_or(InviteError::NotWaiting)?;
+    let code = mailed_codes(ring, letter)?.into_iter().next().ok_or(InviteError::NotWaiting)?;
     let new = NewInvite {
         id,
         batch: letter.uuid(),
-        code: hash(ring, &code),
+        code: hash(ring, &code)?,
         note: "from the waitlist",
         by: by.user,
         uses_max: 1,
@@ -169,15 +173,15 @@ pub async fn invite_waiting(
 /// The code that a letter brings, made again from the letter's id. `None`: it cannot be used any more.
 ///
 /// # Errors
-/// The database.
+/// [`KeyTrouble`].
 pub async fn mailed_code(
     tx: &mut SystemTx,
     ring: &Keyring,
     letter: LetterId,
     invite: InviteId,
-) -> Result<Option<InviteCode>, StoreError> {
-    // Under each key: the current one may have changed since the letter was written.
-    for code in mailed_codes(ring, letter) {
+) -> Result<Option<InviteCode>, KeyTrouble> {
+    // Under each root: an older Berth may have written the letter.
+    for code in mailed_codes(ring, letter)? {
         if look_up(tx, ring, &code).await? == Some(invite) {
             return Ok(Some(code));
         }
@@ -185,17 +189,17 @@ pub async fn mailed_code(
     Ok(None)
 }
 
-fn mailed_codes(ring: &Keyring, letter: LetterId) -> Vec<InviteCode> {
-    let keyed = ring.keyed("code of an invite letter", letter.uuid().as_bytes());
-    keyed.iter().map(|bytes| InviteCode::of_bytes(bytes)).collect()
+fn mailed_codes(ring: &Keyring, letter: LetterId) -> Result<Vec<InviteCode>, OpenError> {
+    let keyed = ring.keyed("code of an invite letter", letter.uuid().as_bytes())?;
+    Ok(keyed.all().map(InviteCode::of_bytes).collect())
 }
 
-fn hash(ring: &Keyring, code: &InviteCode) -> [u8; 32] {
-    hashes(ring, code).into_iter().next().unwrap_or_default()
+fn hash(ring: &Keyring, code: &InviteCode) -> Result<[u8; 32], OpenError> {
+    Ok(*hashes(ring, code)?.first)
 }
 
-fn hashes(ring: &Keyring, code: &InviteCode) -> Vec<[u8; 32]> {
-    ring.keyed("invite code", code.symbols().as_bytes()).iter().map(|hash| **hash).collect()
+fn hashes(ring: &Keyring, code: &InviteCode) -> Result<KeyedHashes, OpenError> {
+    ring.keyed("invite code", code.symbols().as_bytes())
 }
 
 fn days(days: u32) -> Duration {

@@ -11,7 +11,9 @@ use store::{
     letters::Letter,
     links::{LinkPurpose, Mailed},
 };
-use vault::{Keyring, Token, TokenKind};
+use vault::{Keyring, OpenError, Token, TokenKind};
+
+use crate::keys::KeyTrouble;
 
 /// How long a mailed link can be used.
 pub const MAILED_LINK: Duration = Duration::from_mins(15);
@@ -38,8 +40,8 @@ pub async fn ask_for_link(
 /// `None`: whoever reads this address could not come in.
 ///
 /// # Errors
-/// The database.
-pub async fn link_of(tx: &mut SystemTx, ring: &Keyring, letter: &Letter) -> Result<Option<Token>, StoreError> {
+/// [`KeyTrouble`].
+pub async fn link_of(tx: &mut SystemTx, ring: &Keyring, letter: &Letter) -> Result<Option<Token>, KeyTrouble> {
     let known = store::people::user_by_identity(tx, LOCAL_ISSUER, letter.to.as_str()).await?.is_some();
     let invited = match letter.invite {
         Some(invite) => store::invites::is_open(tx, invite).await?,
@@ -48,14 +50,14 @@ pub async fn link_of(tx: &mut SystemTx, ring: &Keyring, letter: &Letter) -> Resu
     if !known && !invited {
         return Ok(None);
     }
-    let Some(secret) = link_secret(ring, letter.id) else { return Ok(None) };
+    let secret = link_secret(ring, letter.id)?;
     let purpose =
         LinkPurpose::Mailed(Mailed { address: letter.to.clone(), invite: letter.invite, next: letter.next.clone() });
     store::links::insert_link(tx, &secret.hash(), &purpose, MAILED_LINK).await?;
     Ok(Some(secret))
 }
 
-fn link_secret(ring: &Keyring, letter: LetterId) -> Option<Token> {
-    let keyed = ring.keyed("link of a sign-in letter", letter.uuid().as_bytes());
-    Some(Token::of_bytes(TokenKind::Link, keyed.first()?))
+fn link_secret(ring: &Keyring, letter: LetterId) -> Result<Token, OpenError> {
+    let keyed = ring.keyed("link of a sign-in letter", letter.uuid().as_bytes())?;
+    Ok(Token::of_bytes(TokenKind::Link, &keyed.first))
 }

@@ -106,7 +106,7 @@ pub async fn begin_factor(
 ) -> Result<Zeroizing<String>, FactorError> {
     operator_session(by)?;
     let secret = fresh_totp(entropy);
-    let sealed = ring.seal(entropy, &place(by.user), &secret);
+    let sealed = ring.seal(entropy, &place(by.user), &secret)?;
     if !store::operators::begin_factor(tx, by.user, &sealed).await? {
         return Err(FactorError::Enrolled);
     }

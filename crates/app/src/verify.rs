@@ -18,11 +18,12 @@ use domain::{
 };
 use store::{Db, Snapshot, StoreError, invariants as rows};
 use uuid::Uuid;
-use vault::{Keyring, OpenError, Owner, Place};
+use vault::{DataKey, Keyring, OpenError, Owner, Place, Sealed};
 
 use crate::{
     agents::LIFE,
-    exchanges::{EXCHANGE, Half, place},
+    credentials,
+    exchanges::{EXCHANGE, Half, open_half, place},
 };
 
 /// How long a flow may be late before it is reported: the longest step, the longest pause between tries, and a little.
@@ -32,7 +33,9 @@ pub const GRACE: TimeDelta = TimeDelta::minutes(3);
 const BATCH: i64 = 500;
 
 /// Every column that holds sealed values, with its table. A test compares it with the schema.
-pub const SEALED: [(&str, &str); 9] = [
+pub const SEALED: [(&str, &str); 11] = [
+    ("credentials", "sealed"),
+    ("data_keys", "wrapped"),
     ("exchanges", "answer"),
     ("exchanges", "question"),
     ("machines", "gateway_token_sealed"),
@@ -157,7 +160,9 @@ impl Looking<'_> {
             after = last.uuid();
             for tenant in batch {
                 self.agents(at, tenant, &mut owned).await?;
-                self.words(at, tenant).await?;
+                let key = self.data_key(at, tenant).await?;
+                self.words(at, tenant, key.as_ref()).await?;
+                self.credentials(at, tenant, key.as_ref()).await?;
             }
         }
     }
@@ -183,7 +188,28 @@ impl Looking<'_> {
         }
     }
 
-    async fn words(&mut self, at: &mut Snapshot, tenant: TenantId) -> Result<(), StoreError> {
+    /// A tenant's data key, if it has one and it unwraps.
+    async fn data_key(&mut self, at: &mut Snapshot, tenant: TenantId) -> Result<Option<DataKey>, StoreError> {
+        let Some(kept) = store::keys::of_tenant(&mut at.house, tenant).await? else { return Ok(None) };
+        let key = self.ring.unwrap(kept.owner, kept.id, &kept.wrapped);
+        self.judged(&Place::of_data_key(kept.owner, kept.id), &tenant, key.as_ref().err().cloned());
+        Ok(key.ok())
+    }
+
+    async fn credentials(&mut self, at: &Snapshot, tenant: TenantId, key: Option<&DataKey>) -> Result<(), StoreError> {
+        let mut tx = self.db.tenant_at(at, tenant).await?;
+        let mut after = Uuid::nil();
+        loop {
+            let batch = rows::credentials(&mut tx, after, BATCH).await?;
+            let Some((last, _)) = batch.last() else { return Ok(()) };
+            after = last.uuid();
+            for (id, stored) in &batch {
+                self.of_tenant(&credentials::place(tenant, *id), id, key, stored);
+            }
+        }
+    }
+
+    async fn words(&mut self, at: &mut Snapshot, tenant: TenantId, key: Option<&DataKey>) -> Result<(), StoreError> {
         let mut tx = self.db.tenant_at(at, tenant).await?;
         let mut after = Uuid::nil();
         loop {
@@ -200,7 +226,7 @@ impl Looking<'_> {
                 }
                 for (half, stored) in [(Half::Question, row.question), (Half::Answer, row.answer)] {
                     if let Some(stored) = stored {
-                        self.sealed(&place(tenant, row.id, half), &row.id, &stored);
+                        self.of_tenant(&place(tenant, row.id, half), &row.id, key, &stored);
                     }
                 }
             }
@@ -301,13 +327,24 @@ impl Looking<'_> {
         Ok(())
     }
 
-    /// One sealed value: whether it opens, never what is inside.
+    /// One sealed value of the house: whether it opens, never what is inside.
     fn sealed(&mut self, place: &Place<'_>, row: &dyn std::fmt::Display, stored: &[u8]) {
+        self.judged(place, row, self.ring.opens(place, stored).err());
+    }
+
+    /// The same of a tenant's value.
+    fn of_tenant(&mut self, place: &Place<'_>, row: &dyn std::fmt::Display, key: Option<&DataKey>, stored: &[u8]) {
+        let opened = Sealed::from_bytes(stored).map_err(OpenError::from);
+        let opened = opened.and_then(|sealed| open_half((self.ring, key), place, &sealed));
+        self.judged(place, row, opened.err());
+    }
+
+    fn judged(&mut self, place: &Place<'_>, row: &dyn std::fmt::Display, trouble: Option<OpenError>) {
         self.report.looked(Invariant::Sealed, 1);
-        let Err(error) = self.ring.opens(place, stored) else { return };
+        let Some(error) = trouble else { return };
         let check = match error {
             OpenError::NotAnEnvelope(_) => Check::NotSealed,
-            OpenError::UnknownKey(_) | OpenError::Tampered => Check::DoesNotOpen,
+            OpenError::NoKey | OpenError::UnknownKey(_) | OpenError::Tampered => Check::DoesNotOpen,
         };
         let what = format!("{}.{} of {row}: {error}", place.table, place.column);
         self.report.found([Violation::new(check, &[row], what)]);

@@ -62,6 +62,9 @@ acts! {
     JobRun, "job.run", "ran a job";
     ScheduleChange, "schedule.change", "changed when a job runs";
     WaitlistInvite, "waitlist.invite", "invited somebody who waited";
+    KeysRetire, "keys.retire", "retired a master key";
+    KeysRotate, "keys.rotate", "made another master key the current one";
+    KeysShred, "keys.shred", "destroyed a tenant's data key";
     LogsAsk, "logs.ask", "asked for an agent's logs";
     InvitationCreate, "invitation.create", "invited somebody";
     InvitationRevoke, "invitation.revoke", "took an invitation back";
@@ -70,6 +73,10 @@ acts! {
     MemberRemove, "member.remove", "removed a member";
     MemberRole, "member.role", "changed a member's role";
     OwnershipTransfer, "ownership.transfer", "handed the ownership over";
+    CredentialOpen, "credential.open", "opened a credential";
+    CredentialRemove, "credential.remove", "removed a credential";
+    CredentialSet, "credential.set", "set a credential";
+    CredentialTest, "credential.test", "had a credential tested";
     FactorEnrol, "factor.enrol", "set up a second factor";
     FactorGive, "factor.give", "gave a second factor";
     FactorRecover, "factor.recover", "used a recovery code";

@@ -13,6 +13,7 @@ pub mod agent;
 pub mod alert;
 pub mod audit;
 pub mod channel;
+pub mod credential;
 pub mod entropy;
 pub mod exchange;
 pub mod id;
@@ -34,6 +35,7 @@ pub mod people;
 pub mod protocol;
 pub mod queue;
 pub mod reach;
+pub mod rotation;
 pub mod scopes;
 pub mod spare;
 pub mod sweep;
@@ -43,6 +45,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId, LetterId,
-    MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
+    AgentId, AlertId, CredentialId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId,
+    LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
 };

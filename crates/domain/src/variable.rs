@@ -15,7 +15,7 @@ pub const VARIABLES_MAX: usize = 50;
 pub const VALUE_BYTES_MAX: usize = 8 * 1024;
 
 /// Most characters of a name.
-const NAME_CHARS_MAX: usize = 128;
+const NAME_CHARS_MAX: usize = 64;
 
 /// A variable's name: a letter, then letters, digits and underscores, all upper case; none that is reserved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +25,7 @@ pub struct VariableName(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadVariableName {
     /// Another form.
-    #[error("a name is a letter, then letters, digits and underscores, all in upper case, at most 128")]
+    #[error("a name is a letter, then letters, digits and underscores, all in upper case, at most 64")]
     Form,
     /// It would change the gateway, the programs under it, or what Berth relies on.
     #[error("that name is not free: it would change the agent's gateway itself. Choose another one")]
@@ -206,7 +206,7 @@ mod tests {
         {
             assert_eq!(VariableName::parse(good).unwrap().as_str(), good);
         }
-        let long = "A".repeat(129);
+        let long = "A".repeat(65);
         for bad in ["", "a", "Api", "1A", "_A", "A-B", "A B", "A=B", "A\n", "Ä", "A.B", long.as_str()] {
             assert_eq!(VariableName::parse(bad), Err(BadVariableName::Form), "{bad:?}");
         }

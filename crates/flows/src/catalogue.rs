@@ -8,7 +8,10 @@
 
 use std::time::Duration;
 
-use domain::{AgentId, MachineId, alert::Notice, exchange::ExchangeStep, letter::LetterStep, life::Life, spare::Spare};
+use domain::{
+    AgentId, MachineId, alert::Notice, exchange::ExchangeStep, letter::LetterStep, life::Life, rotation::Rotation,
+    spare::Spare,
+};
 use serde_json::{Value, json};
 
 use crate::sweep::SLICE;
@@ -87,6 +90,7 @@ pub fn catalogue(agent: AgentId, machine: MachineId) -> Vec<Stage> {
         .chain([invitation()])
         .chain(erasure())
         .chain(house())
+        .chain(Rotation::EVERY.map(rotation))
         .collect()
 }
 
@@ -247,6 +251,26 @@ fn house() -> Vec<Stage> {
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
         letter(),
     ]
+}
+
+/// It is given up by nobody: past its deadline it alerts, and goes on.
+fn rotation(step: Rotation) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        Rotation::Rewrap => (&[Waker::Time], &["retire"]),
+        Rotation::Retire => (&[], &["rewrap"]),
+    };
+    Stage {
+        kind: app::keys::ROTATION,
+        step: step.name(),
+        stored: json!(step),
+        owner: Owner::Worker,
+        deadline: Some(step.deadline()),
+        wakers,
+        next,
+        may_end: matches!(step, Rotation::Retire),
+        // Nobody asks for it: a rotation that began goes on until the old key is retired.
+        removal: Removal::Through("retire"),
+    }
 }
 
 fn letter() -> Stage {

@@ -2,20 +2,25 @@
 //!
 //! One of the few places where a sealed value is opened; each is listed in SECURITY.md.
 
+use app::credentials::{Delivery, Opened};
 use clients::provider::PlacedFile;
 use domain::{
-    AgentId, MachineId,
-    channel::Channels,
+    AgentId, MachineId, TenantId,
+    channel::{Channel, Channels, Discord, Slack, Telegram},
+    credential::{Kind, files as bot_files},
     entropy::mint,
     instructions::{Choices, Instructions},
     openclaw::{self, Settings},
-    protocol::{Ask, GuestConfig, SecretFile, SecretText},
+    protocol::{Ask, GuestConfig, SecretFile, SecretText, Variable},
 };
 use serde_json::Value;
 use ssh::HostKey;
-use store::machines::{Machine, MachineKeys};
+use store::{
+    SystemTx,
+    machines::{Machine, MachineKeys},
+};
 use uuid::Uuid;
-use vault::{OpenError, Owner, Place, Sealed, Secret, Token, TokenKind, digest};
+use vault::{DataKey, Keyring, OpenError, Owner, Place, Sealed, Secret, Token, TokenKind, digest};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -24,8 +29,10 @@ use crate::{
 };
 
 /// Chooses a machine's id and makes its keys: identity before effect.
-#[must_use]
-pub fn reservation(world: &World, agent: Option<AgentId>) -> Reservation {
+///
+/// # Errors
+/// This process has no key to seal them with.
+pub fn reservation(world: &World, agent: Option<AgentId>) -> Result<Reservation, StepError> {
     let entropy = world.entropy.as_ref();
     let id: MachineId = mint(entropy);
     let host_key = HostKey::generate(entropy);
@@ -34,22 +41,22 @@ pub fn reservation(world: &World, agent: Option<AgentId>) -> Reservation {
     let model_key = Token::mint(entropy, TokenKind::Model);
     let mut machine_key = vec![0; 32];
     entropy.fill(&mut machine_key);
-    let seal = |column, secret: Secret| world.ring.seal(entropy, &place(id, column), &secret);
+    let seal = |column, secret: Secret| world.ring.seal(entropy, &place(id, column), &secret).map_err(unopened);
     let text = |token: &Token| Secret::new(token.expose().as_bytes().to_vec());
-    Reservation {
+    Ok(Reservation {
         id,
         agent,
         host_key: host_key.public_openssh(),
         keys: MachineKeys {
-            host_key: seal(Column::HOST_KEY, Secret::new(host_key.private_openssh().as_bytes().to_vec())),
-            machine_key: seal(Column::MACHINE_KEY, Secret::new(machine_key)),
-            machine_token: seal(Column::MACHINE_TOKEN, text(&machine_token)),
-            gateway_token: seal(Column::GATEWAY_TOKEN, text(&gateway_token)),
-            model_key: seal(Column::MODEL_KEY, text(&model_key)),
+            host_key: seal(Column::HOST_KEY, Secret::new(host_key.private_openssh().as_bytes().to_vec()))?,
+            machine_key: seal(Column::MACHINE_KEY, Secret::new(machine_key))?,
+            machine_token: seal(Column::MACHINE_TOKEN, text(&machine_token))?,
+            gateway_token: seal(Column::GATEWAY_TOKEN, text(&gateway_token))?,
+            model_key: seal(Column::MODEL_KEY, text(&model_key))?,
         },
         machine_token: machine_token.hash(),
         model_key: model_key.hash(),
-    }
+    })
 }
 
 /// What is put into a machine before its first start: host key, authority, who it is, its own key.
@@ -82,23 +89,41 @@ pub fn files(world: &World, machine: &Machine) -> Result<Vec<PlacedFile>, StepEr
     ])
 }
 
+/// What an agent is to be on its machine. A spare's is the default.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// Its model, and what it is told.
+    pub choices: Choices,
+    /// How people reach it.
+    pub bots: Vec<Kind>,
+    /// Which agent; none for a spare.
+    pub of: Option<(TenantId, AgentId)>,
+    /// How often what its machine is given has changed, when the step began.
+    pub credentials: u64,
+}
+
 /// What is wanted on a machine: its configuration, and what its agent is told. Holds no secret.
 #[derive(Debug)]
 pub struct WantedThere {
     document: Value,
     instructions: Option<String>,
+    /// Where the machine may connect to, beside its home.
+    reach: Vec<String>,
 }
 
 impl WantedThere {
-    /// For an agent with these choices; a spare has chosen nothing.
+    /// For an agent with this wish.
     #[must_use]
-    pub fn of(world: &World, choices: &Choices) -> Self {
+    pub fn of(world: &World, wish: &Wish) -> Self {
+        let choices = &wish.choices;
+        let channels = channels(&wish.bots);
         let document = openclaw::document(&Settings {
             model_base_url: format!("{}/llm", world.machines.home),
             model: world.machines.models.chosen(choices.model.as_deref()).clone(),
-            channels: Channels::default(),
+            channels: channels.clone(),
         });
-        Self { document, instructions: choices.instructions.as_ref().map(Instructions::file) }
+        let reach = channels.reach().iter().map(ToString::to_string).collect();
+        Self { document, instructions: choices.instructions.as_ref().map(Instructions::file), reach }
     }
 
     /// What it is compared by: SHA-256 over all of it.
@@ -108,28 +133,61 @@ impl WantedThere {
     }
 }
 
+/// Opens what an agent's machine is given, and says so in its tenant's audit. What comes back is not committed yet.
+///
+/// # Errors
+/// A value does not open, or cannot be written down as opened.
+pub async fn given(world: &World, wish: &Wish) -> Result<(SystemTx, Delivery), StepError> {
+    let Some((tenant, agent)) = wish.of else { return Ok((world.db.system().await?, Delivery::default())) };
+    let mut tx = world.db.tenant(tenant).await?;
+    let given = app::credentials::open_for_delivery(&mut tx, &world.ring, agent).await?;
+    Ok((tx.into_house().await?, given))
+}
+
+/// The channels for which there are tokens, and which a machine can run.
+fn channels(bots: &[Kind]) -> Channels {
+    let is_on = |kind, channel| bots.contains(&kind) && Channel::OFFERED.contains(&channel);
+    Channels {
+        telegram: is_on(Kind::Telegram, Channel::Telegram).then(Telegram::default),
+        slack: is_on(Kind::Slack, Channel::Slack).then_some(Slack),
+        discord: is_on(Kind::Discord, Channel::Discord).then_some(Discord),
+    }
+}
+
 /// The request that puts what is wanted in force, with its secrets.
 ///
 /// # Errors
 /// A key of the row does not open.
-pub fn apply(world: &World, machine: &Machine, fence: u64, wanted: WantedThere) -> Result<Ask, StepError> {
+pub fn apply(
+    world: &World,
+    machine: &Machine,
+    fence: u64,
+    (wanted, given): (WantedThere, Delivery),
+) -> Result<Ask, StepError> {
     let gateway_token = open(world, machine.id, Column::GATEWAY_TOKEN, &machine.keys.gateway_token)?;
     let model_key = open(world, machine.id, Column::MODEL_KEY, &machine.keys.model_key)?;
-    let secrets = vec![
+    let mut secrets = vec![
         SecretFile { name: "gateway_token".to_owned(), value: text(&gateway_token)? },
         SecretFile { name: "model_key".to_owned(), value: text(&model_key)? },
     ];
+    let mut variables = Vec::new();
+    for Opened { credential, secret } in &given.opened {
+        let value = secret.expose_text().ok_or_else(|| StepError::retry("a credential is not text"))?;
+        if credential.kind == Kind::Variable {
+            variables.push(Variable { name: credential.name.clone(), value: SecretText::new(value.to_owned()) });
+        }
+        secrets.extend(bot_files(credential.kind, value));
+    }
     let instructions = wanted.instructions.map(SecretText::new);
-    let (variables, reach) = (Vec::new(), Vec::new());
-    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions, variables, reach })
+    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions, variables, reach: wanted.reach })
 }
 
 /// Opens the words of an exchange on their way to the machine.
 ///
 /// # Errors
 /// They do not open.
-pub fn words(world: &World, place: &Place<'_>, sealed: &Sealed) -> Result<SecretText, StepError> {
-    text(&world.ring.open(place, sealed).map_err(unopened)?)
+pub fn words((ring, key): (&Keyring, &DataKey), place: &Place<'_>, sealed: &Sealed) -> Result<SecretText, StepError> {
+    text(&app::exchanges::open_half((ring, Some(key)), place, sealed).map_err(unopened)?)
 }
 
 /// The sealed columns of `machines`.

@@ -14,7 +14,7 @@ use domain::{
     timeline::Happening,
 };
 use store::{exchanges::ExchangeRow, flows::Claim, machines::Machine};
-use vault::Secret;
+use vault::{DataKey, Secret};
 
 use crate::{
     World, deliver,
@@ -39,8 +39,10 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     if let ExchangeStep::Forget { .. } = step {
         return Ok(Outcome::next(Next::Done).tenant(TenantWrite::ForgetExchange(id)));
     }
-    let Some((row, seen, machine)) = look(world, claim, id, agent).await? else { return Ok(Outcome::next(Next::Done)) };
-    let here = Here { world, claim, id, agent, kind: row.exchange.kind, asked_at: row.exchange.asked_at };
+    let Some((row, seen, machine, key)) = look(world, claim, id, agent).await? else {
+        return Ok(Outcome::next(Next::Done));
+    };
+    let here = Here { world, claim, id, agent, key, kind: row.exchange.kind, asked_at: row.exchange.asked_at };
     if claim.overdue {
         return Ok(here.failed("It took too long. Ask again."));
     }
@@ -64,11 +66,13 @@ struct Here<'a> {
     claim: &'a Claim,
     id: ExchangeId,
     agent: AgentId,
+    /// The tenant's, for its words.
+    key: DataKey,
     kind: ExchangeKind,
     asked_at: chrono::DateTime<chrono::Utc>,
 }
 
-type Look = (ExchangeRow, Seen, Option<Machine>);
+type Look = (ExchangeRow, Seen, Option<Machine>, DataKey);
 
 /// The exchange, what was seen of its agent, and its machine. `None`: forgotten.
 async fn look(world: &World, claim: &Claim, id: ExchangeId, agent: AgentId) -> Result<Option<Look>, StepError> {
@@ -78,7 +82,9 @@ async fn look(world: &World, claim: &Claim, id: ExchangeId, agent: AgentId) -> R
     let mut tx = tx.into_tenant(tenant).await?;
     let Some(row) = store::exchanges::by_id(&mut tx, id).await? else { return Ok(None) };
     let Some(agent) = store::agents::by_id(&mut tx, agent).await? else { return Ok(None) };
-    Ok(Some((row, agent.seen, machine)))
+    let key = app::keys::of_tenant(&mut tx, &world.ring, world.entropy.as_ref()).await?;
+    tx.commit().await?;
+    Ok(Some((row, agent.seen, machine, key)))
 }
 
 impl Here<'_> {
@@ -125,13 +131,13 @@ impl Here<'_> {
     fn question(&self, row: &ExchangeRow) -> Result<SecretText, StepError> {
         let tenant = self.claim.tenant.ok_or_else(|| StepError::retry("an exchange's flow has no tenant"))?;
         let sealed = row.question.as_ref().ok_or_else(|| StepError::retry("the question is missing"))?;
-        deliver::words(self.world, &place(tenant, self.id, Half::Question), sealed)
+        deliver::words((&self.world.ring, &self.key), &place(tenant, self.id, Half::Question), sealed)
     }
 
     fn answered(&self, words: &[u8], latency_ms: u32) -> Outcome {
         let Some(tenant) = self.claim.tenant else { return self.failed("The question has no owner.") };
         let place = place(tenant, self.id, Half::Answer);
-        let sealed = self.world.ring.seal(self.world.entropy.as_ref(), &place, &Secret::new(words.to_vec()));
+        let sealed = self.key.seal(self.world.entropy.as_ref(), &place, &Secret::new(words.to_vec()));
         self.ended(ExchangeState::Answered { at: self.claim.now, latency_ms }, Some(sealed))
     }
 

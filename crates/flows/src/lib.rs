@@ -3,7 +3,7 @@
 //! Start with [`World`] (what a step may touch), [`outcome::Outcome`] (what a step
 //! leaves behind, as data) and [`run`] (claim, run one step, settle). Then one
 //! module a kind: [`life`], [`spare`], [`exchange`], [`sweep`], [`refill`],
-//! [`retention`], [`notice`], [`invitation`],
+//! [`retention`], [`rotation`], [`notice`], [`invitation`],
 //! [`erasure`]; [`catalogue`] lists their steps. [`schedule`]
 //! starts the house's jobs.
 //!
@@ -24,6 +24,7 @@ pub mod notice;
 pub mod outcome;
 pub mod refill;
 pub mod retention;
+pub mod rotation;
 mod runner;
 pub mod schedule;
 mod seats;

@@ -16,14 +16,18 @@ use domain::{
     AgentId, MachineId, TenantId,
     agent::{Agent, Seen, Wanted},
     alert::AlertKind,
-    instructions::Choices,
     life::Life,
     timeline::Happening,
 };
-use store::{agents::Observation, flows::Claim, machines::Machine};
+use store::{
+    agents::{Chosen, Observation},
+    flows::Claim,
+    machines::Machine,
+};
 
 use crate::{
     World,
+    deliver::Wish,
     machine::On,
     outcome::{HouseWrite, Next, Outcome, Step, StepError, TenantWrite},
 };
@@ -36,7 +40,7 @@ pub(crate) struct Here<'a> {
     world: &'a World,
     claim: &'a Claim,
     agent: Agent,
-    choices: Choices,
+    chosen: Wish,
     machine: Option<Machine>,
     began: Instant,
 }
@@ -80,7 +84,11 @@ async fn look<'a>(world: &'a World, claim: &'a Claim, step: &Life) -> Result<Opt
     };
     let mut tx = tx.into_tenant(tenant).await?;
     let found = store::agents::with_choices(&mut tx, AgentId::from_uuid(claim.subject)).await?;
-    Ok(found.map(|(agent, choices)| Here { world, claim, agent, choices, machine, began }))
+    let here = |Chosen { agent, choices, credentials, bots }| {
+        let chosen = Wish { choices, bots, of: Some((tenant, agent.id)), credentials };
+        Here { world, claim, agent, chosen, machine, began }
+    };
+    Ok(found.map(here))
 }
 
 impl Here<'_> {

@@ -10,7 +10,6 @@ use clients::provider::{Plan, ProviderError, Sighting};
 use domain::{
     MachineId,
     alert::AlertKind,
-    instructions::Choices,
     machine::MachineName,
     protocol::{Ask, Gateway, Hello, InForce, Refusal, Reply, SecretText},
 };
@@ -19,7 +18,7 @@ use tracing::Instrument as _;
 
 use crate::{
     World,
-    deliver::{self, WantedThere},
+    deliver::{self, WantedThere, Wish},
     outcome::StepError,
     world::AskError,
 };
@@ -75,13 +74,16 @@ impl On<'_> {
     }
 
     /// Puts configuration and secrets in force: wanted, read back and applied must be the same document.
-    pub(crate) async fn configure(&self, choices: &Choices) -> Result<InForce, StepError> {
-        let wanted = WantedThere::of(self.world, choices);
+    /// Also returns which version of the agent's credentials that is.
+    pub(crate) async fn configure(&self, wish: &Wish) -> Result<(InForce, u64), StepError> {
+        let wanted = WantedThere::of(self.world, wish);
         let digest = wanted.digest();
-        let mut tx = self.world.db.system().await?;
-        let fence = store::machines::want(&mut tx, self.row.id, &digest).await?;
+        // What is opened stands in the tenant's audit, and the fence is taken, before anything is sent.
+        let (mut tx, given) = deliver::given(self.world, wish).await?;
+        let fence = store::machines::want(&mut tx, self.row.id, &digest, given.version).await?;
         tx.commit().await?;
-        let ask = deliver::apply(self.world, self.row, fence, wanted)?;
+        let version = given.version;
+        let ask = deliver::apply(self.world, self.row, fence, (wanted, given))?;
         let in_force = match self.ask(ask, Duration::from_secs(45)).await {
             Ok(Reply::Applied(in_force)) => in_force,
             Ok(_) => return Err(AskError::Other.into()),
@@ -90,7 +92,7 @@ impl On<'_> {
         if in_force.digest != digest || !in_force.applied || in_force.fence != fence {
             return Err(StepError::retry("the gateway does not hold the configuration that was sent"));
         }
-        Ok(in_force)
+        Ok((in_force, version))
     }
 
     /// Takes a real turn with a nonce. Only an answer that holds it counts; returns how long it took.

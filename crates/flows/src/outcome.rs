@@ -5,6 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use app::{credentials::CredentialError, keys::KeyTrouble};
 use domain::{
     AgentId, ExchangeId, FlowId, InvitationId, LetterId, MachineId, TenantId,
     agent::ProofFacts,
@@ -113,6 +114,26 @@ pub enum StepError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<KeyTrouble> for StepError {
+    /// A missing key is the operator's to mend; the step waits for it.
+    fn from(trouble: KeyTrouble) -> Self {
+        match trouble {
+            KeyTrouble::Open(error) => Self::retry(format!("a key does not open what is sealed: {error}")),
+            KeyTrouble::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<CredentialError> for StepError {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Store(error) => Self::Store(error),
+            CredentialError::Keys(error) => KeyTrouble::Open(error).into(),
+            other => Self::retry(other.to_string()),
+        }
+    }
 }
 
 impl StepError {

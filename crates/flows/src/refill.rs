@@ -54,7 +54,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         outcome = outcome.house(HouseWrite::Signal(SPARE, retired, RETIRE));
     }
     for _ in 0..begin {
-        let reservation = deliver::reservation(world, None);
+        let reservation = deliver::reservation(world, None)?;
         let flow = spare::begin(world, reservation.id);
         outcome = outcome.house(HouseWrite::Reserve(Box::new(reservation))).house(HouseWrite::Start(flow));
     }

@@ -264,6 +264,7 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         app::jobs::REFILL => refill::run(world, claim).await,
         app::jobs::RETENTION => retention::run(world, claim).await,
         app::machines::SPARE => spare::run(world, claim).await,
+        app::keys::ROTATION => crate::rotation::run(world, claim).await,
         app::tenants::ERASURE => crate::erasure::run(world, claim).await,
         app::members::INVITATION => crate::invitation::run(world, claim).await,
         app::alerts::NOTICE => crate::notice::run(world, claim).await,

@@ -11,7 +11,6 @@ use app::machines::SPARE;
 use domain::{
     MachineId,
     alert::AlertKind,
-    instructions::Choices,
     protocol::{Ask, Gateway, Reply},
     spare::Spare,
 };
@@ -19,6 +18,7 @@ use store::{flows::Claim, machines::Machine};
 
 use crate::{
     World,
+    deliver::Wish,
     machine::{On, nonce},
     outcome::{HouseFlow, HouseWrite, Next, Outcome, Step, StepError},
 };
@@ -97,7 +97,7 @@ impl Here<'_> {
                 None => Ok(wait(step, NET)),
             },
             Spare::Apply => {
-                let in_force = on.configure(&Choices::default()).await?;
+                let (in_force, _) = on.configure(&Wish::default()).await?;
                 Ok(go(&Spare::Warm).house(HouseWrite::InForce(machine, in_force)))
             }
             Spare::Warm => match on.prove(&nonce(self.world), "berth-warm".to_owned()).await {

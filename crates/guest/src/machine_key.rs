@@ -12,10 +12,10 @@ use domain::{
     MachineId,
     protocol::{Refusal, Rekeyed, SecretText, delivered},
 };
-use vault::{Keyring, MasterKey};
+use vault::{MasterKey, OpenError, Place, Sealed, Secret};
 use zeroize::Zeroizing;
 
-use crate::{folder::Folder, machine::Machine, paths::Paths, sealed::Store};
+use crate::{entropy::SystemEntropy, folder::Folder, machine::Machine, paths::Paths, sealed::Store};
 
 /// What is put behind the file's name for a key that is on its way.
 const COMING: &str = ".next";
@@ -42,14 +42,36 @@ impl Point {
     pub const ALL: [Self; 4] = [Self::Laid, Self::CurrentSealed, Self::NextSealed, Self::Taken];
 }
 
-/// A ring of the machine's key; while the key is being changed, of both, sealing under the new one.
-pub fn ring(paths: &Paths) -> Result<Keyring> {
+/// The machine's key; while it is being changed, both.
+pub struct MachineKeys {
+    seals: MasterKey,
+    opens_too: Option<MasterKey>,
+}
+
+impl MachineKeys {
+    /// Seals under the key that is to stay.
+    #[must_use]
+    pub fn seal(&self, place: &Place<'_>, secret: &Secret) -> Sealed {
+        self.seals.seal(&SystemEntropy, place, secret)
+    }
+
+    /// Opens what either key sealed.
+    pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Secret, OpenError> {
+        match (self.seals.open(place, sealed), &self.opens_too) {
+            (Err(OpenError::UnknownKey(_)), Some(other)) => other.open(place, sealed),
+            (opened, _) => opened,
+        }
+    }
+}
+
+/// Reads the key, and the one that is on its way if there is one.
+pub fn keys(paths: &Paths) -> Result<MachineKeys> {
     let (folder, name) = place(paths)?;
-    let key = read(&folder, &name)?.context("there is no machine key")?;
+    let key = master(&read(&folder, &name)?.context("there is no machine key")?);
     let coming = read(&folder, &format!("{name}{COMING}"))?;
     Ok(match coming {
-        Some(coming) => Keyring::new(&master(&coming), &[master(&key)]),
-        None => Keyring::new(&master(&key), &[]),
+        Some(coming) => MachineKeys { seals: master(&coming), opens_too: Some(key) },
+        None => MachineKeys { seals: key, opens_too: None },
     })
 }
 

@@ -23,9 +23,13 @@ use domain::{
     protocol::{SecretFile, SecretText, Variable, delivered},
 };
 use serde::{Deserialize, Serialize};
-use vault::{Keyring, Owner, Place, Sealed, Secret};
+use vault::{Owner, Place, Sealed, Secret};
 
-use crate::{entropy::SystemEntropy, folder::Folder, machine_key, paths::Paths};
+use crate::{
+    folder::Folder,
+    machine_key::{self, MachineKeys},
+    paths::Paths,
+};
 
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 const CURRENT: &str = "current";
@@ -97,16 +101,16 @@ impl Bundle {
 /// The two slots. Hold [`Store::lock`] while changing them.
 pub struct Store {
     folder: Folder,
-    ring: Keyring,
+    keys: MachineKeys,
     machine: MachineId,
 }
 
 impl Store {
     /// Opens the store with the machine's key.
     pub fn open(paths: &Paths, machine: MachineId) -> Result<Self> {
-        let ring = machine_key::ring(paths)?;
+        let keys = machine_key::keys(paths)?;
         let folder = Folder::ensure(&paths.sealed, 0o700, None).context("cannot open the folder of sealed secrets")?;
-        Ok(Self { folder, ring, machine })
+        Ok(Self { folder, keys, machine })
     }
 
     /// The configuration that the gateway has taken, and from which it starts.
@@ -171,13 +175,13 @@ impl Store {
 
     fn read(&self, slot: &str) -> Result<Option<Bundle>> {
         let Some(bytes) = self.folder.read(slot, BYTES_MAX)? else { return Ok(None) };
-        let opened = self.ring.open(&self.place(), &Sealed::from_bytes(&bytes)?)?;
+        let opened = self.keys.open(&self.place(), &Sealed::from_bytes(&bytes)?)?;
         Ok(Some(serde_json::from_slice(opened.expose()).ok().context("the sealed configuration cannot be read")?))
     }
 
     fn write(&self, slot: &str, bundle: &Bundle) -> Result<()> {
         let plain = Secret::new(serde_json::to_vec(bundle)?);
-        let sealed = self.ring.seal(&SystemEntropy, &self.place(), &plain);
+        let sealed = self.keys.seal(&self.place(), &plain);
         self.folder.replace(slot, &sealed.to_bytes(), 0o600, None).context("cannot write the sealed configuration")
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     audit,
     config::{Config, DatabaseConfig},
     entropy::System,
+    keys,
     run::{self, Parts},
     settings::{self, Values},
     telemetry, verify,
@@ -46,6 +47,9 @@ enum Command {
     /// Who did what: chains that nobody can change unseen
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The keys under which every secret lies
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Bring the database's schema up to date
     Migrate,
     /// Show settings
@@ -141,6 +145,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Work => start(Parts::Work).await,
         Command::Verify(_) | Command::Audit(_) => Ok(()), // have exit codes of their own: see `main`
         Command::Migrate => migrate().await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Config(ConfigCommand::Example) => say(&settings::example()),
         Command::Config(ConfigCommand::Show) => say(&settings::effective(&Values::of_process()?)),
         Command::Admin(AdminCommand::IssueToken { email, operator, name, json }) => {

@@ -1,5 +1,6 @@
 //! What an operator may set, parsed once.
 
+mod keys;
 mod model;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -8,7 +9,7 @@ use clients::provider::Limits;
 use domain::limits::Proxies;
 use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
-use vault::{Keyring, MasterKey, Secret};
+use vault::Secret;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -17,7 +18,10 @@ use crate::{
     sign_in::SignInConfig,
 };
 
-pub use self::model::{ModelConfig, VendorConfig};
+pub use self::{
+    keys::MasterKeys,
+    model::{ModelConfig, VendorConfig},
+};
 pub use crate::settings::BadSetting;
 
 /// The database.
@@ -54,8 +58,8 @@ pub struct MachineConfig {
 pub struct Config {
     /// The database.
     pub database: DatabaseConfig,
-    /// Seals and opens.
-    pub ring: Keyring,
+    /// What data keys are wrapped under.
+    pub keys: MasterKeys,
     /// Where people reach Berth.
     pub public_url: Url,
     /// Where Berth listens for people.
@@ -97,11 +101,10 @@ impl Config {
         let public_url = public_url(values)?;
         let machine_listen = values.parse("BERTH_MACHINE_LISTEN", "an address and a port, such as 10.77.0.1:8081")?;
         let home = home(values, machine_listen, &public_url)?;
-        let ring = ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?;
         Ok(Self {
             database: DatabaseConfig::parse(values)?,
-            sign_in: SignInConfig::parse(values, &ring)?,
-            ring,
+            sign_in: SignInConfig::parse(values)?,
+            keys: MasterKeys::parse(values)?,
             listen: values
                 .parse("BERTH_LISTEN", "an address and a port")?
                 .ok_or_else(|| bad("BERTH_LISTEN", "is not set"))?,
@@ -126,6 +129,25 @@ impl Config {
             security_contact: values.get("BERTH_SECURITY_CONTACT")?.map(|text| text.to_string()),
             public_url,
         })
+    }
+}
+
+/// The database and the keys, for what is done to keys.
+pub struct KeysConfig {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// The operator's keys.
+    pub keys: MasterKeys,
+}
+
+impl KeysConfig {
+    /// Reads the environment and the checkout's `.berth/env`.
+    ///
+    /// # Errors
+    /// [`BadSetting`].
+    pub fn of_process() -> Result<Self, BadSetting> {
+        let values = Values::of_process()?;
+        Ok(Self { database: DatabaseConfig::parse(&values)?, keys: MasterKeys::parse(&values)? })
     }
 }
 
@@ -160,9 +182,15 @@ fn is_loopback(url: &Url) -> bool {
 pub struct LookConfig {
     /// The database.
     pub database: DatabaseConfig,
-    /// Opens.
-    pub ring: Keyring,
-    /// Unix socket of the daemon.
+    /// What data keys are wrapped under.
+    pub keys: MasterKeys,
+    /// Where machines come from.
+    pub provider: ProviderConfig,
+}
+
+/// The daemon that has the machines.
+pub struct ProviderConfig {
+    /// Its unix socket.
     pub socket: PathBuf,
     /// Managed bridge.
     pub network: String,
@@ -179,10 +207,12 @@ impl LookConfig {
         let values = Values::of_process()?;
         Ok(Self {
             database: DatabaseConfig::parse(&values)?,
-            ring: ring(&values.need("CREDENTIAL_ENCRYPTION_KEY")?)?,
-            socket: PathBuf::from(values.need("BERTH_INCUS_SOCKET")?.as_str()),
-            network: values.need("BERTH_INCUS_NETWORK")?.to_string(),
-            pool: values.need("BERTH_INCUS_POOL")?.to_string(),
+            keys: MasterKeys::parse(&values)?,
+            provider: ProviderConfig {
+                socket: PathBuf::from(values.need("BERTH_INCUS_SOCKET")?.as_str()),
+                network: values.need("BERTH_INCUS_NETWORK")?.to_string(),
+                pool: values.need("BERTH_INCUS_POOL")?.to_string(),
+            },
         })
     }
 }
@@ -191,14 +221,6 @@ fn proxies(values: &Values) -> Result<Proxies, BadSetting> {
     let name = "BERTH_TRUSTED_PROXIES";
     let text = values.get(name)?.unwrap_or_default();
     text.parse().map_err(|error: domain::limits::BadNetwork| bad(name, format!("cannot be read: {error}")))
-}
-
-fn ring(text: &str) -> Result<Keyring, BadSetting> {
-    let name = "CREDENTIAL_ENCRYPTION_KEY";
-    let keys = text.split(',').map(MasterKey::parse).collect::<Result<Vec<_>, _>>();
-    let keys = keys.map_err(|error| bad(name, format!("cannot be used: {error}")))?;
-    let (current, retired) = keys.split_first().ok_or_else(|| bad(name, "is not set"))?;
-    Ok(Keyring::new(current, retired))
 }
 
 fn public_url(values: &Values) -> Result<Url, BadSetting> {
@@ -376,7 +398,7 @@ mod tests {
             }
             assert!(with(&[(name, "3f0c9e5d7a1b48269d0e6c2f5a8b7134")]).is_ok());
         }
-        for weak in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "Y2hhbmdlbWU="] {
+        for weak in ["x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "Y2hhbmdlbWU="] {
             assert!(with(&[("CREDENTIAL_ENCRYPTION_KEY", weak)]).is_err(), "{weak}");
         }
     }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod entropy;
 mod house;
+mod keys;
 pub mod run;
 mod settings;
 mod sign_in;

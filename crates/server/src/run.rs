@@ -17,6 +17,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use vault::Keyring;
 use web::{
     Dice, Door, Limits, Pace, PoolPlan, Site, Web,
     llm::{Forwarding, Models},
@@ -25,7 +26,8 @@ use web::{
 use crate::{
     config::{Config, ModelConfig, VendorConfig},
     entropy::System,
-    house, telemetry, traces,
+    house::{self, House},
+    telemetry, traces,
 };
 
 /// The parts.
@@ -53,8 +55,13 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     if let Some(words) = db.outdated().await? {
         tracing::warn!("{words}");
     }
-    let ring = Arc::new(config.ring);
-    let (installation, authority) = house::open(&db, &ring, entropy.as_ref()).await?;
+    let House { ring, sealed, installation, authority } =
+        house::open(&db, Keyring::new(config.keys.keys), entropy.as_ref()).await?;
+    let ring = Arc::new(ring);
+    let sealed = sealed.map(|why| config.keys.missing.unwrap_or_else(|| why.to_string()));
+    if let Some(why) = &sealed {
+        tracing::error!(why, "started sealed: nothing that needs a secret is done, and no flow is run");
+    }
 
     let counted = telemetry::count()?;
     let (told, mails) = (config.carriers.shown(), config.carriers.mail.is_some());
@@ -62,12 +69,11 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     let pool = PoolPlan { floor: spares.floor, ceiling: spares.ceiling, image: config.machines.image.clone() };
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let working = parts != Parts::Serve;
     tokio::spawn({
         let (db, me) = (db.clone(), entropy.uuid());
         async move { db.carry_signals(me).await }
     });
-    if working {
+    if let Some(authority) = authority.filter(|_| parts != Parts::Serve) {
         let settings = Settings {
             socket: config.machines.socket,
             network: config.machines.network,
@@ -99,11 +105,16 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     }
     let mut models = Models::Proof;
     if parts != Parts::Work {
-        let ready = work_is_taken(&db);
+        let ready = if sealed.is_some() {
+            never("Berth is sealed: it was started without a usable key")
+        } else {
+            work_is_taken(&db)
+        };
         let mut site = Site::new(config.public_url.clone(), config.cron_secret, config.security_contact, ready)
             .with_metrics(config.metrics_token, counted)
-            .with_sign_in(config.sign_in.build(&config.public_url, mails)?);
+            .with_sign_in(config.sign_in.build(&config.public_url, mails, (&ring, entropy.as_ref()))?);
         site.carriers = told;
+        site.sealed = sealed;
         site.pool = pool;
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
@@ -170,6 +181,11 @@ fn answering(config: ModelConfig) -> anyhow::Result<Models> {
     let vendor = Anthropic::new(&address, key.expose(), clients::model::anthropic::Limits::default())?;
     let calls = TaskTracker::new();
     Ok(Models::Vendor(Arc::new(Forwarding { vendor: Arc::new(vendor), menu, daily_budget, calls })))
+}
+
+/// Not ready for a reason that does not pass by itself.
+fn never(why: &'static str) -> web::Ready {
+    Arc::new(move || Box::pin(async move { Err(why) }))
 }
 
 /// Not ready while due work is left lying: then no worker of any process is at it.

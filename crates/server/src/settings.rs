@@ -44,7 +44,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("BERTH_DATABASE_CONNECTIONS", Some("12"), "12", "Most connections of one process."),
     secret(
         "CREDENTIAL_ENCRYPTION_KEY",
-        "Seals every secret in the database: 32 random bytes in base64 (`openssl rand -base64 32`). Several, separated by commas, while rotating: the first one seals, all of them open. Losing it loses the secrets.",
+        "The master key: 32 random bytes in base64 (`openssl rand -base64 32`). Every secret in the database lies under keys that lie under it; losing it loses the secrets. Several, separated by commas, while it is changed: the new one first, then `berth keys rotate` (docs/runbooks/keys.md). Not set, or another one than the database knows: Berth starts sealed and serves what needs no secret.",
+    ),
+    plain(
+        "CREDENTIAL_ENCRYPTION_KEY_COMMAND",
+        None,
+        "pass show berth/master-key",
+        "Instead of CREDENTIAL_ENCRYPTION_KEY: a command that writes it to its standard output within ten seconds. It is run by /bin/sh at each start.",
     ),
     plain(
         "BERTH_PUBLIC_URL",

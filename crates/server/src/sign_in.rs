@@ -1,5 +1,6 @@
 //! How people sign in at this installation: parsed once, then made.
 
+use domain::Entropy;
 use domain::operators::AdminEmails;
 use url::Url;
 use vault::{Keyring, Secret, SessionKey, SessionKeys};
@@ -13,26 +14,28 @@ const GOOGLE: &str = "https://accounts.google.com";
 /// Vendors, and what signs sessions.
 pub struct SignInConfig {
     vendors: Vec<VendorSettings>,
-    keys: Vec<SessionKey>,
+    keys: Option<Vec<SessionKey>>,
     admins: AdminEmails,
 }
 
 impl SignInConfig {
-    pub(crate) fn parse(values: &Values, ring: &Keyring) -> Result<Self, BadSetting> {
+    pub(crate) fn parse(values: &Values) -> Result<Self, BadSetting> {
         let vendors = [google(values)?, any(values)?];
-        Ok(Self {
-            vendors: vendors.into_iter().flatten().collect(),
-            keys: keys(values, ring)?,
-            admins: admins(values)?,
-        })
+        Ok(Self { vendors: vendors.into_iter().flatten().collect(), keys: keys(values)?, admins: admins(values)? })
     }
 
     /// Makes what the web uses. `mails`: letters leave this installation.
     ///
     /// # Errors
     /// A vendor's issuer cannot be used, or this system has no certificates to trust.
-    pub fn build(self, public_url: &Url, mails: bool) -> anyhow::Result<SignIn> {
-        let keys = SessionKeys::new(public_url.as_str().trim_end_matches('/'), &self.keys);
+    pub fn build(
+        self,
+        public_url: &Url,
+        mails: bool,
+        (ring, entropy): (&Keyring, &dyn Entropy),
+    ) -> anyhow::Result<SignIn> {
+        let keys = self.keys.unwrap_or_else(|| derived(ring, entropy));
+        let keys = SessionKeys::new(public_url.as_str().trim_end_matches('/'), &keys);
         let vendors = self.vendors.into_iter().map(|vendor| Vendor::new(vendor, public_url));
         let vendors = vendors.collect::<Result<_, _>>().map_err(|error| bad("BERTH_OIDC_ISSUER", error.to_string()))?;
         Ok(SignIn { vendors, keys, mails, admins: self.admins })
@@ -86,41 +89,50 @@ fn admins(values: &Values) -> Result<AdminEmails, BadSetting> {
         .map_err(|_| bad(name, "holds something that is no e-mail address; put commas between them"))
 }
 
-fn keys(values: &Values, ring: &Keyring) -> Result<Vec<SessionKey>, BadSetting> {
+/// From the house's key, so that all processes agree. A process without it signs for itself alone.
+fn derived(ring: &Keyring, entropy: &dyn Entropy) -> Vec<SessionKey> {
+    match ring.keyed("session key", b"") {
+        Ok(derived) => derived.all().filter_map(|secret| SessionKey::new(secret.as_slice())).collect(),
+        Err(_) => {
+            let mut random = zeroize::Zeroizing::new([0; 32]);
+            entropy.fill(random.as_mut_slice());
+            SessionKey::new(random.as_slice()).into_iter().collect()
+        }
+    }
+}
+
+fn keys(values: &Values) -> Result<Option<Vec<SessionKey>>, BadSetting> {
     let name = "BERTH_SESSION_KEY";
-    let Some(text) = values.get(name)? else {
-        let derived = ring.keyed("session key", b"");
-        return Ok(derived.iter().filter_map(|secret| SessionKey::new(secret.as_slice())).collect());
-    };
+    let Some(text) = values.get(name)? else { return Ok(None) };
     let key = |text: &str| SessionKey::parse(text.trim());
     let keys: Option<Vec<SessionKey>> = text.split(',').map(key).collect();
-    keys.ok_or_else(|| bad(name, "must be at least 32 random bytes in base64 (`openssl rand -base64 32`)"))
+    keys.map(Some).ok_or_else(|| bad(name, "must be at least 32 random bytes in base64 (`openssl rand -base64 32`)"))
 }
 
 #[cfg(test)]
 mod tests {
-    use vault::MasterKey;
-
     use super::*;
 
-    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
     fn parse(pairs: &[(&str, &str)]) -> Result<SignInConfig, BadSetting> {
-        let ring = Keyring::new(&MasterKey::parse(KEY).unwrap(), &[]);
-        SignInConfig::parse(&Values::of(pairs), &ring)
+        SignInConfig::parse(&Values::of(pairs))
+    }
+
+    fn build(config: SignInConfig) -> anyhow::Result<SignIn> {
+        let with = (&Keyring::default(), &crate::entropy::System as &dyn Entropy);
+        config.build(&"https://berth.example".parse().unwrap(), false, with)
     }
 
     #[test]
     fn without_settings_there_is_no_vendor_and_a_key() {
         let config = parse(&[]).unwrap();
-        assert_eq!((config.vendors.len(), config.keys.len()), (0, 1));
+        assert_eq!((config.vendors.len(), config.keys.is_none()), (0, true));
         assert_eq!(config.admins, AdminEmails::default(), "nobody is an operator by their address");
     }
 
     #[test]
     fn the_listed_addresses_reach_the_sign_in() {
         let config = parse(&[("ADMIN_EMAILS", " Ada@Example.org ,")]).unwrap();
-        let admins = config.build(&"https://berth.example".parse().unwrap(), false).unwrap().admins;
+        let admins = build(config).unwrap().admins;
         assert!(admins.list(&domain::names::Email::parse("ada@example.org").unwrap()));
     }
 
@@ -132,7 +144,7 @@ mod tests {
             ("BERTH_OIDC_ISSUER", "https://id.example"),
             ("BERTH_OIDC_CLIENT_ID", "berth"),
         ]);
-        let sign_in = config.unwrap().build(&"https://berth.example".parse().unwrap(), false).unwrap();
+        let sign_in = build(config.unwrap()).unwrap();
         let slugs: Vec<_> = sign_in.vendors.iter().map(|vendor| vendor.slug).collect();
         assert_eq!(slugs, ["google", "oidc"]);
     }
@@ -155,6 +167,6 @@ mod tests {
             assert!(error.starts_with(name) && !error.contains("hunter2"), "{name}: {error}");
         }
         let plain = parse(&[("BERTH_OIDC_ISSUER", "http://id.example"), ("BERTH_OIDC_CLIENT_ID", "berth")]).unwrap();
-        assert!(plain.build(&"https://berth.example".parse().unwrap(), false).is_err(), "tokens over a plain line");
+        assert!(build(plain).is_err(), "tokens over a plain line");
     }
 }

@@ -17,7 +17,12 @@ use domain::{
 };
 use store::{Db, DbOptions};
 
-use crate::config::LookConfig;
+use vault::Keyring;
+
+use crate::{
+    config::{LookConfig, ProviderConfig},
+    entropy::System,
+};
 
 const CLEAN: u8 = 0;
 const VIOLATED: u8 = 1;
@@ -59,18 +64,20 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let db = Db::connect(&DbOptions { url: config.database.url.to_string(), connections_max: 2 }).await?;
     let mut tx = db.system().await?;
     let installation = store::invariants::installation(&mut tx).await?;
+    let (Ok(ring) | Err((ring, _))) = app::keys::unseal(&mut tx, Keyring::new(config.keys.keys), &System).await?;
+    // Not committed: a look changes nothing.
     drop(tx);
-    let provider = installation.map(|installation| provider(&config, installation));
+    let provider = installation.map(|installation| provider(&config.provider, installation));
     let before = listed(provider.as_ref()).await;
     let grace = TimeDelta::seconds(i64::from(arguments.grace_seconds));
-    let look = look(&db, &config.ring, before, grace).await.context("the database could not be read to the end")?;
+    let look = look(&db, &ring, before, grace).await.context("the database could not be read to the end")?;
     // Only where rows and listing disagree is the provider asked once more.
     let after = if look.is_in_doubt() { Some(listed(provider.as_ref()).await) } else { None };
     db.close().await;
     Ok(look.report(after))
 }
 
-fn provider(config: &LookConfig, installation: InstallationId) -> Incus {
+fn provider(config: &ProviderConfig, installation: InstallationId) -> Incus {
     Incus::new(Settings {
         socket: config.socket.clone(),
         network: config.network.clone(),

@@ -3,6 +3,7 @@
 use domain::{
     AgentId, TenantId,
     agent::{Agent, ProofFacts, Seen, Wanted},
+    credential::Kind,
     instructions::{Choices, Instructions},
     machine::MachineFacts,
     names::AgentName,
@@ -43,11 +44,26 @@ pub async fn by_id(tx: &mut TenantTx, id: AgentId) -> Result<Option<Agent>, Stor
     row.map(agent).transpose()
 }
 
+/// An agent with what its tenant chose for it.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Itself.
+    pub agent: Agent,
+    /// Model and instructions.
+    pub choices: Choices,
+    /// How often what its machine is given has changed.
+    pub credentials: u64,
+    /// How people reach it: the kinds of its bots.
+    pub bots: Vec<Kind>,
+}
+
 /// The same with what its tenant chose for it.
-pub async fn with_choices(tx: &mut TenantTx, id: AgentId) -> Result<Option<(Agent, Choices)>, StoreError> {
+pub async fn with_choices(tx: &mut TenantTx, id: AgentId) -> Result<Option<Chosen>, StoreError> {
     let row = sqlx::query!(
         r#"select id, name, wanted, seen as "seen: Document", machine as "machine: Document",
-                  proof as "proof: Document", created_at, model, instructions
+                  proof as "proof: Document", created_at, model, instructions, credentials_wanted,
+                  array(select c.kind from credentials c
+                        where c.agent_id = agents.id and c.kind <> 'variable' order by c.kind) as "bots!"
            from agents where id = $1"#,
         id.uuid(),
     )
@@ -55,6 +71,8 @@ pub async fn with_choices(tx: &mut TenantTx, id: AgentId) -> Result<Option<(Agen
     .await?;
     row.map(|row| {
         let choices = choices("agents", row.model, row.instructions)?;
+        let credentials = u64::try_from(row.credentials_wanted).unwrap_or_default();
+        let bots = row.bots.iter().filter_map(|kind| Kind::parse(kind)).collect();
         let row = Row {
             id: row.id,
             name: row.name,
@@ -64,7 +82,7 @@ pub async fn with_choices(tx: &mut TenantTx, id: AgentId) -> Result<Option<(Agen
             proof: row.proof,
             created_at: row.created_at,
         };
-        Ok((agent(row)?, choices))
+        Ok(Chosen { agent: agent(row)?, choices, credentials, bots })
     })
     .transpose()
 }
@@ -179,18 +197,22 @@ pub struct Observation {
     pub machine: Option<MachineFacts>,
     /// The last proof.
     pub proof: Option<ProofFacts>,
+    /// The version of its credentials that is in force on its machine.
+    pub credentials: Option<u64>,
 }
 
 /// Writes what a flow saw. An agent that is gone is not an error: its flow ends next.
 pub async fn observe(tx: &mut TenantTx, id: AgentId, saw: &Observation) -> Result<(), StoreError> {
     sqlx::query!(
         "update agents
-         set seen = coalesce($2, seen), machine = coalesce($3, machine), proof = coalesce($4, proof)
+         set seen = coalesce($2, seen), machine = coalesce($3, machine), proof = coalesce($4, proof),
+             credentials_in_force = coalesce($5, credentials_in_force)
          where id = $1",
         id.uuid(),
         saw.seen.as_ref().map(json).transpose()?,
         saw.machine.as_ref().map(json).transpose()?,
         saw.proof.as_ref().map(json).transpose()?,
+        saw.credentials.map(|version| i64::try_from(version).unwrap_or(i64::MAX)),
     )
     .execute(tx.conn())
     .await?;

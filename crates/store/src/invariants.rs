@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    AgentId, ExchangeId, FlowId, InstallationId, MachineId, TenantId,
+    AgentId, CredentialId, ExchangeId, FlowId, InstallationId, MachineId, TenantId,
     invariants::judge::{FlowView, MachineView},
 };
 use serde_json::Value;
@@ -258,6 +258,18 @@ pub async fn words(tx: &mut TenantTx, after: Uuid, limit: i64) -> Result<Vec<Wor
         answer: row.answer,
     });
     Ok(words.collect())
+}
+
+/// A tenant's credentials after this one, by id, as they lie there.
+pub async fn credentials(
+    tx: &mut TenantTx,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(CredentialId, Vec<u8>)>, StoreError> {
+    let rows = sqlx::query!("select id, sealed from credentials where id > $1 order by id limit $2", after, limit)
+        .fetch_all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| (CredentialId::from_uuid(row.id), row.sealed)).collect())
 }
 
 struct FlowRow {

@@ -78,6 +78,8 @@ pub struct Machine {
     pub fence: u64,
     /// Digest of the configuration wanted at that fence.
     pub digest: Option<String>,
+    /// The version of its agent's credentials that went with that fence.
+    pub credentials: u64,
     /// What the gateway reported last.
     pub in_force: Option<InForce>,
     /// What the machine said of itself last.
@@ -120,7 +122,7 @@ pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machi
         Row,
         "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, guest, created_at
+                in_force, guest, created_at, credentials
          from machines where id = $1 and gone_at is null",
         machine.uuid(),
     )
@@ -135,7 +137,7 @@ pub async fn of_agent(tx: &mut SystemTx, agent: AgentId) -> Result<Option<Machin
         Row,
         "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, guest, created_at
+                in_force, guest, created_at, credentials
          from machines where agent_id = $1 and gone_at is null",
         agent.uuid(),
     )
@@ -170,15 +172,17 @@ pub async fn gone(tx: &mut SystemTx, machine: MachineId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Fixes what is wanted before it is sent: a changed digest takes the next fence, the same one keeps it.
-pub async fn want(tx: &mut SystemTx, machine: MachineId, digest: &str) -> Result<u64, StoreError> {
+/// Fixes what is wanted before it is sent: another digest, or other credentials, take the next fence; the same keep it.
+pub async fn want(tx: &mut SystemTx, machine: MachineId, digest: &str, credentials: u64) -> Result<u64, StoreError> {
     let fence = sqlx::query_scalar!(
         "update machines
-         set fence = case when digest is distinct from $2 then fence + 1 else fence end, digest = $2
+         set fence = case when digest is distinct from $2 or credentials <> $3 then fence + 1 else fence end,
+             digest = $2, credentials = $3
          where id = $1
          returning fence",
         machine.uuid(),
         digest,
+        i64::try_from(credentials).unwrap_or(i64::MAX),
     )
     .fetch_one(tx.conn())
     .await?;
@@ -264,6 +268,7 @@ pub(crate) struct Row {
     pub(crate) in_force: Option<Value>,
     pub(crate) guest: Option<Value>,
     pub(crate) created_at: chrono::DateTime<chrono::Utc>,
+    pub(crate) credentials: i64,
 }
 
 pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
@@ -288,6 +293,7 @@ pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
         },
         fence: u64::try_from(row.fence).unwrap_or_default(),
         digest: row.digest,
+        credentials: u64::try_from(row.credentials).unwrap_or_default(),
         in_force: row.in_force.map(|value| read("machines", "in_force", value)).transpose()?,
         guest: row.guest.map(|value| read("machines", "guest", value)).transpose()?,
         created_at: row.created_at,

@@ -15,6 +15,11 @@ pub async fn erasure(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<Optio
         .await?)
 }
 
+/// What a tenant is called. `None`: there is no such tenant.
+pub async fn name(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar!("select name from tenants where id = $1", tenant.uuid()).fetch_optional(tx.conn()).await?)
+}
+
 /// How long until a tenant is due to be erased, by the database's clock. `None`: it stays, or is gone.
 pub async fn due_in(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<Duration>, StoreError> {
     let seconds = sqlx::query_scalar!(

@@ -69,6 +69,11 @@ impl Database {
         self.root.execute(AssertSqlSafe(statement.to_owned())).await.expect("the statement runs");
     }
 
+    /// Whether even a superuser's statement is refused.
+    pub async fn refuses(&self, statement: &str) -> bool {
+        self.root.execute(AssertSqlSafe(statement.to_owned())).await.is_err()
+    }
+
     /// The names of all tables.
     ///
     /// # Panics

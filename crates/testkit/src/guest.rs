@@ -34,6 +34,7 @@ struct Sim {
     fence: u64,
     digest: Option<String>,
     told: Option<String>,
+    given: Vec<(String, String)>,
     applies: u32,
     /// Digest of the secrets that it was sent last.
     secrets: Option<String>,
@@ -108,6 +109,12 @@ impl SimGuests {
         self.state().guests.get(&machine).and_then(|sim| sim.key.clone())
     }
 
+    /// The secrets that a machine was given last, by name.
+    #[must_use]
+    pub fn given(&self, machine: MachineId) -> Vec<(String, String)> {
+        self.state().guests.get(&machine).map(|sim| sim.given.clone()).unwrap_or_default()
+    }
+
     /// A reach whose machines are these.
     #[must_use]
     pub fn reach(&self) -> FakeReach {
@@ -159,6 +166,9 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
             sim.secrets = Some(vault::digest(&delivered(secrets, variables)).to_string());
             let names = variables.iter().map(|variable| variable.name.clone());
             sim.holds = secrets.iter().map(|secret| secret.name.clone()).chain(names).collect();
+            if *fence >= sim.fence {
+                sim.given = secrets.iter().map(|one| (one.name.clone(), one.value.expose().to_owned())).collect();
+            }
             apply(mood, sim, *fence, &openclaw::whole(document, told))
         }
         Ask::Turn { .. } if mood == SimMood::Babbling => {

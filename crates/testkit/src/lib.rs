@@ -23,4 +23,4 @@ mod world;
 pub use database::Database;
 pub use entropy::Seeded;
 pub use guest::{SimGuests, SimMood};
-pub use world::{Person, World};
+pub use world::{Person, World, master_key, usable_ring};

@@ -2,23 +2,27 @@
 
 use std::sync::Arc;
 
+use app::credentials::{CredentialError, Wish};
 use clients::{
     fake::FakeProvider,
     fake_messages::{FakeMailer, FakeWebhook},
     provider::{Limits, Provider as _},
 };
 use domain::{
-    AgentId, Entropy,
+    AgentId, CredentialId, Entropy,
     agent::Agent,
+    audit::Actor,
+    credential::{BaseUrl, Kind, Value, VariableName},
     entropy::mint,
     life::Life,
     names::{AgentName, Email},
     openclaw::AgentModels,
     people::Caller,
+    protocol::SecretText,
 };
 use flows::{Carriers, Machines, Ran, RunnerOptions};
 use ssh::{Authority, fake::FakeReach};
-use vault::{Keyring, MasterKey};
+use vault::{KeyId, Keyring, MasterKey};
 
 use crate::{Database, Seeded, SimGuests};
 
@@ -62,11 +66,9 @@ impl World {
         let (provider, guests) = (FakeProvider::default(), SimGuests::default());
         let reach = guests.reach();
         let (webhook, mailer) = (FakeWebhook::default(), FakeMailer::default());
-        let mut key = [7; 32];
-        key[0] = 8;
         let flows = flows::World {
             db: database.db.clone(),
-            ring: Arc::new(Keyring::new(&MasterKey::from_bytes(key), &[])),
+            ring: Arc::new(usable_ring(&database, entropy.as_ref()).await),
             entropy: Arc::clone(&entropy),
             provider: Arc::new(provider.clone()),
             reach: Arc::new(reach.clone()),
@@ -92,6 +94,69 @@ impl World {
         let alice = person(&database, entropy.as_ref(), "alice@example.org").await;
         let mallory = person(&database, entropy.as_ref(), "mallory@example.org").await;
         Self { database, flows, provider, reach, guests, webhook, mailer, alice, mallory }
+    }
+
+    /// Gives this process another master key in front, and begins the rotation to it.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn begin_rotation(&mut self) -> KeyId {
+        let entropy = Arc::clone(&self.flows.entropy);
+        let ring = Keyring::new(vec![master_key(9), master_key(7)]);
+        let mut tx = self.database.db.system().await.expect("a transaction begins");
+        let ring =
+            app::keys::unseal(&mut tx, ring, entropy.as_ref()).await.expect("keys are read").expect("it is usable");
+        let to = app::keys::rotate(&mut tx, &ring, entropy.as_ref(), Actor::shell()).await.expect("a rotation begins");
+        tx.commit().await.expect("it commits");
+        self.flows.ring = Arc::new(ring);
+        to
+    }
+
+    /// Lets somebody try to set one.
+    ///
+    /// # Errors
+    /// As [`app::credentials::set`].
+    ///
+    /// # Panics
+    /// When the value is none of its kind.
+    pub async fn try_credential(
+        &self,
+        who: &Person,
+        agent: Option<AgentId>,
+        kind: Kind,
+        value: &str,
+    ) -> Result<CredentialId, CredentialError> {
+        let value = Value::parse(kind, &SecretText::new(value.to_owned())).expect("a value of its kind");
+        let wish = Wish { agent, name: None, base_url: None, value: &value, checked: None };
+        let mut tx = self.database.db.tenant(who.caller.tenant).await?;
+        let with = (self.flows.ring.as_ref(), self.flows.entropy.as_ref());
+        let set = app::credentials::set(&mut tx, with, &wish, &who.caller).await?;
+        tx.commit().await?;
+        Ok(set.id)
+    }
+
+    /// Lets Alice set a credential; the flow that brings it there is due.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn set_credential(
+        &self,
+        agent: Option<AgentId>,
+        kind: Kind,
+        name: Option<&str>,
+        value: &str,
+    ) -> CredentialId {
+        let name = name.map(|name| VariableName::parse(name).expect("a variable's name"));
+        let value = Value::parse(kind, &SecretText::new(value.to_owned())).expect("a value of its kind");
+        let base_url =
+            (kind == Kind::Compatible).then(|| BaseUrl::parse("https://llm.example/v1").expect("an address"));
+        let wish = Wish { agent, name: name.as_ref(), base_url: base_url.as_ref(), value: &value, checked: None };
+        let by = &self.alice.caller;
+        let mut tx = self.database.db.tenant(by.tenant).await.expect("a transaction begins");
+        let with = (self.flows.ring.as_ref(), self.flows.entropy.as_ref());
+        let set = app::credentials::set(&mut tx, with, &wish, by).await.expect("it is set");
+        tx.commit().await.expect("it commits");
+        set.id
     }
 
     /// Runs what is due until nothing is, without waiting: pauses are skipped. At most `steps_max` steps.
@@ -123,11 +188,19 @@ impl World {
     /// # Panics
     /// When it is refused.
     pub async fn new_agent(&self, name: &str) -> AgentId {
+        self.agent_of(&self.alice, name).await
+    }
+
+    /// An agent that somebody asks for.
+    ///
+    /// # Panics
+    /// When it cannot be created.
+    pub async fn agent_of(&self, who: &Person, name: &str) -> AgentId {
         let name = AgentName::parse(name).expect("a good name");
-        let mut tx = self.database.db.tenant(self.alice.caller.tenant).await.expect("a transaction");
+        let mut tx = self.database.db.tenant(who.caller.tenant).await.expect("a transaction");
         let entropy = self.flows.entropy.as_ref();
         let new = app::agents::NewAgent::named(entropy, name);
-        let agent = app::agents::create(&mut tx, entropy, &new, None, &self.alice.caller).await;
+        let agent = app::agents::create(&mut tx, entropy, &new, None, &who.caller).await;
         tx.commit().await.expect("a commit");
         agent.expect("created").id
     }
@@ -199,6 +272,25 @@ impl World {
         assert_eq!(self.database.count("select count(*) from agents").await, 0);
         assert_eq!(self.database.count("select count(*) from flows where kind = 'life'").await, 0);
     }
+}
+
+/// A ring with one master key and the house's own.
+///
+/// # Panics
+/// When the database fails.
+pub async fn usable_ring(database: &Database, entropy: &dyn Entropy) -> Keyring {
+    let mut tx = database.db.system().await.expect("a transaction begins");
+    let ring = app::keys::unseal(&mut tx, Keyring::new(vec![master_key(7)]), entropy).await.expect("keys are read");
+    tx.commit().await.expect("it commits");
+    ring.expect("a fresh database takes the first key")
+}
+
+/// A master key of tests, told apart by a number.
+#[must_use]
+pub fn master_key(number: u8) -> MasterKey {
+    let mut key = [number; 32];
+    key[0] = number.wrapping_add(1);
+    MasterKey::from_bytes(key)
 }
 
 async fn person(database: &Database, entropy: &dyn Entropy, email: &str) -> Person {

@@ -1,178 +1,114 @@
-//! Seals under the current key, opens under any key held.
+//! The keys of a process: master keys from the operator, and the house's own data key once it is unwrapped.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    hmac,
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{Entropy, TenantId};
+use aws_lc_rs::hmac;
+use domain::Entropy;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    digest::digest,
-    envelope::{KeyId, NotAnEnvelope, Sealed, VERSION},
+    envelope::{KeyId, Sealed},
+    key::{DataKey, MasterKey, OpenError},
+    place::{Owner, Place},
     secret::Secret,
 };
 
-/// Whose row a secret lives in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// A row of this tenant.
-    Tenant(TenantId),
-    /// A row of the house: machines, the SSH authority.
-    House,
-}
-
-/// Where a secret lives. Ciphertext moved to another place does not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
-    /// Whose row.
-    pub owner: Owner,
-    /// Table name.
-    pub table: &'a str,
-    /// Column name.
-    pub column: &'a str,
-    /// The row's id.
-    pub row: Uuid,
-}
-
-/// A 256-bit key from the operator.
-pub struct MasterKey(Zeroizing<[u8; 32]>);
-
-/// The text is no key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
-    /// Not base64, or another length.
-    #[error("a key is 32 bytes in base64 (44 characters)")]
-    Form,
-    /// All bytes equal: a placeholder somebody forgot.
-    #[error("that key is a placeholder: make one with `openssl rand -base64 32`")]
-    Placeholder,
-}
-
-impl MasterKey {
-    /// Takes raw key bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
-
-    /// Reads `openssl rand -base64 32`.
-    ///
-    /// # Errors
-    /// [`BadKey`], which never repeats the text.
-    pub fn parse(text: &str) -> Result<Self, BadKey> {
-        let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| BadKey::Form)?);
-        let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| BadKey::Form)?;
-        if key.iter().all(|byte| Some(byte) == key.first()) {
-            return Err(BadKey::Placeholder);
-        }
-        Ok(Self(Zeroizing::new(key)))
-    }
-
-    /// How envelopes name this key: it tells keys apart and nothing about them.
-    #[must_use]
-    pub fn id(&self) -> KeyId {
-        let mut text = Zeroizing::new(b"berth master key id".to_vec());
-        text.extend_from_slice(self.0.as_slice());
-        let full = digest(&text);
-        let mut id = [0; 16];
-        for (to, from) in id.iter_mut().zip(full.bytes()) {
-            *to = *from;
-        }
-        KeyId(id)
-    }
-}
-
-/// Why a sealed value did not open.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The bytes are no envelope.
-    #[error(transparent)]
-    NotAnEnvelope(#[from] NotAnEnvelope),
-    /// The key is not on this ring: a configuration fault, not a broken row.
-    #[error("sealed under key {0}, which this process does not hold")]
-    UnknownKey(KeyId),
-    /// The key is right and the value is not: altered, or moved from another place.
-    #[error("the sealed value was altered or belongs to another place")]
-    Tampered,
-}
-
-/// All keys of a process: one seals, every one opens.
+/// All keys of a process. Master keys wrap data keys; the house's data key seals what belongs to the house.
+///
+/// Without the house's key it is sealed: everything but [`Self::unwrap`] answers [`OpenError::NoKey`].
+#[derive(Default)]
 pub struct Keyring {
-    current: KeyId,
-    keys: BTreeMap<KeyId, LessSafeKey>,
-    /// Of every key, the current one first: what [`Self::keyed`] derives from.
+    masters: Vec<MasterKey>,
+    house: Option<DataKey>,
+    /// What [`Self::keyed`] derives from: the house's key, then each master key, for what an older Berth wrote.
     roots: Vec<hmac::Key>,
 }
 
 impl Keyring {
-    /// A ring that seals under `current` and also opens what `retired` keys sealed.
+    /// The operator's keys, the preferred one first. Sealed until it has [the house's key](Self::with_house).
     #[must_use]
-    pub fn new(current: &MasterKey, retired: &[MasterKey]) -> Self {
-        let keys = std::iter::once(current).chain(retired);
-        Self {
-            current: current.id(),
-            keys: keys.clone().filter_map(|key| Some((key.id(), cipher(key)?))).collect(),
-            roots: keys.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.0.as_slice())).collect(),
-        }
+    pub const fn new(masters: Vec<MasterKey>) -> Self {
+        Self { masters, house: None, roots: Vec::new() }
     }
 
-    /// A keyed hash of some bytes for one purpose, under each key, the current one first.
+    /// With the house's data key it can seal and open.
+    #[must_use]
+    pub fn with_house(mut self, key: DataKey) -> Self {
+        self.roots = std::iter::once(key.root()).chain(self.masters.iter().map(MasterKey::root)).collect();
+        self.house = Some(key);
+        self
+    }
+
+    /// Whether it can neither seal nor open.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.house.is_none()
+    }
+
+    /// The ids of the master keys held, the preferred one first.
+    pub fn held(&self) -> impl Iterator<Item = KeyId> {
+        self.masters.iter().map(MasterKey::id)
+    }
+
+    /// Draws a data key for an owner and wraps it under one of the master keys.
     ///
-    /// HMAC-SHA256 twice: a key for the purpose from the master key, then the bytes under it. Nobody without
-    /// the key can tell which bytes it was, nor make one. Written under the first, looked up under all.
-    #[must_use]
-    pub fn keyed(&self, purpose: &str, bytes: &[u8]) -> Vec<Zeroizing<[u8; 32]>> {
-        let under = |root: &hmac::Key| {
-            let key = hmac::sign(root, [b"berth derived key: ", purpose.as_bytes()].concat().as_slice());
-            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
-            let mut out = Zeroizing::new([0; 32]);
-            out.copy_from_slice(hmac::sign(&key, bytes).as_ref());
-            out
-        };
-        self.roots.iter().map(under).collect()
+    /// # Errors
+    /// [`OpenError::UnknownKey`]: that master key is not held here.
+    pub fn wrap_fresh(
+        &self,
+        under: KeyId,
+        entropy: &(impl Entropy + ?Sized),
+        owner: Owner,
+        id: Uuid,
+    ) -> Result<Sealed, OpenError> {
+        Ok(self.master(under)?.seal(entropy, &Place::of_data_key(owner, id), &DataKey::draw(entropy)))
     }
 
-    /// The key that seals.
-    #[must_use]
-    pub const fn current(&self) -> KeyId {
-        self.current
-    }
-
-    /// Seals a secret for one place. The nonce is random: 96 bits, drawn anew each time (NIST SP 800-38D, 8.2.2).
+    /// Unwraps an owner's data key.
     ///
-    /// # Panics
-    /// Only for a value of 64 GiB or more.
-    #[must_use]
-    pub fn seal(&self, entropy: &(impl Entropy + ?Sized), place: &Place<'_>, secret: &Secret) -> Sealed {
-        let mut nonce = [0; 12];
-        entropy.fill(&mut nonce);
-        let mut body = secret.expose().to_vec();
-        let sealed = self.keys.get(&self.current).and_then(|key| {
-            let aad = Aad::from(place.associated_data(self.current));
-            key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut body).ok()
-        });
-        #[expect(clippy::expect_used, reason = "the ring always holds its current key, and rows are far below 64 GiB")]
-        sealed.expect("AES-256-GCM seals any row-sized value");
-        Sealed { key: self.current, nonce, body }
+    /// # Errors
+    /// [`OpenError`] tells a missing master key from an altered row.
+    pub fn unwrap(&self, owner: Owner, id: Uuid, wrapped: &Sealed) -> Result<DataKey, OpenError> {
+        DataKey::of(id, &self.master(wrapped.key)?.open(&Place::of_data_key(owner, id), wrapped)?)
     }
 
-    /// Opens a sealed value that lives at this place.
+    /// Wraps a data key anew under another master key. Neither the key itself nor anything under it changes.
+    ///
+    /// # Errors
+    /// As for [`Self::unwrap`], and when the other master key is not held.
+    pub fn rewrap(
+        &self,
+        under: KeyId,
+        entropy: &(impl Entropy + ?Sized),
+        (owner, id): (Owner, Uuid),
+        wrapped: &Sealed,
+    ) -> Result<Sealed, OpenError> {
+        let place = Place::of_data_key(owner, id);
+        let key = self.master(wrapped.key)?.open(&place, wrapped)?;
+        Ok(self.master(under)?.seal(entropy, &place, &key))
+    }
+
+    /// Seals a value of the house.
+    ///
+    /// # Errors
+    /// [`OpenError::NoKey`].
+    pub fn seal(
+        &self,
+        entropy: &(impl Entropy + ?Sized),
+        place: &Place<'_>,
+        secret: &Secret,
+    ) -> Result<Sealed, OpenError> {
+        Ok(self.house.as_ref().ok_or(OpenError::NoKey)?.seal(entropy, place, secret))
+    }
+
+    /// Opens a value of the house; also one that an older Berth sealed directly under a master key.
     ///
     /// # Errors
     /// [`OpenError`] tells a missing key from an altered value.
     pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Secret, OpenError> {
-        let key = self.keys.get(&sealed.key).ok_or(OpenError::UnknownKey(sealed.key))?;
-        let mut body = Zeroizing::new(sealed.body.clone());
-        let aad = Aad::from(place.associated_data(sealed.key));
-        let plain = key
-            .open_in_place(Nonce::assume_unique_for_key(sealed.nonce), aad, &mut body)
-            .map_err(|_| OpenError::Tampered)?;
-        Ok(Secret::new(plain.to_vec()))
+        let house = self.house.as_ref().ok_or(OpenError::NoKey)?;
+        if sealed.key == house.id() { house.open(place, sealed) } else { self.master(sealed.key)?.open(place, sealed) }
     }
 
     /// Whether a stored value is an envelope that opens at this place. What is inside is not kept.
@@ -182,36 +118,53 @@ impl Keyring {
     pub fn opens(&self, place: &Place<'_>, stored: &[u8]) -> Result<(), OpenError> {
         self.open(place, &Sealed::from_bytes(stored)?).map(drop)
     }
+
+    /// A keyed hash of some bytes for one purpose, under each root, the house's first.
+    ///
+    /// HMAC-SHA256 twice: a key for the purpose from the root, then the bytes under it. Nobody without
+    /// the key can tell which bytes it was, nor make one. Written under the first, looked up under all. A rotation of
+    /// master keys leaves the first as it is.
+    ///
+    /// # Errors
+    /// [`OpenError::NoKey`].
+    pub fn keyed(&self, purpose: &str, bytes: &[u8]) -> Result<KeyedHashes, OpenError> {
+        let under = |root: &hmac::Key| {
+            let key = hmac::sign(root, [b"berth derived key: ", purpose.as_bytes()].concat().as_slice());
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+            let mut out = Zeroizing::new([0; 32]);
+            out.copy_from_slice(hmac::sign(&key, bytes).as_ref());
+            out
+        };
+        let (first, older) = self.roots.split_first().ok_or(OpenError::NoKey)?;
+        Ok(KeyedHashes { first: under(first), older: older.iter().map(under).collect() })
+    }
+
+    fn master(&self, id: KeyId) -> Result<&MasterKey, OpenError> {
+        self.masters.iter().find(|key| key.id() == id).ok_or(OpenError::UnknownKey(id))
+    }
+}
+
+/// One value hashed under every root of a process.
+#[derive(Debug)]
+pub struct KeyedHashes {
+    /// What is written.
+    pub first: Zeroizing<[u8; 32]>,
+    /// What an older Berth may have written.
+    pub older: Vec<Zeroizing<[u8; 32]>>,
+}
+
+impl KeyedHashes {
+    /// All of them, what is written now first: for looking up.
+    pub fn all(&self) -> impl Iterator<Item = &[u8; 32]> {
+        std::iter::once(&*self.first).chain(self.older.iter().map(|hash| &**hash))
+    }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyring(current {}, {} keys)", self.current, self.keys.len())
+        let state = if self.is_sealed() { "sealed" } else { "usable" };
+        write!(f, "Keyring({state}, {} master keys)", self.masters.len())
     }
-}
-
-impl Place<'_> {
-    /// `"berth" version key owner table-length table column-length column row`, lengths as one byte each.
-    fn associated_data(&self, key: KeyId) -> Vec<u8> {
-        let owner = match self.owner {
-            Owner::Tenant(tenant) => tenant.uuid(),
-            Owner::House => Uuid::nil(),
-        };
-        let mut data = b"berth".to_vec();
-        data.push(VERSION);
-        data.extend_from_slice(&key.0);
-        data.extend_from_slice(owner.as_bytes());
-        for name in [self.table, self.column] {
-            data.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-            data.extend_from_slice(name.as_bytes());
-        }
-        data.extend_from_slice(self.row.as_bytes());
-        data
-    }
-}
-
-fn cipher(key: &MasterKey) -> Option<LessSafeKey> {
-    UnboundKey::new(&AES_256_GCM, key.0.as_slice()).ok().map(LessSafeKey::new)
 }
 
 #[cfg(test)]

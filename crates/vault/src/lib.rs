@@ -1,7 +1,7 @@
 //! Seals and opens secrets, hashes the tokens that Berth issues.
 //!
-//! Start with [`Keyring`] (seal, open), [`Place`] (what a sealed value is bound
-//! to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
+//! Start with [`Keyring`] (seal, open), [`DataKey`] (one for each tenant), [`Place`] (what a
+//! sealed value is bound to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
 //! browser shows with each request. The envelope's bytes
 //! are specified in `docs/decisions/0005-envelope.md`.
 //!
@@ -12,7 +12,9 @@
 
 mod digest;
 mod envelope;
+mod key;
 mod keyring;
+mod place;
 mod secret;
 mod session;
 mod token;
@@ -21,7 +23,9 @@ mod webhook;
 
 pub use digest::{Digest, digest, same};
 pub use envelope::{KeyId, NotAnEnvelope, Sealed};
-pub use keyring::{BadKey, Keyring, MasterKey, OpenError, Owner, Place};
+pub use key::{BadKey, DataKey, MasterKey, OpenError};
+pub use keyring::{KeyedHashes, Keyring};
+pub use place::{Owner, Place};
 pub use secret::Secret;
 pub use session::{Pass, SessionKey, SessionKeys};
 pub use token::{Token, TokenHash, TokenKind};

@@ -44,7 +44,7 @@ mod tests {
     use std::marker::PhantomData;
 
     use super::*;
-    use crate::{MasterKey, SessionKey, Token};
+    use crate::{DataKey, MasterKey, SessionKey, Token};
 
     /// Whether a type can be compared with `==`: its own constant hides the trait's where it can.
     struct Probe<T>(PhantomData<T>);
@@ -63,8 +63,9 @@ mod tests {
             Probe::<Secret>::COMPARES,
             Probe::<Token>::COMPARES,
             Probe::<MasterKey>::COMPARES,
+            Probe::<DataKey>::COMPARES,
             Probe::<SessionKey>::COMPARES,
         ];
-        assert_eq!((Probe::<String>::COMPARES, compare), (true, [false; 4]), "the probe finds what can be compared");
+        assert_eq!((Probe::<String>::COMPARES, compare), (true, [false; 5]), "the probe finds what can be compared");
     }
 }

@@ -1,8 +1,9 @@
 //! Errors of the layers below, and the problems they become.
 
-use app::limits::LimitError;
+use app::{keys::KeyTrouble, limits::LimitError};
 use domain::limits::TooMany;
 use store::StoreError;
+use vault::OpenError;
 
 use crate::problem::Problem;
 
@@ -11,6 +12,25 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(_) => Self::database_away(error),
             StoreError::Conflict { .. } | StoreError::Corrupt { .. } | StoreError::Query(_) => Self::broken(error),
+        }
+    }
+}
+
+impl From<OpenError> for Problem {
+    /// A missing key is the operator's to give back; an altered row is a fault that somebody has to look at.
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::NoKey | OpenError::UnknownKey(_) => Self::sealed(error),
+            OpenError::Tampered | OpenError::NotAnEnvelope(_) => Self::broken(error),
+        }
+    }
+}
+
+impl From<KeyTrouble> for Problem {
+    fn from(error: KeyTrouble) -> Self {
+        match error {
+            KeyTrouble::Open(error) => error.into(),
+            KeyTrouble::Store(error) => error.into(),
         }
     }
 }

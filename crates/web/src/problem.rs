@@ -138,6 +138,13 @@ impl Problem {
         Self { cause: Some(cause.into()), retry_after_seconds: Some(5), ..Self::unavailable("database-away", detail) }
     }
 
+    /// This process holds no key that opens what is needed.
+    #[must_use]
+    pub fn sealed(cause: impl Into<Cause>) -> Self {
+        let detail = "Berth runs without the key that opens secrets, so this cannot be done now. Nothing was changed; agents go on running. Whoever runs this Berth has to start it with its key.";
+        Self { cause: Some(cause.into()), ..Self::unavailable("sealed", detail) }
+    }
+
     /// The title that belongs to the status.
     #[must_use]
     pub fn title(&self) -> &'static str {

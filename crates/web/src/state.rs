@@ -61,6 +61,8 @@ pub struct Site {
     pub carriers: Vec<String>,
     /// How many spares this process keeps, for the operator's page.
     pub pool: PoolPlan,
+    /// Why this process holds no usable key, in a sentence for operators; it serves what needs no secret.
+    pub sealed: Option<String>,
     /// Asked by `/ready` after the database answered.
     pub ready: Ready,
     /// Who may say for whom a request comes.
@@ -103,6 +105,7 @@ impl Site {
             security_contact,
             carriers: Vec::new(),
             pool: PoolPlan::default(),
+            sealed: None,
             ready,
             proxies: Proxies::default(),
             pace: Pace::default(),

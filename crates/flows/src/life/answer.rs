@@ -59,8 +59,11 @@ impl Here<'_> {
 
     /// Puts configuration and secrets in force.
     pub(super) async fn apply(&self, machine: MachineId) -> Result<Outcome, StepError> {
-        let in_force = self.on(machine)?.configure(&self.choices).await?;
-        let outcome = self.go(&Life::Apply { machine }, Life::Prove { machine, tries: 0 });
+        let (in_force, credentials) = self.on(machine)?.configure(&self.chosen).await?;
+        let observation = Observation { credentials: Some(credentials), ..Observation::default() };
+        let outcome = self
+            .go(&Life::Apply { machine }, Life::Prove { machine, tries: 0 })
+            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)));
         let outcome = match self.agent.seen {
             // A new configuration of a live agent: it goes on answering meanwhile.
             Seen::Live { .. } => outcome,

@@ -27,7 +27,7 @@ impl Here<'_> {
     pub(super) async fn reserve(&self) -> Result<Outcome, StepError> {
         match self.take_spare().await? {
             Some(spare) => Ok(self.taken(&spare)),
-            None => Ok(self.reserve_new()),
+            None => self.reserve_new(),
         }
     }
 
@@ -83,8 +83,8 @@ impl Here<'_> {
     }
 
     /// The id and the keys are committed with the next step, before anything exists outside.
-    fn reserve_new(&self) -> Outcome {
-        let reservation = deliver::reservation(self.world, Some(self.agent.id));
+    fn reserve_new(&self) -> Result<Outcome, StepError> {
+        let reservation = deliver::reservation(self.world, Some(self.agent.id))?;
         let machine = reservation.id;
         let facts = MachineFacts {
             id: machine,
@@ -94,9 +94,10 @@ impl Here<'_> {
             created_at: self.claim.now,
         };
         let observation = Observation { machine: Some(facts), ..Observation::default() };
-        self.found(false, self.go(&Life::Reserve, Life::Create { machine }))
+        Ok(self
+            .found(false, self.go(&Life::Reserve, Life::Create { machine }))
             .house(HouseWrite::Reserve(Box::new(reservation)))
-            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)))
+            .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation))))
     }
 
     /// Finds the machine by its name, or makes it with its files and starts it.

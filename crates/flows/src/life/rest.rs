@@ -25,7 +25,10 @@ impl Here<'_> {
     /// Answering. Wishes first, then bad news, then a configuration that is not the one wanted.
     pub(super) fn live(&self, machine: MachineId) -> Outcome {
         let here = Life::Live { machine };
-        let stale = self.machine.as_ref().is_some_and(|row| row.digest != Some(self.wanted_digest()));
+        let stale = self
+            .machine
+            .as_ref()
+            .is_some_and(|row| row.digest != Some(self.wanted_digest()) || row.credentials != self.chosen.credentials);
         let next = if self.asked(signal::RESTART) {
             Life::Restart { machine }
         } else if self.asked(signal::LOOK) {
@@ -108,6 +111,6 @@ impl Here<'_> {
     }
 
     fn wanted_digest(&self) -> String {
-        WantedThere::of(self.world, &self.choices).digest()
+        WantedThere::of(self.world, &self.chosen).digest()
     }
 }

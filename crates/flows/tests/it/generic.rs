@@ -23,7 +23,7 @@ fn stages() -> Vec<Stage> {
 
 /// A live agent, and a flow of the stage's kind at the stage's step, due at once.
 async fn at(stage: &Stage) -> (World, AgentId) {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let agent = world.live_agent("scout").await;
     let machine = world.step(agent).await.and_then(|step| step.machine()).expect("a live agent has a machine");
     let here = catalogue(agent, machine).into_iter().find(|s| s.kind == stage.kind && s.step == stage.step);
@@ -103,6 +103,9 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             let due = "update tenants set erase_after = now() - interval '1 second' where erase_after is not null";
             world.database.sql(due).await;
         }
+        "rotation" => {
+            world.begin_rotation().await;
+        }
         other => panic!("say here how a flow of kind {other} begins"),
     }
     let statement = format!(
@@ -122,7 +125,7 @@ async fn ask(world: &World, job: Job) {
 
 /// A spare of a pool that is off: it lives until the next refill retires it.
 async fn begin_spare(world: &World, stage: &Stage) {
-    let reservation = flows::deliver::reservation(&world.flows, None);
+    let reservation = flows::deliver::reservation(&world.flows, None).unwrap();
     let machine = store::machines::NewMachine {
         id: reservation.id,
         owner: None,

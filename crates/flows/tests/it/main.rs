@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
 
+mod credentials;
 mod engine;
 mod exchange;
 mod generic;
@@ -10,5 +11,6 @@ mod life;
 mod notice;
 mod order;
 mod pool;
+mod rotation;
 mod sweep;
 mod verify;

@@ -116,8 +116,8 @@ async fn a_large_fleet_is_swept_in_slices_by_children() {
         .sql(
             "insert into machines (id, provider, isolation, image, state, host_key, host_key_sealed, machine_key_sealed, \
              machine_token_sealed, machine_token_hash, gateway_token_sealed, model_key_sealed, model_key_hash) \
-             select gen_random_uuid(), 'fake', 'container', 'x', 'made', '', '', '', '', \
-                    decode(md5(n::text), 'hex'), '', '', decode(md5(n::text), 'hex') from generate_series(1, 1100) n",
+             select gen_random_uuid(), 'fake', 'container', 'x', 'made', '', e, e, e, \
+                    decode(md5(n::text), 'hex'), e, e, decode(md5(n::text), 'hex') from (select decode(repeat('01', 45), 'hex')) s (e),  generate_series(1, 1100) n",
         )
         .await;
     world.reach.next_door(machine, Door::Unreachable, 3);
@@ -140,8 +140,8 @@ fn unreachable_spares(count: u32) -> String {
         "with made as (
              insert into machines (id, provider, isolation, image, state, host_key, host_key_sealed, machine_key_sealed,
                 machine_token_sealed, machine_token_hash, gateway_token_sealed, model_key_sealed, model_key_hash)
-             select gen_random_uuid(), 'fake', 'container', 'x', 'made', '', '', '', '',
-                    decode(md5(n::text), 'hex'), '', '', decode(md5(n::text), 'hex') from generate_series(1, {count}) n
+             select gen_random_uuid(), 'fake', 'container', 'x', 'made', '', e, e, e,
+                    decode(md5(n::text), 'hex'), e, e, decode(md5(n::text), 'hex') from (select decode(repeat('01', 45), 'hex')) s (e),  generate_series(1, {count}) n
              returning id)
          insert into spares (machine_id, image, state, ready_at) select id, 'x', 'ready', now() from made"
     )

@@ -1,4 +1,8 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::TenantId;
+
 use super::*;
+use crate::BadKey;
 
 struct Counting(std::sync::atomic::AtomicU8);
 impl Entropy for Counting {
@@ -10,27 +14,47 @@ impl Entropy for Counting {
     }
 }
 
+fn counting() -> Counting {
+    Counting(1.into())
+}
+
 fn key(byte: u8) -> MasterKey {
     let mut bytes = [byte; 32];
     bytes[0] = 0xff;
     MasterKey::from_bytes(bytes)
 }
 
+fn tenant() -> Owner {
+    Owner::Tenant(TenantId::from_uuid(Uuid::from_u128(9)))
+}
+
 fn place(row: u128) -> Place<'static> {
     Place { owner: Owner::House, table: "machines", column: "host_key", row: Uuid::from_u128(row) }
 }
 
+fn house() -> Uuid {
+    Uuid::from_u128(77)
+}
+
+/// A ring with these master keys whose house key was wrapped by the first.
+fn ring(masters: Vec<MasterKey>) -> Keyring {
+    let ring = Keyring::new(masters);
+    let first = ring.held().next().unwrap();
+    let wrapped = ring.wrap_fresh(first, &counting(), Owner::House, house()).unwrap();
+    let unwrapped = ring.unwrap(Owner::House, house(), &wrapped).unwrap();
+    ring.with_house(unwrapped)
+}
+
 #[test]
 fn a_sealed_value_opens_only_at_its_place() {
-    let (ring, entropy) = (Keyring::new(&key(1), &[]), Counting(0.into()));
-    let sealed = ring.seal(&entropy, &place(1), &Secret::new(b"hush".to_vec()));
+    let (ring, entropy) = (ring(vec![key(1)]), counting());
+    let sealed = ring.seal(&entropy, &place(1), &Secret::new(b"hush".to_vec())).unwrap();
     assert_eq!(ring.open(&place(1), &sealed).unwrap().expose(), b"hush");
-    let tenant = TenantId::from_uuid(Uuid::from_u128(9));
     let elsewhere = [
         place(2),
         Place { table: "agents", ..place(1) },
         Place { column: "gateway_token", ..place(1) },
-        Place { owner: Owner::Tenant(tenant), ..place(1) },
+        Place { owner: tenant(), ..place(1) },
         Place { table: "machineshost_ke", column: "y", ..place(1) },
     ];
     for other in elsewhere {
@@ -40,14 +64,14 @@ fn a_sealed_value_opens_only_at_its_place() {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let (ring, entropy) = (Keyring::new(&key(1), &[]), Counting(0.into()));
-    let good = ring.seal(&entropy, &place(1), &Secret::new(b"hush".to_vec())).to_bytes();
+    let (ring, entropy) = (ring(vec![key(1)]), counting());
+    let good = ring.seal(&entropy, &place(1), &Secret::new(b"hush".to_vec())).unwrap().to_bytes();
     for bit in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
-        let opened = Sealed::from_bytes(&bad).map_err(OpenError::from).and_then(|s| ring.open(&place(1), &s));
-        assert!(opened.is_err(), "bit {bit}");
+        assert!(ring.opens(&place(1), &bad).is_err(), "bit {bit}");
     }
+    assert_eq!(ring.opens(&place(1), &good), Ok(()));
 }
 
 #[test]
@@ -58,22 +82,50 @@ fn a_value_that_was_never_sealed_is_loud() {
 }
 
 #[test]
-fn a_retired_key_opens_and_an_unknown_one_is_named() {
-    let entropy = Counting(0.into());
-    let sealed = Keyring::new(&key(1), &[]).seal(&entropy, &place(1), &Secret::new(b"x".to_vec()));
-    let rotated = Keyring::new(&key(2), &[key(1)]);
-    assert_eq!(rotated.open(&place(1), &sealed).unwrap().expose(), b"x");
-    assert_eq!(rotated.seal(&entropy, &place(1), &Secret::new(vec![])).key(), key(2).id());
-    let stranger = Keyring::new(&key(3), &[]);
-    assert_eq!(stranger.open(&place(1), &sealed).unwrap_err(), OpenError::UnknownKey(key(1).id()));
+fn a_data_key_is_its_owners_and_outlives_the_master_key_that_wrapped_it() {
+    let (both, entropy, id) = (Keyring::new(vec![key(1), key(2)]), counting(), Uuid::from_u128(5));
+    let wrapped = both.wrap_fresh(key(1).id(), &entropy, tenant(), id).unwrap();
+    let place = Place { owner: tenant(), table: "credentials", column: "sealed", row: Uuid::from_u128(1) };
+    let sealed = both.unwrap(tenant(), id, &wrapped).unwrap().seal(&entropy, &place, &Secret::new(b"sk".to_vec()));
+    assert_eq!(sealed.key(), KeyId(id.into_bytes()));
+
+    let anew = both.rewrap(key(2).id(), &entropy, (tenant(), id), &wrapped).unwrap();
+    let only_new = Keyring::new(vec![key(2)]);
+    assert_eq!(only_new.unwrap(tenant(), id, &anew).unwrap().open(&place, &sealed).unwrap().expose(), b"sk");
+    assert_eq!(only_new.unwrap(tenant(), id, &wrapped).unwrap_err(), OpenError::UnknownKey(key(1).id()));
+
+    for (owner, id) in [(Owner::House, id), (tenant(), Uuid::from_u128(6))] {
+        assert_eq!(both.unwrap(owner, id, &wrapped).unwrap_err(), OpenError::Tampered, "{owner:?} {id}");
+    }
+    let other = both.wrap_fresh(key(1).id(), &entropy, tenant(), Uuid::from_u128(6)).unwrap();
+    let other = both.unwrap(tenant(), Uuid::from_u128(6), &other).unwrap();
+    assert_eq!(other.open(&place, &sealed).unwrap_err(), OpenError::UnknownKey(sealed.key()));
+}
+
+#[test]
+fn a_ring_without_the_houses_key_does_nothing() {
+    let (usable, sealed) = (ring(vec![key(1)]), Keyring::new(vec![key(2)]));
+    let value = usable.seal(&counting(), &place(1), &Secret::new(b"x".to_vec())).unwrap();
+    assert!(sealed.is_sealed() && !usable.is_sealed() && Keyring::default().is_sealed());
+    assert_eq!(sealed.open(&place(1), &value).unwrap_err(), OpenError::NoKey);
+    assert_eq!(sealed.seal(&counting(), &place(1), &Secret::new(vec![])).unwrap_err(), OpenError::NoKey);
+    assert_eq!(sealed.keyed("invite", b"a").unwrap_err(), OpenError::NoKey);
+}
+
+/// What an older Berth sealed directly under a master key opens while that key is held, and names it afterwards.
+#[test]
+fn older_values_open_under_their_master_key() {
+    let sealed = key(1).seal(&counting(), &place(1), &Secret::new(b"x".to_vec()));
+    assert_eq!(ring(vec![key(2), key(1)]).open(&place(1), &sealed).unwrap().expose(), b"x");
+    assert_eq!(ring(vec![key(3)]).open(&place(1), &sealed).unwrap_err(), OpenError::UnknownKey(key(1).id()));
 }
 
 /// The format is for strangers too: these bytes were computed from the decision page with Python's `cryptography`.
 #[test]
 fn the_envelope_is_the_one_in_the_specification() {
-    let ring = Keyring::new(&MasterKey::from_bytes(std::array::from_fn(|i| u8::try_from(i).unwrap())), &[]);
+    let key = MasterKey::from_bytes(std::array::from_fn(|i| u8::try_from(i).unwrap()));
     let stored = hex::decode(include_str!("vector.hex").trim()).unwrap();
-    let opened = ring.open(&place(1), &Sealed::from_bytes(&stored).unwrap()).unwrap();
+    let opened = key.open(&place(1), &Sealed::from_bytes(&stored).unwrap()).unwrap();
     assert_eq!(opened.expose(), b"read by a stranger");
 }
 
@@ -81,22 +133,23 @@ fn the_envelope_is_the_one_in_the_specification() {
 fn a_key_is_parsed_and_a_placeholder_refused() {
     assert!(MasterKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").is_ok());
     assert_eq!(MasterKey::parse("").err(), Some(BadKey::Form));
-    assert_eq!(MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").err(), Some(BadKey::Placeholder));
+    assert_eq!(MasterKey::parse(&STANDARD.encode([0; 32])).err(), Some(BadKey::Placeholder));
+    for length in [31, 33] {
+        assert_eq!(MasterKey::parse(&STANDARD.encode(vec![7; length])).err(), Some(BadKey::Form), "{length} bytes");
+    }
     assert_eq!(format!("{:?}", Secret::new(b"x".to_vec())), "Secret(..)");
 }
 
 #[test]
 fn a_keyed_hash_is_told_apart_by_key_purpose_and_bytes() {
-    let ring = Keyring::new(&key(1), &[key(2)]);
-    let under = |ring: &Keyring, purpose: &str, bytes: &[u8]| -> Vec<[u8; 32]> {
-        ring.keyed(purpose, bytes).iter().map(|hash| **hash).collect()
-    };
-    let both = under(&ring, "invite", b"a");
-    assert_eq!(both.len(), 2);
-    assert_ne!(both[0], both[1], "each key gives its own");
-    assert_eq!(both[1..], under(&Keyring::new(&key(2), &[]), "invite", b"a"), "what a retired key gave is found");
-    for other in [under(&ring, "letter", b"a"), under(&ring, "invite", b"b"), under(&ring, "invit", b"ea")] {
-        assert_ne!(both, other);
+    let ring = ring(vec![key(1), key(2)]);
+    let under =
+        |purpose: &str, bytes: &[u8]| -> Vec<[u8; 32]> { ring.keyed(purpose, bytes).unwrap().all().copied().collect() };
+    let all = under("invite", b"a");
+    assert_eq!(all.len(), 3, "the house's key and both master keys");
+    assert!(all[0] != all[1] && all[1] != all[2], "each root gives its own");
+    for other in [under("letter", b"a"), under("invite", b"b"), under("invit", b"ea")] {
+        assert_ne!(all, other);
     }
-    assert_ne!(both[0], *crate::digest(b"a").bytes());
+    assert_ne!(all[0], *crate::digest(b"a").bytes());
 }

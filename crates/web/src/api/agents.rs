@@ -16,7 +16,7 @@ use domain::{
 };
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use store::Db;
+use store::{Db, agents::Chosen};
 
 use crate::{
     api::{
@@ -96,7 +96,8 @@ pub(crate) async fn show(
     At(id): At<id::Agent>,
 ) -> Result<Json<AgentView>, Problem> {
     let mut tx = db.tenant_read(member.caller().tenant).await?;
-    let (agent, choices) = store::agents::with_choices(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let Chosen { agent, choices, .. } =
+        store::agents::with_choices(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(AgentView::from(agent).with(choices)))
 }
 

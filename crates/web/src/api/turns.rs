@@ -189,6 +189,7 @@ impl From<AskError> for Problem {
             AskError::NotFound => Self::not_found(),
             AskError::Forbidden => Self::not_allowed(sentence(&error)),
             AskError::NotRunning => Self::conflict("not-running", sentence(&error)),
+            AskError::Keys(error) => error.into(),
             AskError::Store(error) => error.into(),
         }
     }
@@ -197,7 +198,7 @@ impl From<AskError> for Problem {
 impl From<ReadExchangeError> for Problem {
     fn from(error: ReadExchangeError) -> Self {
         match error {
-            ReadExchangeError::Sealed(_) => Self::broken(error),
+            ReadExchangeError::Sealed(error) => error.into(),
             ReadExchangeError::Store(error) => error.into(),
         }
     }

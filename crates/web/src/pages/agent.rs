@@ -302,7 +302,8 @@ pub(crate) async fn read(web: &Web, by: &Caller, id: AgentId, logs: Option<Excha
     let usual = app::agents::usual_steps(&mut house).await?;
     drop(house);
     let mut tx = web.db.tenant_read(by.tenant).await?;
-    let (agent, choices) = store::agents::with_choices(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let store::agents::Chosen { agent, choices, .. } =
+        store::agents::with_choices(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
     let entries = store::timeline::latest(&mut tx, id, ENTRIES).await?;
     let talk = app::exchanges::conversation(&mut tx, &web.ring, id).await?;
     let tail = match logs {

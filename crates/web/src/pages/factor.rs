@@ -158,7 +158,7 @@ impl From<FactorError> for Problem {
                 retry_after_seconds: Some(300),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-codes", words)
             },
-            FactorError::Sealed(error) => Self::broken(error),
+            FactorError::Sealed(error) => error.into(),
             FactorError::Store(error) => error.into(),
         }
     }

@@ -134,6 +134,7 @@ impl From<Invite> for InviteLine {
 impl From<InviteError> for Problem {
     fn from(error: InviteError) -> Self {
         match (error.field(), error) {
+            (_, InviteError::Keys(error)) => error.into(),
             (_, InviteError::Store(error)) => error.into(),
             (Some(field), error) => Self::unusable(field, sentence(&error)),
             (None, error) => Self::conflict("not-waiting", sentence(&error)),

@@ -153,6 +153,7 @@ pub(crate) async fn make(State(web): State<Web>, operator: Operator, form: Form)
             tx.commit().await?;
             (StatusCode::OK, Ok(made.iter().map(|(_, code)| code.shown()).collect()))
         }
+        Err(InviteError::Keys(error)) => return Err(error.into()),
         Err(InviteError::Store(error)) => return Err(error.into()),
         Err(error) => {
             drop(tx);

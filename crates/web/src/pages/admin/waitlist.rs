@@ -109,6 +109,7 @@ pub(crate) async fn invite(
             tx.commit().await?;
             Ok(pages::see_other("/admin/waitlist"))
         }
+        Err(InviteError::Keys(error)) => Err(error.into()),
         Err(InviteError::Store(error)) => Err(error.into()),
         Err(error) => {
             drop(tx);
