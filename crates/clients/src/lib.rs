@@ -5,7 +5,8 @@
 //! API that Incus 6 and LXD 5 share; [`fake`] (feature `fake`) keeps its
 //! machines in memory and a ledger of every call. [`webhook`] and [`mail`] carry
 //! words out of the house; [`fake_messages`] keeps theirs in memory. [`model`] is
-//! the vendor of models and [`oidc`] a vendor of identities; `web` may call these two,
+//! the vendor of models, [`oidc`] a vendor of identities, and [`credentials`] asks a vendor
+//! whether a tenant's credential is good; `web` may call these three,
 //! because a person or a stream waits on them, and nothing else here.
 //!
 //! Invariants:
@@ -14,16 +15,21 @@
 //! - "Not there" is said only when the provider said so. A doubt is an error.
 //! - Every call has a limit in time, every answer one in size.
 //! - The contents of the files put into a machine appear in no log and no error;
-//!   nor do the words of a mail, a webhook's address, or a mail server's password.
+//!   nor do the words of a mail, a webhook's address, a mail server's password, or a tenant's credential.
+//! - What a tenant may name is on the public internet, or was named by an operator (`reach`).
 //!
 //! The crate knows no database and no SSH, and decides nothing: which machine
 //! should exist is for flows to know.
 
+pub mod credentials;
 pub mod incus;
 pub mod mail;
 pub mod model;
 pub mod oidc;
+mod outgoing;
 pub mod provider;
+pub mod reach;
+pub mod vendors;
 pub mod webhook;
 
 #[cfg(feature = "fake")]

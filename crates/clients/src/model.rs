@@ -1,15 +1,20 @@
 //! The vendor of models, as Berth knows it: one call, answered by a stream of bytes.
 //!
-//! [`ModelVendor`] is the trait; [`anthropic`] the real one, for the Messages API;
-//! [`usage`] reads from an answer what it will cost. `testkit::vendor` is an HTTP
-//! server in the vendor's place.
+//! [`ModelVendor`] is the trait for calls with the house's key; [`anthropic`] the real
+//! one, for the Messages API. [`own`] makes calls with a tenant's own key, to any of
+//! the vendors that tenants bring. [`usage`] and [`chat_usage`] read from an answer
+//! what it used. `testkit::vendor` is an HTTP server in the vendors' place.
 //!
-//! Invariants: the vendor's key is in this folder's requests and nowhere else: no
+//! Invariants: a key is in this folder's requests and nowhere else: no
 //! error, no `Debug`, no log holds it, nor a word of a call or an answer. Nothing
 //! is sent twice by itself. Every wait has an end.
 
 pub mod anthropic;
+pub mod chat_usage;
+mod lines;
+pub mod own;
 pub mod usage;
+mod wire;
 
 use std::time::Duration;
 
@@ -20,13 +25,13 @@ use futures::stream::BoxStream;
 /// One call. Its body goes out as it is: whoever makes it has judged it.
 #[derive(Clone)]
 pub struct ModelCall {
-    /// A request of the Messages API, in JSON.
+    /// A request of the vendor's API, in JSON.
     pub body: Bytes,
     /// Whether it asks for events, which begin sooner than a whole answer.
     pub is_stream: bool,
-    /// Which form of the API it is written for, and its answer comes in.
+    /// Which form of the Messages API it is written for, and its answer comes in. Other APIs have one form.
     pub version: ApiVersion,
-    /// Beta features to ask for; empty for none.
+    /// Beta features of the Messages API to ask for; empty for none.
     pub beta: &'static [&'static str],
 }
 

@@ -13,11 +13,12 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::names::Email;
-use futures::StreamExt as _;
-use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response};
 use serde::{Deserialize, de::DeserializeOwned};
-use url::{Host, Url, form_urlencoded::byte_serialize};
+use url::{Url, form_urlencoded::byte_serialize};
 use vault::Secret;
+
+use crate::outgoing::{self, is_loopback};
 
 pub mod discovery;
 pub mod keys;
@@ -155,15 +156,8 @@ impl Oidc {
         if !fits || issuer.query().is_some() || issuer.fragment().is_some() || !issuer.username().is_empty() {
             return Err(BadOidc::Issuer);
         }
-        let http = Client::builder()
-            .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .no_proxy()
-            .https_only(!is_local)
-            .connect_timeout(CONNECT_MAX)
-            .timeout(CALL_MAX)
-            .build()
-            .map_err(BadOidc::Client)?;
+        let builder = outgoing::builder(CONNECT_MAX).https_only(!is_local).timeout(CALL_MAX);
+        let http = builder.build().map_err(BadOidc::Client)?;
         // A URL of a host alone prints with a slash that issuers do not have.
         let bare = issuer.path() == "/";
         let issuer = if bare { issuer.as_str().trim_end_matches('/') } else { issuer.as_str() }.to_owned();
@@ -299,21 +293,9 @@ async fn read<T: DeserializeOwned>(response: Response, what: &'static str) -> Re
         tracing::debug!(what, status = response.status().as_u16(), "a sign-in vendor did not answer well");
         return Err(OidcError::Away(what));
     }
-    let (mut bytes, mut pieces) = (Vec::new(), response.bytes_stream());
-    while let Some(piece) = pieces.next().await {
-        bytes.extend_from_slice(&piece.map_err(|_| OidcError::Away(what))?);
-        if bytes.len() > ANSWER_MAX {
-            return Err(OidcError::Away(what));
-        }
+    let heard = outgoing::read(response, ANSWER_MAX).await.map_err(|_| OidcError::Away(what))?;
+    if !heard.is_whole {
+        return Err(OidcError::Away(what));
     }
-    serde_json::from_slice(&bytes).map_err(|_| OidcError::Away(what))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    serde_json::from_slice(&heard.body).map_err(|_| OidcError::Away(what))
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use reqwest::{Client, redirect::Policy};
+use reqwest::Client;
 use url::Url;
 use vault::WebhookSecret;
+
+use crate::outgoing;
 
 /// From the first byte to the answer's head.
 const CALL_MAX: Duration = Duration::from_secs(10);
@@ -74,11 +76,7 @@ impl HttpWebhook {
     /// # Errors
     /// [`NoClient`].
     pub fn new(url: Url, secret: WebhookSecret) -> Result<Self, NoClient> {
-        let client = Client::builder()
-            .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_MAX)
+        let client = outgoing::builder(CONNECT_MAX)
             .timeout(CALL_MAX)
             .pool_idle_timeout(Duration::from_secs(30))
             .build()

@@ -279,7 +279,8 @@ impl VariableName {
     }
 }
 
-/// Where a compatible vendor's API begins: `https://…`, at most 300 characters, without a slash at the end.
+/// Where a compatible vendor's API begins: `https://…`, at most 300 characters, without a slash at the end. Plain http is
+/// for places that an operator named; whether this is one is judged when it is asked ([`crate::reachable`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BaseUrl(String);
@@ -291,7 +292,8 @@ impl BaseUrl {
     /// [`BadCredential::Address`].
     pub fn parse(raw: &str) -> Result<Self, BadCredential> {
         let text = raw.trim().trim_end_matches('/');
-        let host = text.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'?' | b'#' | b'\\'));
         if host.is_empty() || !plain || text.len() > 300 {
             return Err(BadCredential::Address);
@@ -402,8 +404,17 @@ mod tests {
     #[test]
     fn an_address_is_https_and_names_a_host() {
         assert_eq!(BaseUrl::parse(" https://llm.example/v1/ ").unwrap().as_str(), "https://llm.example/v1");
-        for bad in ["", "http://llm.example", "https://", "https:///v1", "https://a@b", "https://a/?k=v", "https://a b"]
-        {
+        assert!(BaseUrl::parse("http://llm.internal:8000/v1").is_ok());
+        for bad in [
+            "",
+            "ftp://llm.example",
+            "llm.example",
+            "https://",
+            "https:///v1",
+            "https://a@b",
+            "https://a/?k=v",
+            "https://a b",
+        ] {
             assert_eq!(BaseUrl::parse(bad), Err(BadCredential::Address), "{bad}");
         }
     }

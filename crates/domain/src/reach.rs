@@ -6,6 +6,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use crate::public_address::is_public;
+
 /// Most places on the list of one machine.
 pub const REACH_MAX: usize = 32;
 
@@ -79,12 +81,12 @@ impl Reach {
         self.port
     }
 
-    /// Whether it is an address on no public network: loopback, private, link-local, shared, multicast, reserved.
+    /// Whether it is an address that no host on the public internet has ([`is_public`]).
     ///
     /// A name says nothing about where it leads, so this is `false` for every name.
     #[must_use]
     pub fn is_private_address(&self) -> bool {
-        self.address.is_some_and(is_private)
+        self.address.is_some_and(|address| !is_public(address))
     }
 }
 
@@ -108,30 +110,6 @@ fn is_name(host: &str) -> bool {
         && host.split('.').all(is_label)
         && last.bytes().any(|b| b.is_ascii_lowercase())
         && last != "localhost"
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || v4.is_documentation()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 198 && matches!(b, 18 | 19))
-                || (a == 192 && b == 0)
-        }
-        IpAddr::V6(v6) => {
-            // An IPv4 address in IPv6 clothes is judged as what it is.
-            v6.to_ipv4_mapped().map_or_else(|| (v6.segments()[0] & 0xe000) != 0x2000, |v4| is_private(IpAddr::V4(v4)))
-        }
-    }
 }
 
 #[cfg(test)]

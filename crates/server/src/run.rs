@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vault::Keyring;
 use web::{
     Dice, Door, Limits, Pace, PoolPlan, Site, Web,
-    llm::{Forwarding, Models},
+    llm::{Forwarding, Models, OwnModels},
 };
 
 use crate::{
@@ -125,6 +125,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             dice: Dice(Arc::clone(&entropy)),
             site: Arc::new(site),
             models: models.clone(),
+            own_models: OwnModels::default(),
             closing: stop.clone(),
         };
         let people = TcpListener::bind(config.listen)

@@ -42,9 +42,13 @@ const KEEPERS: [(&str, &[&str]); 10] = [
 const TESTS_ONLY: [&str; 2] = ["tempfile", "thirtyfour"];
 
 /// Where `web` names a client, and which: a person or a stream waits on it. Flows make all other calls.
-const CALLS_OUT: [(&str, &str); 4] = [
+const CALLS_OUT: [(&str, &str); 8] = [
     ("crates/web/src/llm/call.rs", "clients::model"),
+    ("crates/web/src/llm/keys.rs", "clients::model"),
     ("crates/web/src/llm/mod.rs", "clients::model"),
+    ("crates/web/src/llm/own.rs", "clients::model"),
+    ("crates/web/src/llm/own_told.rs", "clients::model"),
+    ("crates/web/src/llm/pass.rs", "clients::model"),
     ("crates/web/src/llm/told.rs", "clients::model"),
     ("crates/web/src/vendors.rs", "clients::oidc"),
 ];

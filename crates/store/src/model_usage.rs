@@ -4,6 +4,8 @@
 //! refuses, on one row a tenant and day. A hold ends once, by [`settle`]. One that
 //! nobody settles (its process was killed) stays held, which counts the same as
 //! spent; the tenant's next settle after an hour books it as spent in full.
+//!
+//! Calls with a tenant's own key are counted beside that ([`count_own`]): they cost the house nothing.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
@@ -28,10 +30,23 @@ pub struct Today {
     pub input_tokens: u64,
     /// Tokens out.
     pub output_tokens: u64,
+    /// The same of calls with the tenant's own keys, which no budget bounds.
+    pub own: OwnCalls,
     /// The beginning of the next day.
     pub resets_at: DateTime<Utc>,
     /// Until then, rounded up; at least 1.
     pub resets_in_seconds: u32,
+}
+
+/// Calls with the tenant's own keys that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnCalls {
+    /// How many.
+    pub calls: u64,
+    /// Tokens in, cached ones included, as far as the vendors counted.
+    pub input_tokens: u64,
+    /// Tokens out, likewise.
+    pub output_tokens: u64,
 }
 
 /// Holds the most that a call can cost. `false`: held plus spent plus this would pass the limit, and nothing was written.
@@ -70,8 +85,7 @@ pub async fn hold(
 ///
 /// `false`: it had ended before, and nothing is charged twice.
 pub async fn settle(tx: &mut TenantTx, id: HoldId, spent: Micros, usage: &Usage) -> Result<bool, StoreError> {
-    let input = [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_5m_tokens, usage.cache_write_1h_tokens];
-    let input = input.into_iter().fold(0, u64::saturating_add);
+    let input = tokens_in(usage);
     let ended = sqlx::query_scalar!(
         r#"with ended as (
              delete from model_holds
@@ -105,6 +119,25 @@ pub async fn settle(tx: &mut TenantTx, id: HoldId, spent: Micros, usage: &Usage)
     Ok(ended)
 }
 
+/// Counts a call with the tenant's own key that has ended, on the day of now.
+pub async fn count_own(tx: &mut TenantTx, usage: &Usage) -> Result<(), StoreError> {
+    let tenant = tx.tenant();
+    sqlx::query!(
+        "insert into model_days as d (tenant_id, day, own_calls, own_input_tokens, own_output_tokens)
+         select $1, (berth.now() at time zone 'utc')::date, 1, $2, $3
+         on conflict (tenant_id, day) do update
+         set own_calls = d.own_calls + 1,
+             own_input_tokens = d.own_input_tokens + excluded.own_input_tokens,
+             own_output_tokens = d.own_output_tokens + excluded.own_output_tokens",
+        tenant.uuid(),
+        bigint(tokens_in(usage)),
+        bigint(usage.output_tokens),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// The tenant's day so far.
 pub async fn today(tx: &mut TenantTx) -> Result<Today, StoreError> {
     let row = sqlx::query!(
@@ -112,7 +145,8 @@ pub async fn today(tx: &mut TenantTx) -> Result<Today, StoreError> {
                   greatest(1, ceil(extract(epoch from clock.resets_at - clock.now)))::integer as "seconds!",
                   coalesce(d.held_micros, 0) as "held!", coalesce(d.spent_micros, 0) as "spent!",
                   coalesce(d.calls, 0) as "calls!", coalesce(d.input_tokens, 0) as "input!",
-                  coalesce(d.output_tokens, 0) as "output!"
+                  coalesce(d.output_tokens, 0) as "output!", coalesce(d.own_calls, 0) as "own_calls!",
+                  coalesce(d.own_input_tokens, 0) as "own_input!", coalesce(d.own_output_tokens, 0) as "own_output!"
            from (select n.now, (n.now at time zone 'utc')::date as day,
                         (((n.now at time zone 'utc')::date + 1)::timestamp at time zone 'utc') as resets_at
                  from (select berth.now() as now) n) clock
@@ -127,9 +161,20 @@ pub async fn today(tx: &mut TenantTx) -> Result<Today, StoreError> {
         calls: count(row.calls),
         input_tokens: count(row.input),
         output_tokens: count(row.output),
+        own: OwnCalls {
+            calls: count(row.own_calls),
+            input_tokens: count(row.own_input),
+            output_tokens: count(row.own_output),
+        },
         resets_at: row.resets_at,
         resets_in_seconds: u32::try_from(row.seconds).unwrap_or(1),
     })
+}
+
+/// All words in, cached or not.
+fn tokens_in(usage: &Usage) -> u64 {
+    let parts = [usage.input_tokens, usage.cache_read_tokens, usage.cache_write_5m_tokens, usage.cache_write_1h_tokens];
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 /// Amounts beyond what the column holds are its end: more than nine million million dollars.

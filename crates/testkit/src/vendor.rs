@@ -1,9 +1,17 @@
-//! A model vendor for tests: an HTTP server that answers like Anthropic's Messages API, with a ledger.
+//! All vendors of credentials, for tests: one HTTP server with a ledger.
 //!
-//! Its fidelity is held by Anthropic's own client libraries, which speak to it
-//! directly (`crates/web/tests/it/llm.rs`).
+//! Each vendor has a path of its own ([`FakeVendor::addresses`]). [`messages`] answers as
+//! Anthropic's Messages API does, [`chat`] as Chat Completions do, [`checks`] to the
+//! questions whether a credential is good. Their fidelity is held by the vendors' own
+//! client libraries, which speak to it directly (`crates/web/tests/it/llm.rs`,
+//! `crates/clients/tests/it/peers.rs`).
+
+mod chat;
+mod checks;
+mod messages;
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +19,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use clients::vendors::VendorAddresses;
+use domain::credential::Kind;
 use futures::{StreamExt as _, stream, stream::BoxStream};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
@@ -20,11 +30,26 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch};
 
-/// The key that it knows.
+/// The house's key at Anthropic.
 pub const VENDOR_KEY: &str = "sk-ant-vendor-key-marker";
+
+/// The credential of a tenant's that the vendor of this kind knows.
+#[must_use]
+pub const fn own_secret(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Anthropic => "sk-ant-own-key-marker",
+        Kind::OpenAi => "sk-proj-own-key-marker",
+        Kind::OpenRouter => "sk-or-v1-own-key-marker",
+        Kind::Compatible => "compatible-own-key-marker",
+        Kind::Telegram => "123456789:AAE-own-token-marker_QXMENQjcrGb",
+        Kind::Slack => "xoxb-1-own-token-marker\nxapp-1-own-token-marker",
+        Kind::Discord => "MTIz.own-token-marker.QXMENQjcrGb",
+        Kind::Variable => "",
+    }
+}
 
 /// Words in every answer.
 pub const VENDOR_WORDS: &str = "vendor words marker";
@@ -71,9 +96,19 @@ pub struct VendorCall {
 
 struct State {
     mood: VendorMood,
+    revoked: HashSet<Kind>,
     calls: Vec<VendorCall>,
     pieces: usize,
     dropped: usize,
+}
+
+/// A stream of events: what is sent piece by piece, and what is sent instead of it in some moods.
+struct Script {
+    all: Vec<Bytes>,
+    /// Without end, in the mood `Huge`.
+    more: Bytes,
+    /// The fourth and last piece, in the mood `ErrorEvent`.
+    error: Bytes,
 }
 
 type Pieces = BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>;
@@ -95,7 +130,7 @@ impl FakeVendor {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let state = State { mood: VendorMood::Well, calls: Vec::new(), pieces: 0, dropped: 0 };
+        let state = State { mood: VendorMood::Well, revoked: HashSet::new(), calls: Vec::new(), pieces: 0, dropped: 0 };
         let vendor = Self { state: Arc::new(Mutex::new(state)), address, gate: watch::Sender::new(true) };
         let server = vendor.clone();
         tokio::spawn(async move {
@@ -112,6 +147,31 @@ impl FakeVendor {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where each vendor is.
+    #[must_use]
+    pub fn addresses(&self) -> VendorAddresses {
+        let at = |path: &str| format!("{}{path}", self.url());
+        VendorAddresses {
+            anthropic: self.url(),
+            openai: at("/openai/v1"),
+            openrouter: at("/openrouter/api/v1"),
+            telegram: at("/telegram"),
+            slack: at("/slack/api"),
+            discord: at("/discord/api/v10"),
+        }
+    }
+
+    /// The base URL of one more vendor, which speaks as OpenAI does. It is plain http on this host: an operator has to name it.
+    #[must_use]
+    pub fn compatible(&self) -> String {
+        format!("{}/compatible/v1", self.url())
+    }
+
+    /// The vendor of this kind knows [`own_secret`] no more.
+    pub fn revoke(&self, kind: Kind) {
+        self.state().revoked.insert(kind);
     }
 
     /// From now on calls are answered like this.
@@ -155,74 +215,26 @@ impl FakeVendor {
             state.calls.push(call.clone());
             state.mood
         };
-        let refusal = |status: u16, kind: &str, words: &str| {
-            let body = json!({ "type": "error", "error": { "type": kind, "message": words }, "request_id": "req_1" });
-            whole(status, body.to_string())
-        };
-        if call.path != "/v1/messages" {
-            return Ok(refusal(404, "not_found_error", "Not found"));
-        }
-        let shows = |name: &str, value: &str| call.headers.get(name).is_some_and(|given| given == value);
-        let version = ["2023-06-01", "2026-10-21"].into_iter().find(|version| shows("anthropic-version", version));
-        if !shows("x-api-key", VENDOR_KEY) && !shows("authorization", &format!("Bearer {VENDOR_KEY}")) {
-            return Ok(refusal(401, "authentication_error", "invalid x-api-key"));
-        }
-        if version.is_none() {
-            return Ok(refusal(400, "invalid_request_error", "anthropic-version: header is required"));
-        }
-        let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-        let has = |name: &str, fits: fn(&Value) -> bool| asked.get(name).is_some_and(fits);
-        if !has("max_tokens", Value::is_u64) || !has("messages", Value::is_array) || !has("model", Value::is_string) {
-            return Ok(refusal(400, "invalid_request_error", "messages, model and max_tokens: Field required"));
-        }
-        Ok(match mood {
-            VendorMood::Limited => {
-                let mut response = refusal(429, "rate_limit_error", "organization limit marker");
-                response.headers_mut().insert("retry-after", http::HeaderValue::from_static("7"));
-                response
-            }
-            VendorMood::Overloaded => refusal(529, "overloaded_error", "Overloaded"),
-            VendorMood::Faulty => refusal(500, "api_error", "Internal server error"),
-            VendorMood::Picky => refusal(400, "invalid_request_error", "messages.0: what you sent is wrong"),
-            VendorMood::Redirect => {
-                let mut response = whole(307, String::new());
-                let elsewhere = format!("{}/elsewhere", self.url());
-                response.headers_mut().insert("location", elsewhere.parse().expect("an address"));
-                response
-            }
-            VendorMood::Garbled => whole(200, "<html>not what was asked for</html>".to_owned()),
-            VendorMood::Mute => std::future::pending().await,
-            _ if has("stream", |value| *value == true) => self.events(mood, &asked),
-            VendorMood::Huge => {
-                let pieces = stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b' '; 64 * 1024]))));
-                respond(200, "application/json", pieces.boxed())
-            }
-            _ => {
-                let content = json!([{ "type": "text", "text": VENDOR_WORDS }]);
-                whole(200, message(&asked, &content, Some("end_turn"), 34).to_string())
-            }
+        Ok(match call.path.as_str() {
+            "/v1/messages" => self.messages(&call, mood).await,
+            path if path.ends_with("/chat/completions") => self.chat(&call, mood).await,
+            _ => self.check(&call, mood).await,
         })
     }
 
-    fn events(self, mood: VendorMood, asked: &Value) -> Answer {
-        let all = events(asked);
+    /// Whether a credential is this vendor's and not revoked.
+    fn knows(&self, kind: Kind, given: &str) -> bool {
+        given == own_secret(kind) && !self.state().revoked.contains(&kind)
+    }
+
+    fn events(self, mood: VendorMood, script: Script) -> Answer {
         let state = (self.clone(), 0_usize, Unfinished(Some(self)));
         let pieces = stream::unfold(state, move |(vendor, at, mut unfinished)| {
             let piece = match mood {
-                VendorMood::Huge if at > 0 => Some(event(
-                    "content_block_delta",
-                    &json!({
-                        "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "x".repeat(16 * 1024) }
-                    }),
-                )),
-                VendorMood::ErrorEvent if at == 3 => Some(event(
-                    "error",
-                    &json!({
-                        "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" }
-                    }),
-                )),
+                VendorMood::Huge if at > 0 => Some(script.more.clone()),
+                VendorMood::ErrorEvent if at == 3 => Some(script.error.clone()),
                 VendorMood::ErrorEvent if at > 3 => None,
-                _ => all.get(at).cloned(),
+                _ => script.all.get(at).cloned(),
             };
             async move {
                 if at == 1 {
@@ -249,6 +261,41 @@ impl FakeVendor {
         });
         respond(200, "text/event-stream; charset=utf-8", pieces.boxed())
     }
+
+    /// What a vendor answers in a mood that has nothing to do with its API; `None`: it is well enough to answer by itself.
+    async fn mishap(&self, mood: VendorMood) -> Option<Answer> {
+        Some(match mood {
+            VendorMood::Redirect => {
+                let mut response = whole(307, String::new());
+                let elsewhere = format!("{}/elsewhere", self.url());
+                response.headers_mut().insert("location", elsewhere.parse().expect("an address"));
+                response
+            }
+            VendorMood::Garbled => whole(200, "<html>not what was asked for</html>".to_owned()),
+            VendorMood::Mute => std::future::pending().await,
+            _ => return None,
+        })
+    }
+}
+
+/// White space without end.
+fn endless() -> Answer {
+    let pieces = stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b' '; 64 * 1024]))));
+    respond(200, "application/json", pieces.boxed())
+}
+
+impl VendorCall {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn bearer(&self) -> &str {
+        self.header("authorization").strip_prefix("Bearer ").unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
 }
 
 /// Tells the ledger when it is dropped before its stream's end.
@@ -268,50 +315,6 @@ impl Drop for Unfinished {
     }
 }
 
-/// What every answer is said to have used: 12 tokens in, 34 out.
-fn usage(output_tokens: u64) -> Value {
-    json!({
-        "input_tokens": 12, "output_tokens": output_tokens, "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0, "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0 },
-        "service_tier": "standard",
-    })
-}
-
-fn message(asked: &Value, content: &Value, stop_reason: Option<&str>, output_tokens: u64) -> Value {
-    json!({
-        "id": "msg_vendor", "type": "message", "role": "assistant", "model": asked.get("model"),
-        "content": content, "stop_reason": stop_reason, "stop_sequence": null, "usage": usage(output_tokens),
-    })
-}
-
-fn events(asked: &Value) -> Vec<Bytes> {
-    let start = message(asked, &json!([]), None, 1);
-    let mut all = vec![
-        event("message_start", &json!({ "type": "message_start", "message": start })),
-        event(
-            "content_block_start",
-            &json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
-        ),
-        event("ping", &json!({ "type": "ping" })),
-    ];
-    all.extend(VENDOR_WORDS.split_inclusive(' ').map(|word| {
-        event(
-            "content_block_delta",
-            &json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": word } }),
-        )
-    }));
-    all.extend([
-        event("content_block_stop", &json!({ "type": "content_block_stop", "index": 0 })),
-        event("message_delta", &json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn", "stop_sequence": null }, "usage": { "output_tokens": 34 } })),
-        event("message_stop", &json!({ "type": "message_stop" })),
-    ]);
-    all
-}
-
-fn event(name: &str, data: &Value) -> Bytes {
-    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
-}
-
 fn whole(status: u16, body: String) -> Answer {
     respond(status, "application/json", stream::iter([Ok(Frame::data(Bytes::from(body)))]).boxed())
 }
@@ -322,6 +325,8 @@ fn respond(status: u16, kind: &'static str, body: Pieces) -> Answer {
     let headers = response.headers_mut();
     headers.insert("content-type", http::HeaderValue::from_static(kind));
     headers.insert("request-id", http::HeaderValue::from_static("req_1"));
+    headers.insert("x-request-id", http::HeaderValue::from_static("req_1"));
     headers.insert("anthropic-organization-id", http::HeaderValue::from_static("organization-marker"));
+    headers.insert("openai-organization", http::HeaderValue::from_static("organization-marker"));
     response
 }

@@ -11,7 +11,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::Secret;
-use web::{Dice, Door, Limits, Ready, Site, Web, llm::Models};
+use web::{
+    Dice, Door, Limits, Ready, Site, Web,
+    llm::{Models, OwnModels},
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,6 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         dice: Dice(Arc::new(Now)),
         site: Arc::new(site),
         models: Models::Proof,
+        own_models: OwnModels::default(),
         closing: closing.clone(),
     };
     let mut tx = state.db.system().await?;

@@ -10,8 +10,8 @@
 //! cause has no way into a body. Nothing is logged but method, path, status and
 //! times: no query, no header, no body. This crate cannot reach a machine: what a
 //! request needs from one, it asks of a worker and waits for a bounded time. It calls
-//! out in two files, `llm/call.rs` to the model vendor and `vendors.rs` to a vendor of
-//! identities, and holds no transaction then.
+//! out in three files, `llm/call.rs` and `llm/own.rs` to a model vendor and `vendors.rs` to a
+//! vendor of identities, and holds no transaction then.
 
 mod api;
 pub mod assets;

@@ -99,6 +99,7 @@ fn request_body(route: &Route) -> Option<Value> {
         Takes::Nothing | Takes::Form(&[]) => return None,
         Takes::Json(schema) => json(schema),
         Takes::Messages => json("Messages"),
+        Takes::Chat => json("ChatCompletions"),
         Takes::Form(fields) => {
             json!({ "application/x-www-form-urlencoded": { "schema": schemas::posted(route.path, fields) } })
         }

@@ -185,7 +185,21 @@ impl Problem {
         body
     }
 
-    /// The body that clients of the model API expect.
+    /// The body that clients of the Chat Completions API expect.
+    #[must_use]
+    pub fn to_chat_json(&self, request_id: &str) -> Value {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..500 => "invalid_request_error",
+            _ => "server_error",
+        };
+        let error = json!({ "message": self.detail, "type": kind, "param": self.field, "code": self.slug });
+        json!({ "error": error, "request_id": request_id })
+    }
+
+    /// The body that clients of the Messages API expect.
     #[must_use]
     pub fn to_model_json(&self, request_id: &str) -> Value {
         let kind = match self.status.as_u16() {
@@ -227,7 +241,7 @@ mod tests {
     #[test]
     fn the_cause_has_no_way_into_a_body() {
         let problem = Problem::broken("password=hunter2");
-        for body in [problem.to_json("r"), problem.to_model_json("r")] {
+        for body in [problem.to_json("r"), problem.to_model_json("r"), problem.to_chat_json("r")] {
             assert!(!body.to_string().contains("hunter2"));
         }
     }

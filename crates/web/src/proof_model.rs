@@ -1,8 +1,10 @@
 //! Berth's built-in proof model: the other end of the line for proofs, and for everything while no vendor is.
 //!
 //! It speaks the shape of Anthropic's Messages API (the one that OpenClaw's
-//! `anthropic-messages` provider calls) and is no AI: it repeats a proof's nonce,
+//! `anthropic-messages` provider calls), in `chat` that of Chat Completions, and is no AI: it repeats a proof's nonce,
 //! or says what it is. Everything here is a pure function of the request.
+
+mod chat;
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -113,7 +113,12 @@ pub(crate) fn all() -> Value {
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
         all.extend(tenancy::all());
-        all.extend([("Messages".to_owned(), model::messages()), ("ModelProblem".to_owned(), model::problem())]);
+        all.extend([
+            ("Messages".to_owned(), model::messages()),
+            ("ModelProblem".to_owned(), model::problem()),
+            ("ChatCompletions".to_owned(), model::chat()),
+            ("ChatProblem".to_owned(), model::chat_problem()),
+        ]);
     }
     all
 }

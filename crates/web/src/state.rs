@@ -10,7 +10,12 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use vault::{Keyring, Secret};
 
-use crate::{figures::Render, llm::Models, pace::Pace, vendors::SignIn};
+use crate::{
+    figures::Render,
+    llm::{Models, OwnModels},
+    pace::Pace,
+    vendors::SignIn,
+};
 
 /// Everything that the routes need; cheap to clone.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ pub struct Web {
     pub site: Arc<Site>,
     /// Who answers at `/llm/`.
     pub models: Models,
+    /// Who answers there with a tenant's own key.
+    pub own_models: OwnModels,
     /// Cancelled when the process stops: streams end on it.
     pub closing: CancellationToken,
 }
@@ -181,6 +188,18 @@ impl FromRef<Web> for Arc<Site> {
 impl FromRef<Web> for Models {
     fn from_ref(web: &Web) -> Self {
         web.models.clone()
+    }
+}
+
+impl FromRef<Web> for OwnModels {
+    fn from_ref(web: &Web) -> Self {
+        web.own_models.clone()
+    }
+}
+
+impl FromRef<Web> for (Models, OwnModels) {
+    fn from_ref(web: &Web) -> Self {
+        (web.models.clone(), web.own_models.clone())
     }
 }
 

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt as _, stream};
-use http::{HeaderMap, HeaderValue, header};
-use reqwest::{Client, Response, redirect::Policy};
-use tokio::time::{Instant, timeout, timeout_at};
+use http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
+use reqwest::Client;
 
-use super::{ApiVersion, ModelAnswer, ModelCall, ModelError, ModelVendor};
+use super::{ApiVersion, ModelAnswer, ModelCall, ModelError, ModelVendor, wire};
+use crate::outgoing;
 
 /// Where the vendor is.
 pub const ADDRESS: &str = "https://api.anthropic.com";
@@ -44,12 +42,11 @@ impl Default for Limits {
     }
 }
 
-/// The vendor's API.
+/// The vendor's API, with the house's key.
 pub struct Anthropic {
     http: Client,
     address: String,
-    key: HeaderValue,
-    bearer: HeaderValue,
+    key: ApiKey,
     limits: Limits,
 }
 
@@ -72,30 +69,41 @@ impl Anthropic {
     /// # Errors
     /// [`BadVendor`]
     pub fn new(address: &str, key: &[u8], limits: Limits) -> Result<Self, BadVendor> {
-        let sensitive = |text: &[u8]| {
-            let mut value = HeaderValue::from_bytes(text).map_err(|_| BadVendor::Key)?;
-            value.set_sensitive(true);
-            Ok::<_, BadVendor>(value)
-        };
-        let bearer = sensitive(&[b"Bearer ", key].concat())?;
-        let key = sensitive(key)?;
-        let http = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
+        let key = ApiKey::new(key).map_err(|_| BadVendor::Key)?;
+        let builder = outgoing::builder(limits.connect)
             .https_only(address.starts_with("https://"))
-            .connect_timeout(limits.connect)
-            .pool_idle_timeout(Duration::from_secs(50))
-            .user_agent(concat!("berth/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(BadVendor::Client)?;
-        Ok(Self { http, address: address.trim_end_matches('/').to_owned(), key, bearer, limits })
+            .pool_idle_timeout(Duration::from_secs(50));
+        let http = builder.build().map_err(BadVendor::Client)?;
+        Ok(Self { http, address: address.trim_end_matches('/').to_owned(), key, limits })
+    }
+}
+
+#[async_trait]
+impl ModelVendor for Anthropic {
+    async fn send(&self, call: ModelCall) -> Result<ModelAnswer, ModelError> {
+        let is_stream = call.is_stream;
+        let request = self.http.post(format!("{}/v1/messages", self.address)).headers(self.key.headers(&call));
+        wire::send(request.body(call.body), is_stream, self.limits).await
+    }
+}
+
+/// A key in the two headers in which it may stand.
+pub(super) struct ApiKey {
+    plain: HeaderValue,
+    bearer: HeaderValue,
+}
+
+impl ApiKey {
+    pub(super) fn new(key: &[u8]) -> Result<Self, InvalidHeaderValue> {
+        let bearer = zeroize::Zeroizing::new([b"Bearer ", key].concat());
+        Ok(Self { plain: outgoing::sensitive(key)?, bearer: outgoing::sensitive(&bearer)? })
     }
 
-    fn headers(&self, call: &ModelCall) -> HeaderMap {
+    /// The headers of a call, as the vendor's own clients set them for each version.
+    pub(super) fn headers(&self, call: &ModelCall) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        // As the vendor's own clients do it for each version.
         match call.version {
-            ApiVersion::V2023June => headers.insert("x-api-key", self.key.clone()),
+            ApiVersion::V2023June => headers.insert("x-api-key", self.plain.clone()),
             ApiVersion::V2026October => headers.insert(header::AUTHORIZATION, self.bearer.clone()),
         };
         headers.insert("anthropic-version", HeaderValue::from_static(call.version.name()));
@@ -106,60 +114,5 @@ impl Anthropic {
             headers.insert("anthropic-beta", beta);
         }
         headers
-    }
-}
-
-#[async_trait]
-impl ModelVendor for Anthropic {
-    async fn send(&self, call: ModelCall) -> Result<ModelAnswer, ModelError> {
-        let ends = Instant::now() + self.limits.total;
-        let longest = if call.is_stream { self.limits.first_event } else { self.limits.whole };
-        let request = self.http.post(format!("{}/v1/messages", self.address));
-        let sent = request.headers(self.headers(&call)).body(call.body).send();
-        let response = timeout(longest, sent).await.map_err(|_| ModelError::Silent(longest))?;
-        let response = response.map_err(|error| why(&error))?;
-        tracing::debug!(status = response.status().as_u16(), "the model vendor answered");
-        Ok(ModelAnswer {
-            status: response.status().as_u16(),
-            request_id: header_text(&response, "request-id"),
-            retry_after_seconds: header_text(&response, "retry-after").and_then(|text| text.parse().ok()),
-            is_events: header_text(&response, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream")),
-            body: pieces(response, self.limits, ends),
-        })
-    }
-}
-
-/// What is left of an answer: each piece within its time, all of them within theirs and within the size.
-fn pieces(response: Response, limits: Limits, ends: Instant) -> stream::BoxStream<'static, Result<Bytes, ModelError>> {
-    let state = Some((response.bytes_stream(), limits.bytes));
-    stream::unfold(state, move |state| async move {
-        let (mut pieces, left) = state?;
-        let next = timeout(limits.idle, pieces.next());
-        let piece = match timeout_at(ends, next).await {
-            Err(_) => Err(ModelError::TooLong(limits.total)),
-            Ok(Err(_)) => Err(ModelError::Silent(limits.idle)),
-            Ok(Ok(None)) => return None,
-            Ok(Ok(Some(Err(_)))) => Err(ModelError::Lost),
-            Ok(Ok(Some(Ok(piece)))) if piece.len() > left => Err(ModelError::TooLarge(limits.bytes)),
-            Ok(Ok(Some(Ok(piece)))) => Ok(piece),
-        };
-        let rest = piece.as_ref().ok().map(|piece| (pieces, left - piece.len()));
-        Some((piece, rest))
-    })
-    .boxed()
-}
-
-fn header_text(response: &Response, name: &str) -> Option<String> {
-    let text = response.headers().get(name)?.to_str().ok()?;
-    (text.len() <= 200).then(|| text.to_owned())
-}
-
-/// Only what Berth itself says: the library's own text would hold the address, and may hold more.
-fn why(error: &reqwest::Error) -> ModelError {
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => ModelError::Unreachable("no connection in time"),
-        (true, false) => ModelError::Unreachable("no connection"),
-        (false, _) if error.is_builder() => ModelError::Unreachable("its address cannot be used"),
-        (false, _) => ModelError::Lost,
     }
 }

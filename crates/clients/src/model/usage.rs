@@ -7,14 +7,12 @@
 use domain::model::Usage;
 use serde::Deserialize;
 
-/// A longer line holds no counts: they stand in short events.
-const LINE_MAX: usize = 64 * 1024;
+use super::lines::Lines;
 
 /// Listens to a stream of events.
 #[derive(Debug, Default)]
 pub struct Meter {
-    line: Vec<u8>,
-    is_skipping: bool,
+    lines: Lines,
     stage: Stage,
     usage: Usage,
 }
@@ -46,19 +44,8 @@ pub enum Reading {
 impl Meter {
     /// The next piece of the answer, cut anywhere.
     pub fn hear(&mut self, piece: &[u8]) {
-        let mut parts = piece.split(|byte| *byte == b'\n').peekable();
-        while let Some(part) = parts.next() {
-            if self.line.len() + part.len() > LINE_MAX {
-                self.is_skipping = true;
-                self.line = Vec::new();
-            }
-            if !self.is_skipping {
-                self.line.extend_from_slice(part);
-            }
-            if parts.peek().is_some() {
-                self.end_line();
-            }
-        }
+        let Self { lines, stage, usage } = self;
+        lines.hear(piece, |data| note(data, stage, usage));
     }
 
     /// What is known so far.
@@ -70,24 +57,19 @@ impl Meter {
             Stage::Ended => Reading::Final(self.usage),
         }
     }
+}
 
-    fn end_line(&mut self) {
-        let is_whole = !std::mem::take(&mut self.is_skipping);
-        if let Some(data) = self.line.strip_prefix(b"data:").filter(|_| is_whole)
-            && let Ok(event) = serde_json::from_slice::<Event>(data)
-        {
-            let counts = event.usage.or(event.message.and_then(|message| message.usage));
-            self.stage = match (event.kind.as_str(), self.stage, &counts) {
-                ("message_start", Stage::Before, Some(_)) => Stage::Begun,
-                ("message_delta", Stage::Begun, Some(_)) => Stage::Counted,
-                ("message_stop", Stage::Counted, _) => Stage::Ended,
-                (_, stage, _) => stage,
-            };
-            if let Some(counts) = counts {
-                counts.raise(&mut self.usage);
-            }
-        }
-        self.line.clear();
+fn note(data: &[u8], stage: &mut Stage, usage: &mut Usage) {
+    let Ok(event) = serde_json::from_slice::<Event>(data) else { return };
+    let counts = event.usage.or(event.message.and_then(|message| message.usage));
+    *stage = match (event.kind.as_str(), *stage, &counts) {
+        ("message_start", Stage::Before, Some(_)) => Stage::Begun,
+        ("message_delta", Stage::Begun, Some(_)) => Stage::Counted,
+        ("message_stop", Stage::Counted, _) => Stage::Ended,
+        (_, stage, _) => stage,
+    };
+    if let Some(counts) = counts {
+        counts.raise(usage);
     }
 }
 
@@ -193,7 +175,6 @@ mod tests {
         for _ in 0..100 {
             meter.hear(&[b'x'; 10_000]);
         }
-        assert!(meter.line.len() <= LINE_MAX);
         meter.hear(b"\ndata: [[[\ndata: {\"type\":\"message_start\",\"message\":{}}\n");
         assert_eq!(meter.reading(), Reading::Unknown, "a start without counts");
         meter.hear(b"data: {\"type\":\"message_stop\"}\n");

@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::model::{PROOF_MODEL, PROOF_MODEL_TITLE};
 use serde::Serialize;
+use store::model_usage::OwnCalls;
 
 use crate::{errors::Fault as _, guard::Member, llm::Models, problem::Problem, state::Web};
 
@@ -15,12 +16,21 @@ pub(crate) struct ModelView {
     is_proof_model: bool,
     offered: Vec<OfferView>,
     budget: Option<BudgetView>,
+    own: OwnView,
 }
 
 #[derive(Debug, Serialize)]
 struct OfferView {
     model: String,
     title: String,
+}
+
+/// What a tenant's own keys were used for on this day.
+#[derive(Debug, Serialize)]
+struct OwnView {
+    calls: u64,
+    input_tokens: u64,
+    output_tokens: u64,
 }
 
 /// A tenant's day. Amounts are millionths of a US dollar.
@@ -39,12 +49,14 @@ struct BudgetView {
 pub(crate) async fn show(State(web): State<Web>, member: Member) -> Result<Json<ModelView>, Problem> {
     let offers = web.models.offered().into_iter();
     let offered = offers.map(|offer| OfferView { model: offer.name, title: offer.title }).collect();
-    let Models::Vendor(forwarding) = &web.models else {
-        let (model, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
-        return Ok(Json(ModelView { model, title, is_proof_model: true, offered, budget: None }));
-    };
     let mut tx = web.db.tenant_read(member.caller().tenant).await.or_problem()?;
     let today = store::model_usage::today(&mut tx).await.or_problem()?;
+    let OwnCalls { calls, input_tokens, output_tokens } = today.own;
+    let own = OwnView { calls, input_tokens, output_tokens };
+    let Models::Vendor(forwarding) = &web.models else {
+        let (model, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
+        return Ok(Json(ModelView { model, title, is_proof_model: true, offered, budget: None, own }));
+    };
     let offer = forwarding.menu.offers().first().ok_or_else(|| Problem::broken("the menu is empty"))?;
     let budget = BudgetView {
         day: today.day,
@@ -57,5 +69,5 @@ pub(crate) async fn show(State(web): State<Web>, member: Member) -> Result<Json<
         output_tokens: today.output_tokens,
     };
     let (model, title) = (offer.name.clone(), offer.title.clone());
-    Ok(Json(ModelView { model, title, is_proof_model: false, offered, budget: Some(budget) }))
+    Ok(Json(ModelView { model, title, is_proof_model: false, offered, budget: Some(budget), own }))
 }

@@ -17,11 +17,25 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub is_asset: bool,
-    is_model: bool,
+    api: Option<ModelApi>,
     wants_page: bool,
     sign_in: Option<String>,
     factor: Option<String>,
     sign_in_again: Option<String>,
+}
+
+/// Whose form a client of the model route reads.
+#[derive(Debug, Clone, Copy)]
+enum ModelApi {
+    Messages,
+    Chat,
+}
+
+impl ModelApi {
+    fn of(path: &str) -> Option<Self> {
+        let api = path.strip_prefix("/llm/")?;
+        Some(if api.starts_with("v1/chat/") { Self::Chat } else { Self::Messages })
+    }
 }
 
 impl Asked {
@@ -36,8 +50,8 @@ impl Asked {
             if request.method() == Method::GET { path } else { path.rsplit_once('/').map_or("/", |(page, _)| page) };
         let sign_in_again = wants_page.then(|| pages::login_again_address(page));
         let factor = sign_in.is_some().then(|| pages::factor::address(path));
-        let (is_asset, is_model) = (path.starts_with("/assets/"), path.starts_with("/llm/"));
-        Self { is_asset, is_model, wants_page, sign_in, factor, sign_in_again }
+        let (is_asset, api) = (path.starts_with("/assets/"), ModelApi::of(path));
+        Self { is_asset, api, wants_page, sign_in, factor, sign_in_again }
     }
 }
 
@@ -52,14 +66,15 @@ pub(crate) fn dress(mut response: Response, asked: &Asked, request_id: &str) -> 
     if let (Problem::FACTOR, Some(address)) = (problem.slug, &asked.factor) {
         return pages::see_other(address);
     }
-    let body = if asked.is_model {
-        Json(problem.to_model_json(request_id)).into_response()
-    } else if asked.wants_page {
-        page(&problem, request_id)
-    } else {
-        let mut body = Json(problem.to_json(request_id)).into_response();
-        body.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        body
+    let body = match asked.api {
+        Some(ModelApi::Messages) => Json(problem.to_model_json(request_id)).into_response(),
+        Some(ModelApi::Chat) => Json(problem.to_chat_json(request_id)).into_response(),
+        None if asked.wants_page => page(&problem, request_id),
+        None => {
+            let mut body = Json(problem.to_json(request_id)).into_response();
+            body.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            body
+        }
     };
     let (head, body) = body.into_parts();
     *response.body_mut() = body;

@@ -32,8 +32,6 @@ const DEPTH_MAX: usize = 100;
 pub(super) struct Ask<'a> {
     /// What is asked for.
     pub offer: &'a Offer,
-    /// Whether the answer shall come as events.
-    pub is_stream: bool,
     /// Most tokens of the answer.
     pub output_tokens_max: u64,
     /// The most that it can cost.
@@ -61,12 +59,7 @@ impl<'a> Ask<'a> {
         let images = wire.images()?;
         let input = u64::try_from(body.len()).unwrap_or(u64::MAX).saturating_add(ADDED_TOKENS);
         let input = input.saturating_add(images.saturating_mul(IMAGE_TOKENS));
-        Ok(Self {
-            offer,
-            is_stream: wire.stream,
-            output_tokens_max,
-            worst: offer.price.worst_case(input, output_tokens_max),
-        })
+        Ok(Self { offer, output_tokens_max, worst: offer.price.worst_case(input, output_tokens_max) })
     }
 }
 
@@ -84,8 +77,8 @@ struct Wire<'b> {
     model: Cow<'b, str>,
     max_tokens: u64,
     messages: Vec<Message>,
-    #[serde(default)]
-    stream: bool,
+    #[serde(default, rename = "stream")]
+    _stream: bool,
     #[serde(default)]
     system: Option<Content>,
     #[serde(default)]

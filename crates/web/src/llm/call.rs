@@ -12,50 +12,28 @@ use std::{sync::Arc, time::Duration};
 
 use app::model_budget::HoldError;
 use axum::{body::Body, response::Response};
-use bytes::{Bytes, BytesMut};
 use clients::model::{
-    ApiVersion, ModelAnswer, ModelCall, ModelError,
+    ModelAnswer, ModelCall,
     usage::{self, Meter, Reading},
 };
 use domain::{
     Entropy, HoldId, TenantId,
     model::{Micros, Price, Usage},
 };
-use futures::{StreamExt as _, stream};
 use store::Db;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 use tracing::Instrument as _;
 
 use super::{
     Forwarding,
     ask::Ask,
+    pass::{self, NotWhole, Passed, Pieces},
     told::{broke_off, refusal, refused, response, unanswered, unreadable},
 };
 use crate::problem::Problem;
 
 /// A call that goes on longer is given up, wherever it is. Well below the hour after which a hold counts as spent.
-const CALL_MAX: Duration = Duration::from_mins(15);
-
-/// Most bytes of an answer in one piece: many times the longest that a model gives.
-const WHOLE_BYTES_MAX: usize = 4 << 20;
-
-/// Pieces of a stream that wait for the caller; the vendor is not read further meanwhile.
-const PIECES_WAITING: usize = 1;
-
-type Pieces = mpsc::Sender<Result<Bytes, std::io::Error>>;
-
-/// All that goes out of what a machine sent.
-pub(super) struct Outward {
-    /// As it came.
-    pub body: Bytes,
-    /// Which form of the API it is written for.
-    pub version: ApiVersion,
-    /// Beta features that cost nothing more.
-    pub beta: &'static [&'static str],
-}
+pub(super) const CALL_MAX: Duration = Duration::from_mins(15);
 
 /// Passes a call on and returns as soon as its answer begins.
 pub(super) async fn forward(
@@ -63,15 +41,13 @@ pub(super) async fn forward(
     entropy: Arc<dyn Entropy>,
     forwarding: Arc<Forwarding>,
     tenant: TenantId,
-    outward: Outward,
+    outward: ModelCall,
 ) -> Result<Response, Problem> {
     let ask = Ask::judge(&outward.body, &forwarding.menu)?;
     let (model, price) = (ask.offer.name.clone(), ask.offer.price);
-    let (worst, output_tokens_max, is_stream) = (ask.worst, ask.output_tokens_max, ask.is_stream);
+    let (worst, output_tokens_max) = (ask.worst, ask.output_tokens_max);
     let (begin, beginning) = oneshot::channel();
     let call = Call { db, entropy, tenant, model, price, worst, output_tokens_max };
-    let Outward { body, version, beta } = outward;
-    let outward = ModelCall { body, is_stream, version, beta };
     let calls = forwarding.calls.clone();
     calls.spawn(call.run(forwarding, outward, begin).in_current_span());
     beginning.await.map_err(|_| Problem::broken("a model call ended without an answer"))?
@@ -88,7 +64,7 @@ struct Call {
 }
 
 /// Who waits for the beginning of the answer.
-type Begin = oneshot::Sender<Result<Response, Problem>>;
+pub(super) type Begin = oneshot::Sender<Result<Response, Problem>>;
 
 /// How a call ended, in one word for the log, and what it came to.
 struct End {
@@ -147,76 +123,37 @@ impl Call {
             return nothing("refused by the vendor");
         }
         if is_stream && answer.is_events {
-            let (pieces, waiting) = mpsc::channel(PIECES_WAITING);
-            let body = Body::from_stream(stream::unfold(waiting, |mut waiting| async {
-                waiting.recv().await.map(|piece| (piece, waiting))
-            }));
+            let (pieces, body) = pass::stream();
             begin.send(Ok(response(answer.request_id.as_deref(), "text/event-stream", body))).ok();
             return self.pass_on(answer, &pieces, meter).await;
         }
         self.whole(answer, begin).await
     }
 
-    /// Passes events on as they come, no faster than the caller takes them.
-    async fn pass_on(&self, mut answer: ModelAnswer, pieces: &Pieces, meter: &mut Meter) -> End {
-        loop {
-            let piece = tokio::select! {
-                biased;
-                () = pieces.closed() => return self.gone(meter),
-                piece = answer.body.next() => piece,
-            };
-            let (last, how) = match piece {
-                Some(Ok(piece)) => {
-                    meter.hear(&piece);
-                    if pieces.send(Ok(piece)).await.is_err() {
-                        return self.gone(meter);
-                    }
-                    continue;
-                }
-                None => match meter.reading() {
-                    Reading::Final(usage) => return self.counted("ended", usage),
-                    Reading::Cut(_) | Reading::Unknown => (ModelError::Lost, "cut by the vendor"),
-                },
-                Some(Err(error)) => match meter.reading() {
-                    // All of the answer was there; what broke after it is nobody's matter.
-                    Reading::Final(usage) => return self.counted("ended", usage),
-                    Reading::Cut(_) | Reading::Unknown => (error, "cut"),
-                },
-            };
-            // Said before the stream ends, so that nobody takes a part for the whole.
-            let told = broke_off(&last, answer.request_id.as_deref());
-            pieces.send(Ok(told)).await.ok();
-            return self.cut(how, meter);
+    async fn pass_on(&self, answer: ModelAnswer, pieces: &Pieces, meter: &mut Meter) -> End {
+        match pass::events(answer, pieces, meter, broke_off).await {
+            // It may have gone with the last word heard.
+            Passed::Ended | Passed::Gone => self.gone(meter),
+            Passed::Broke(how) => self.cut(how, meter),
         }
     }
 
     /// Passes an answer in one piece on, once all of it is there.
     async fn whole(&self, mut answer: ModelAnswer, mut begin: Begin) -> End {
         let meter = Meter::default();
-        let mut body = BytesMut::new();
-        loop {
-            let piece = tokio::select! {
-                biased;
-                () = begin.closed() => return self.cut("the caller went away", &meter),
-                piece = answer.body.next() => piece,
-            };
-            let error = match piece {
-                None => break,
-                Some(Ok(piece)) if body.len() + piece.len() <= WHOLE_BYTES_MAX => {
-                    body.extend_from_slice(&piece);
-                    continue;
-                }
-                Some(Ok(_)) => ModelError::TooLarge(WHOLE_BYTES_MAX),
-                Some(Err(error)) => error,
-            };
-            begin.send(Err(unanswered(error))).ok();
-            return self.cut("cut", &meter);
-        }
+        let body = match pass::whole(&mut answer, begin.closed()).await {
+            Ok(body) => body,
+            Err(NotWhole::Gone) => return self.cut("the caller went away", &meter),
+            Err(NotWhole::Broke(error)) => {
+                begin.send(Err(unanswered(error))).ok();
+                return self.cut("cut", &meter);
+            }
+        };
         let Some(usage) = usage::of_message(&body) else {
             begin.send(Err(unreadable())).ok();
             return self.cut("unreadable", &meter);
         };
-        let response = response(answer.request_id.as_deref(), "application/json", Body::from(body.freeze()));
+        let response = response(answer.request_id.as_deref(), "application/json", Body::from(body));
         begin.send(Ok(response)).ok();
         self.counted("ended", usage)
     }
@@ -225,7 +162,7 @@ impl Call {
         End { how, spent: self.price.cost(&usage), usage }
     }
 
-    /// The caller may have gone with the last word heard.
+    /// What was counted, if all of it was there.
     fn gone(&self, meter: &Meter) -> End {
         match meter.reading() {
             Reading::Final(usage) => self.counted("ended", usage),

@@ -3,10 +3,20 @@
 //! Berth's own [`crate::proof_model`] answers proofs, and everything while
 //! [`Models::Proof`] is set. With [`Models::Vendor`] a call is judged (`ask`), the
 //! most it can cost is held against its tenant's day, and it is passed on (`call`).
-//! Words pass through and are kept nowhere.
+//! A tenant's own key goes before both ([`keys`], `own`): then the tenant's account
+//! pays, nothing is held, and tokens are counted only. Words pass through and are
+//! kept nowhere.
+//!
+//! Two APIs are spoken: Anthropic's Messages, and Chat Completions (`chat`), which
+//! only a tenant's own key opens.
 
 mod ask;
 mod call;
+pub(crate) mod chat;
+pub mod keys;
+mod own;
+mod own_told;
+mod pass;
 mod told;
 
 use std::{convert::Infallible, sync::Arc};
@@ -19,9 +29,10 @@ use axum::{
         sse::{Event, Sse},
     },
 };
-use clients::model::{ApiVersion, ModelVendor};
+use clients::model::{ApiVersion, ModelCall, ModelVendor};
 use domain::{
-    Entropy,
+    AgentId, Entropy, TenantId,
+    credential::Kind,
     model::{Menu, Micros, PROOF_MODEL, PROOF_MODEL_TITLE},
 };
 use futures::stream;
@@ -30,7 +41,7 @@ use serde_json::{Value, json};
 use store::Db;
 use tokio_util::task::TaskTracker;
 
-use self::call::Outward;
+pub use self::own::OwnModels;
 use crate::{
     body::Weighed,
     errors::Fault as _,
@@ -121,28 +132,66 @@ impl Models {
 pub(crate) async fn messages(
     State(db): State<Db>,
     State(Dice(entropy)): State<Dice>,
-    State(models): State<Models>,
+    State((models, own)): State<(Models, OwnModels)>,
     caller: ModelCaller,
     (headers, Weighed { value, bytes }): (HeaderMap, Weighed<Request>),
 ) -> Result<Response, Problem> {
     let machine = caller.machine();
-    let (Models::Vendor(forwarding), Some(tenant)) = (models, machine.tenant) else {
+    let Some(tenant) = machine.tenant else {
         return Ok(proof(&value, bytes.len(), &*entropy));
     };
-    if value.model == PROOF_MODEL {
+    if matches!(models, Models::Proof) && !own.is_on() {
         return Ok(proof(&value, bytes.len(), &*entropy));
     }
-    if let (Some(nonce), Some(agent)) = (proof_model::nonce_in(&value), machine.agent) {
-        let mut tx = db.tenant_read(tenant).await.or_problem()?;
-        if store::proofs::is_fresh_nonce(&mut tx, agent, &nonce).await.or_problem()? {
-            return Ok(proof(&value, bytes.len(), &*entropy));
-        }
+    if is_proof(&db, tenant, machine.agent, &value).await? {
+        return Ok(proof(&value, bytes.len(), &*entropy));
     }
-    drop(value);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let version = ApiVersion::parse(header("anthropic-version")).unwrap_or_default();
     let beta = ask::betas(header("anthropic-beta"));
-    call::forward(db, entropy, forwarding, tenant, Outward { body: bytes, version, beta }).await
+    let call = ModelCall { body: bytes, is_stream: value.stream, version, beta };
+    match (own.key(tenant, Kind::Anthropic).await?, models) {
+        (Some(key), _) => {
+            drop(value);
+            own::forward(db, own, tenant, key, call).await
+        }
+        (None, Models::Vendor(forwarding)) => {
+            drop(value);
+            call::forward(db, entropy, forwarding, tenant, call).await
+        }
+        (None, Models::Proof) => Ok(proof(&value, call.body.len(), &*entropy)),
+    }
+}
+
+pub(crate) async fn completions(
+    State(db): State<Db>,
+    State(Dice(entropy)): State<Dice>,
+    State(own): State<OwnModels>,
+    caller: ModelCaller,
+    Weighed { value, bytes }: Weighed<chat::Request>,
+) -> Result<Response, Problem> {
+    let machine = caller.machine();
+    let (is_stream, counts) = (value.stream, value.wants_counts());
+    let request = Request::from(value);
+    let Some(tenant) = machine.tenant else { return Ok(chat::proof(&request, bytes.len(), &*entropy, counts)) };
+    if is_proof(&db, tenant, machine.agent, &request).await? {
+        return Ok(chat::proof(&request, bytes.len(), &*entropy, counts));
+    }
+    drop(request);
+    let (kind, body) = chat::named(&bytes)?;
+    let key = own.key(tenant, kind).await?.ok_or_else(|| own_told::none(kind))?;
+    let call = ModelCall { body, is_stream, version: ApiVersion::default(), beta: &[] };
+    own::forward(db, own, tenant, key, call).await
+}
+
+/// Whether Berth's built-in model answers this, at no cost: it is asked for, or the words are a proof's.
+async fn is_proof(db: &Db, tenant: TenantId, agent: Option<AgentId>, request: &Request) -> Result<bool, Problem> {
+    if request.model == PROOF_MODEL {
+        return Ok(true);
+    }
+    let (Some(nonce), Some(agent)) = (proof_model::nonce_in(request), agent) else { return Ok(false) };
+    let mut tx = db.tenant_read(tenant).await.or_problem()?;
+    store::proofs::is_fresh_nonce(&mut tx, agent, &nonce).await.or_problem()
 }
 
 pub(crate) async fn count_tokens(_: ModelCaller, asked: Weighed<Request>) -> Json<Value> {

@@ -87,8 +87,8 @@ pub(super) fn unreadable() -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "vendor-unreadable", detail)
 }
 
-/// The vendor's refusal in Berth's words, but for what it says about the request itself.
-pub(super) async fn refused(mut answer: ModelAnswer) -> Result<Response, Problem> {
+/// What a vendor says of its refusal, if it does. Both APIs say it in the same place.
+pub(super) async fn said(answer: &mut ModelAnswer) -> Option<String> {
     let mut body = BytesMut::new();
     while let Some(Ok(piece)) = answer.body.next().await {
         if body.len() + piece.len() > REFUSAL_BYTES_MAX {
@@ -96,12 +96,14 @@ pub(super) async fn refused(mut answer: ModelAnswer) -> Result<Response, Problem
         }
         body.extend_from_slice(&piece);
     }
+    let body: Value = serde_json::from_slice(&body).ok()?;
+    Some(body.pointer("/error/message")?.as_str()?.chars().take(1000).collect())
+}
+
+/// The vendor's refusal in Berth's words, but for what it says about the request itself.
+pub(super) async fn refused(mut answer: ModelAnswer) -> Result<Response, Problem> {
+    let said = said(&mut answer).await;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let said = serde_json::from_slice::<Value>(&body).ok();
-    let said = said
-        .as_ref()
-        .and_then(|body| body.pointer("/error/message")?.as_str())
-        .map(|text| text.chars().take(1000).collect::<String>());
     let problem = |status, slug, detail: &'static str| Problem::new(status, slug, detail);
     let mut problem = match answer.status {
         400 | 404 | 413 => Problem::new(
@@ -139,16 +141,26 @@ pub(super) async fn refused(mut answer: ModelAnswer) -> Result<Response, Problem
         },
     };
     problem.retry_after_seconds = answer.retry_after_seconds;
+    Ok(named(problem, answer.request_id.as_deref()))
+}
+
+/// A refusal with the vendor's name for the call.
+pub(super) fn named(problem: Problem, request_id: Option<&str>) -> Response {
     let mut response = problem.into_response();
-    if let Some(Ok(id)) = answer.request_id.as_deref().map(HeaderValue::from_str) {
+    if let Some(Ok(id)) = request_id.map(HeaderValue::from_str) {
         response.headers_mut().insert(HeaderName::from_static("request-id"), id);
     }
-    Ok(response)
+    response
 }
 
 /// The last event of a stream that broke off. It begins with an empty line, which ends a half event.
 pub(super) fn broke_off(error: &ModelError, request_id: Option<&str>) -> Bytes {
-    let words = unanswered(error.clone()).detail;
-    let body = json!({ "type": "error", "error": { "type": "api_error", "message": words }, "request_id": request_id });
+    last_event(&unanswered(error.clone()), request_id)
+}
+
+/// The same, of a problem.
+pub(super) fn last_event(problem: &Problem, request_id: Option<&str>) -> Bytes {
+    let error = json!({ "type": "api_error", "message": problem.detail });
+    let body = json!({ "type": "error", "error": error, "request_id": request_id });
     Bytes::from(format!("\n\nevent: error\ndata: {body}\n\n"))
 }

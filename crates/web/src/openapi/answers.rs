@@ -8,6 +8,9 @@ use crate::{
     schemas,
 };
 
+/// Speaks a form of its own.
+const CHAT: &str = "/llm/v1/chat/completions";
+
 /// Every answer of a route, by its status.
 pub(super) fn of(route: &Route) -> Value {
     let mut all = Map::new();
@@ -39,7 +42,7 @@ fn good(route: &Route) -> Vec<(u16, Value)> {
         (Gives::Redirect, _) => vec![there()],
         (Gives::Json(status, schema), path) => {
             let whole = json!({ "schema": schemas::named(schema) });
-            let content = if path == "/llm/v1/messages" {
+            let content = if ["/llm/v1/messages", CHAT].contains(&path) {
                 json!({ "application/json": whole, "text/event-stream": { "schema": event() } })
             } else {
                 json!({ "application/json": whole })
@@ -73,6 +76,9 @@ fn event() -> Value {
 /// How a refusal is written: for programs, for whoever looks at a page, for a client of the model API.
 fn refused(route: &Route) -> Value {
     let problem = json!({ "schema": schemas::named("Problem") });
+    if route.path == CHAT {
+        return json!({ "application/json": { "schema": schemas::named("ChatProblem") } });
+    }
     if route.path.starts_with("/llm/") {
         return json!({ "application/json": { "schema": schemas::named("ModelProblem") } });
     }
@@ -146,7 +152,8 @@ fn particular(verb: Verb, path: &str) -> Vec<(u16, &'static str)> {
         (_, "/api/v1/agents/{id}/logs") => {
             vec![NO_ANSWER, (409, "It does not run"), (504, "The machine has not answered yet")]
         }
-        (_, "/llm/v1/messages") => vec![
+        (_, "/llm/v1/messages" | CHAT) => vec![
+            (402, "The tenant's account at the vendor does not pay for it"),
             (404, "There is no such model"),
             (502, "The vendor did not answer well"),
             (504, "The vendor did not answer in time"),

@@ -14,14 +14,18 @@ pub(super) fn offered() -> Value {
                 "description": "What an agent may be set to; the first is usual.",
             },
             "budget": { "oneOf": [named("ModelBudget"), { "type": "null" }] },
+            "own": object(
+                json!({ "calls": whole(), "input_tokens": whole(), "output_tokens": whole() }),
+                &["calls", "input_tokens", "output_tokens"],
+            ),
         }),
-        &["model", "title", "is_proof_model", "offered", "budget"],
+        &["model", "title", "is_proof_model", "offered", "budget", "own"],
     )
 }
 
 /// A tenant's day of model calls, in millionths of a dollar.
 pub(super) fn budget() -> Value {
-    let whole = json!({ "type": "integer", "minimum": 0 });
+    let whole = whole();
     object(
         json!({
             "day": { "type": "string", "format": "date" },
@@ -62,6 +66,38 @@ pub(super) fn problem() -> Value {
         json!({ "type": { "const": "error" }, "error": error, "request_id": text() }),
         &["type", "error", "request_id"],
     )
+}
+
+/// A request of OpenAI's Chat Completions API, as far as Berth reads it; the rest is the vendor's to judge.
+pub(super) fn chat() -> Value {
+    let block = object(json!({ "type": text(), "text": { "type": ["string", "null"] } }), &["type"]);
+    let content = json!({ "oneOf": [text(), { "type": "array", "items": block }, { "type": "null" }] });
+    let message = object(json!({ "role": text(), "content": content }), &["role"]);
+    let options = object(json!({ "include_usage": { "type": "boolean" } }), &[]);
+    object(
+        json!({
+            "model": {
+                "type": "string", "example": "openai/gpt-5.5",
+                "description": "The vendor whose key is meant, and its model: openai/…, openrouter/… or compatible/…",
+            },
+            "messages": { "type": "array", "items": message }, "stream": { "type": "boolean" },
+            "stream_options": { "oneOf": [options, { "type": "null" }] },
+        }),
+        &["model", "messages"],
+    )
+}
+
+/// A refusal, as clients of that API expect it.
+pub(super) fn chat_problem() -> Value {
+    let error = object(
+        json!({ "message": text(), "type": text(), "param": { "type": ["string", "null"] }, "code": text() }),
+        &["message", "type", "param", "code"],
+    );
+    object(json!({ "error": error, "request_id": text() }), &["error", "request_id"])
+}
+
+fn whole() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
 }
 
 fn text() -> Value {

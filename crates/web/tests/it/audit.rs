@@ -26,6 +26,7 @@ const SILENT: &[(&str, &str)] = &[
     ("/api/cron/retention", "the house's own work: its run and counts stand in job_runs"),
     ("/api/internal/machine/events", "a machine's word makes Berth look and changes nothing"),
     ("/llm/v1/messages", "a model call of an agent: counted and paid in model_days"),
+    ("/llm/v1/chat/completions", "a model call with the tenant's own key: counted in model_days"),
     ("/llm/v1/messages/count_tokens", "an estimate; nothing is written"),
 ];
 

@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
 use vault::{Secret, SessionKey, SessionKeys};
-use web::{Dice, Door, Pace, PoolPlan, Ready, SignIn, Site, Web, llm::Models};
+use web::{
+    Dice, Door, Pace, PoolPlan, Ready, SignIn, Site, Web,
+    llm::{Models, OwnModels},
+};
 
 pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
@@ -103,6 +106,7 @@ impl House {
             dice: Dice(Arc::clone(&world.flows.entropy)),
             site: Arc::new(site),
             models: Models::Proof,
+            own_models: OwnModels::default(),
             closing: CancellationToken::new(),
         };
         let alice = token(&web, &world.alice.caller).await;

@@ -62,7 +62,7 @@ fn what_openclaw_sends_is_passed() {
     });
     let menu = menu();
     let ask = Ask::judge(body.to_string().as_bytes(), &menu).unwrap();
-    assert!(ask.is_stream && ask.output_tokens_max == 8192);
+    assert_eq!(ask.output_tokens_max, 8192);
 }
 
 #[test]

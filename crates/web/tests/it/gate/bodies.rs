@@ -24,6 +24,10 @@ pub fn body(route: &Route) -> (&'static str, String) {
             let schemas = &document["components"]["schemas"];
             ("application/json", sample(&schemas[schema], schemas).to_string())
         }
+        Takes::Chat => {
+            let ask = json!({ "model": "openai/proof", "messages": [{ "role": "user", "content": "x" }] });
+            ("application/json", ask.to_string())
+        }
         Takes::Messages => {
             let ask = json!({ "model": "proof", "max_tokens": 9, "messages": [{ "role": "user", "content": "x" }] });
             ("application/json", ask.to_string())
