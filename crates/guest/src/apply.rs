@@ -91,10 +91,14 @@ async fn while_running(
     if bring(machine, store, current.as_ref(), &wanted).await? == Handed::LockedOut {
         return Err(start_anew(machine).await);
     }
-    if !variables::holds(&machine.paths, &wanted.variables) {
+    if variables::holds(&machine.paths, &wanted.variables) {
+        proved(machine, &wanted).await;
+    } else {
+        // Nobody need be told that the gateway is away; being cut off here ends that as well.
+        let _asked = machine.asked_down();
         start_with_variables(machine, &wanted).await?;
+        proved(machine, &wanted).await;
     }
-    proved(machine, &wanted).await;
     let done = cleared(machine, &wanted).await?;
     tracing::info!(fence = done.fence, digest = done.digest, "configuration in force");
     Ok(done)
@@ -127,13 +131,10 @@ async fn while_stopped(machine: &Machine, store: &Store, wanted: &Bundle) -> Res
 /// Step 5. A start takes longer than a request may last: whoever asked is then told so, and asks again.
 async fn start_with_variables(machine: &Machine, wanted: &Bundle) -> Result<(), Refusal> {
     tracing::info!("the gateway is started anew with the agent's variables");
-    machine.ask_down(true);
     if let Some(token) = wanted.secret(GATEWAY_TOKEN) {
         machine.gateway.drain(token, DRAIN_PATIENCE).await;
     }
-    let done = unit::restart(&machine.paths).await;
-    machine.ask_down(false);
-    done.map_err(|error| machine.broken(&error))
+    unit::restart(&machine.paths).await.map_err(|error| machine.broken(&error))
 }
 
 /// The gateway runs on a token that nobody here knows: somebody changed its configuration, or too many applies died.

@@ -9,7 +9,18 @@ bot.command("stop", async (context) => {
   await context.reply("ending");
   await bot.stop();
 });
-bot.on("message:text", (context) => context.reply(`${context.from.first_name} said: ${context.message.text}`));
+bot.on("message:text", async (context) => {
+  const words = `${context.from.first_name} said: ${context.message.text}`;
+  for (;;) {
+    try {
+      return await context.reply(words);
+    } catch (error) {
+      // Polling waits by itself as long as it is told; who sends has to do so too.
+      if (!(error instanceof GrammyError) || error.error_code !== 429) throw error;
+      await new Promise((resolve) => setTimeout(resolve, error.parameters.retry_after * 1000));
+    }
+  }
+});
 
 const stranger = new Bot(revoked, { client: { apiRoot } });
 const refused = await stranger.api.getMe().catch((error) => error);
