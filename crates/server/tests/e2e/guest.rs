@@ -56,7 +56,9 @@ impl Guest {
     /// One request, as the shim takes it from SSH.
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Reply, Refusal> {
         let request = serde_json::to_string(&Request::new(ask)).unwrap();
-        let answer = self.inside(&format!("berth-guest shim <<'END-OF-REQUEST'\n{request}\nEND-OF-REQUEST\n")).await;
+        // The shim also ends badly when the service is not up; its answer says so.
+        let script = format!("berth-guest shim <<'END-OF-REQUEST' || true\n{request}\nEND-OF-REQUEST\n");
+        let answer = self.inside(&script).await;
         match serde_json::from_str::<Answer>(&answer).unwrap().outcome {
             Outcome::Done(reply) => Ok(reply),
             Outcome::Refused(refusal) => Err(refusal),
@@ -74,7 +76,9 @@ impl Guest {
                     say(&format!("{:>6.1} s applied {}", began.elapsed().as_secs_f64(), done.fence));
                     return done;
                 }
-                Err(Refusal::NotReady { .. } | Refusal::Busy) if began.elapsed() < READY_MAX => {
+                Err(Refusal::NotReady { .. } | Refusal::Busy | Refusal::Broken { .. })
+                    if began.elapsed() < READY_MAX =>
+                {
                     sleep(Duration::from_millis(500)).await;
                 }
                 other => panic!("not applied after {:?}: {other:?}", began.elapsed()),
