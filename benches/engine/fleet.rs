@@ -135,6 +135,7 @@ impl Reach for Line {
                     in_force: None,
                     memory_bytes: None,
                     disk_free_bytes: None,
+                    failing: Vec::new(),
                 };
                 Ok(Answer { version: VERSION, outcome: Answered::Done(Reply::Status(status)) })
             }

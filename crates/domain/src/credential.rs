@@ -9,12 +9,12 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{SecretFile, SecretText};
+use crate::{
+    protocol::{SecretFile, SecretText},
+    variable::{self, BadVariableName, BadVariableValue, VariableValue},
+};
 
-/// Most credentials of one agent: its bots, and 50 variables.
-pub const VARIABLES_MAX: usize = 50;
-/// Most bytes of a variable's value.
-pub const VARIABLE_BYTES_MAX: usize = 8 * 1024;
+pub use crate::variable::VARIABLES_MAX;
 /// Most characters of a key or a token.
 pub const KEY_CHARS_MAX: usize = 500;
 /// Fewest characters of a value whose last four are shown.
@@ -132,12 +132,18 @@ pub enum BadCredential {
     /// More than a variable holds.
     #[error("a variable holds at most 8 KB")]
     VariableLong,
-    /// A variable holds no zero byte.
-    #[error("a variable holds text without zero bytes")]
+    /// A variable holds text.
+    #[error("a variable holds text: take the control characters out")]
     VariableForm,
     /// Not a variable's name.
     #[error("a variable's name is made of A-Z, 0-9 and _, begins with a letter and has at most 64 characters")]
     Name,
+    /// A name that would change the agent's gateway.
+    #[error("that name is not free: it would change the agent's gateway itself. Choose another one")]
+    NameReserved,
+    /// A name from which a channel's token would be taken.
+    #[error("that is a channel's token: set it as the agent's channel, not as a variable")]
+    NameOfChannel,
     /// It needs a name, or has one where it should not.
     #[error("a variable needs a name, and nothing else has one")]
     NameMissing,
@@ -163,12 +169,12 @@ impl Value {
     pub fn parse(kind: Kind, raw: &SecretText) -> Result<Self, BadCredential> {
         let raw = raw.expose();
         if kind == Kind::Variable {
-            return match () {
-                () if raw.is_empty() => Err(BadCredential::Empty),
-                () if raw.len() > VARIABLE_BYTES_MAX => Err(BadCredential::VariableLong),
-                () if raw.contains('\0') => Err(BadCredential::VariableForm),
-                () => Ok(Self { kind, text: SecretText::new(raw.to_owned()) }),
-            };
+            let value = VariableValue::parse(raw.to_owned()).map_err(|bad| match bad {
+                BadVariableValue::Empty => BadCredential::Empty,
+                BadVariableValue::Long => BadCredential::VariableLong,
+                BadVariableValue::Control => BadCredential::VariableForm,
+            })?;
+            return Ok(Self { kind, text: SecretText::new(value.expose().to_owned()) });
         }
         let words: Vec<&str> = raw.split_ascii_whitespace().collect();
         let text = match (kind, words.as_slice()) {
@@ -259,10 +265,11 @@ impl VariableName {
     /// [`BadCredential::Name`].
     pub fn parse(raw: &str) -> Result<Self, BadCredential> {
         let raw = raw.trim();
-        let mut bytes = raw.bytes();
-        let first = bytes.next().is_some_and(|byte| byte.is_ascii_uppercase());
-        let rest = bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-        if first && rest && raw.len() <= 64 { Ok(Self(raw.to_owned())) } else { Err(BadCredential::Name) }
+        variable::VariableName::parse(raw).map(|name| Self(name.as_str().to_owned())).map_err(|bad| match bad {
+            BadVariableName::Form => BadCredential::Name,
+            BadVariableName::Reserved => BadCredential::NameReserved,
+            BadVariableName::Channel => BadCredential::NameOfChannel,
+        })
     }
 
     /// As it stands in the environment.

@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod alert;
 pub mod audit;
+pub mod channel;
 pub mod credential;
 pub mod entropy;
 pub mod exchange;
@@ -34,12 +35,14 @@ pub mod people;
 pub mod protocol;
 pub mod public_address;
 pub mod queue;
+pub mod reach;
 pub mod reachable;
 pub mod rotation;
 pub mod scopes;
 pub mod spare;
 pub mod sweep;
 pub mod timeline;
+pub mod variable;
 pub mod waiting;
 
 pub use entropy::Entropy;

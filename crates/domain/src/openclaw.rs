@@ -6,7 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Menu, Offer, PROOF_MODEL, PROOF_MODEL_TITLE};
+use crate::{
+    channel::{Channel, Channels},
+    model::{Menu, Offer, PROOF_MODEL, PROOF_MODEL_TITLE},
+};
 
 /// Top-level keys that OpenClaw itself may write: `meta` (who last touched the file) and `wizard` (onboarding).
 pub const THEIRS: [&str; 2] = ["meta", "wizard"];
@@ -28,11 +31,51 @@ pub struct Settings {
     pub model_base_url: String,
     /// Which model the agent asks for.
     pub model: AgentModel,
+    /// How people reach the agent. Their tokens are secrets beside the document.
+    pub channels: Channels,
+}
+
+/// How a model is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ModelApi {
+    /// Anthropic's Messages: `POST {base}/v1/messages`.
+    #[default]
+    Messages,
+    /// OpenAI's Chat Completions: `POST {base}/v1/chat/completions`.
+    ChatCompletions,
+}
+
+impl ModelApi {
+    /// What the gateway calls a provider of models that is asked so.
+    const fn provider(self) -> &'static str {
+        match self {
+            Self::Messages => "berth",
+            Self::ChatCompletions => "berth-openai",
+        }
+    }
+
+    /// The gateway's word for it.
+    const fn adapter(self) -> &'static str {
+        match self {
+            Self::Messages => "anthropic-messages",
+            Self::ChatCompletions => "openai-completions",
+        }
+    }
+
+    /// Where the gateway finds it. Of the two, only the adapter for Messages puts `/v1` there by itself.
+    fn base_url(self, root: &str) -> String {
+        match self {
+            Self::Messages => root.to_owned(),
+            Self::ChatCompletions => format!("{root}/v1"),
+        }
+    }
 }
 
 /// The model that an agent asks for by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentModel {
+    /// How it is asked.
+    pub api: ModelApi,
     /// As its vendor names it.
     pub name: String,
     /// What it is called where a person reads it.
@@ -51,13 +94,14 @@ impl AgentModel {
     #[must_use]
     pub fn proof() -> Self {
         let (name, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
-        Self { name, title, context_tokens: 200_000, answer_tokens: ANSWER_TOKENS_MAX }
+        Self { api: ModelApi::Messages, name, title, context_tokens: 200_000, answer_tokens: ANSWER_TOKENS_MAX }
     }
 
     /// A vendor's model.
     #[must_use]
     pub fn of(offer: &Offer) -> Self {
         Self {
+            api: ModelApi::Messages,
             name: offer.name.clone(),
             title: offer.title.clone(),
             context_tokens: offer.price.context_tokens,
@@ -97,12 +141,16 @@ impl AgentModels {
 
 /// The configuration that Berth wants in force: terminal off, mDNS off, heartbeat off, pairing before anyone is heard.
 ///
-/// Secrets are named, not held: `gateway_token` and `model_key` are files below [`SECRETS_DIR`].
+/// Secrets are named, not held: `gateway_token`, `model_key` and the tokens of channels are files below
+/// [`SECRETS_DIR`]. Where no channel is on, there is no word of channels.
 #[must_use]
 pub fn document(settings: &Settings) -> Value {
-    let secret = |name: &str| json!({ "source": "file", "provider": name, "id": "value" });
-    let file = |name: &str| json!({ "source": "file", "path": format!("{SECRETS_DIR}/{name}"), "mode": "singleValue" });
-    json!({
+    let api = settings.model.api;
+    let channels = settings.channels.on();
+    let names = ["gateway_token", "model_key"].into_iter();
+    let names = names.chain(channels.iter().flat_map(|channel| channel.secrets()).copied());
+    let files: Map<String, Value> = names.map(|name| (name.to_owned(), secret_file(name))).collect();
+    let mut document = json!({
         "gateway": {
             "mode": "local",
             "port": GATEWAY_PORT,
@@ -112,10 +160,10 @@ pub fn document(settings: &Settings) -> Value {
             "controlUi": { "enabled": false },
             "terminal": { "enabled": false }
         },
-        "secrets": { "providers": { "gateway_token": file("gateway_token"), "model_key": file("model_key") } },
-        "models": { "mode": "merge", "providers": { "berth": {
-            "baseUrl": settings.model_base_url,
-            "api": "anthropic-messages",
+        "secrets": { "providers": files },
+        "models": { "mode": "merge", "providers": { api.provider(): {
+            "baseUrl": api.base_url(&settings.model_base_url),
+            "api": api.adapter(),
             "apiKey": secret("model_key"),
             "models": [ {
                 "id": settings.model.name, "name": settings.model.title, "input": ["text"],
@@ -125,7 +173,7 @@ pub fn document(settings: &Settings) -> Value {
         "agents": {
             "defaults": {
                 "workspace": "/home/openclaw/.openclaw/workspace",
-                "model": { "primary": format!("berth/{}", settings.model.name) },
+                "model": { "primary": format!("{}/{}", api.provider(), settings.model.name) },
                 "heartbeat": { "every": "0m" }
             },
             "entries": { "main": {} }
@@ -141,7 +189,48 @@ pub fn document(settings: &Settings) -> Value {
         // So that the gateway's own log lines can be told from the agent's words, which it prints among them.
         "logging": { "consoleStyle": "json" },
         "update": { "checkOnStart": false }
-    })
+    });
+    if let Value::Object(map) = &mut document
+        && !channels.is_empty()
+    {
+        let on = channels.iter().map(|channel| (channel.as_str().to_owned(), channel_settings(*channel, settings)));
+        map.insert("channels".to_owned(), Value::Object(on.collect()));
+    }
+    document
+}
+
+/// A reference to a secret, by its name.
+fn secret(name: &str) -> Value {
+    json!({ "source": "file", "provider": name, "id": "value" })
+}
+
+/// Where the gateway reads a secret.
+fn secret_file(name: &str) -> Value {
+    json!({ "source": "file", "path": format!("{SECRETS_DIR}/{name}"), "mode": "singleValue" })
+}
+
+/// One channel: nobody is heard before the tenant let them in, no group is answered, and nothing that is said there
+/// changes the configuration.
+fn channel_settings(channel: Channel, settings: &Settings) -> Value {
+    let mut of_channel = json!({
+        "enabled": true, "dmPolicy": "pairing", "groupPolicy": "allowlist", "configWrites": false
+    });
+    let more = match channel {
+        Channel::Telegram => {
+            let root = settings.channels.telegram.as_ref().and_then(|telegram| telegram.api_root.as_ref());
+            let token = json!({ "botToken": secret("telegram_token") });
+            [Some(token), root.map(|root| json!({ "apiRoot": root.as_str() }))]
+        }
+        Channel::Slack => {
+            let tokens = json!({ "botToken": secret("slack_bot_token"), "appToken": secret("slack_app_token") });
+            [Some(json!({ "mode": "socket" })), Some(tokens)]
+        }
+        Channel::Discord => [Some(json!({ "token": secret("discord_token") })), None],
+    };
+    if let Value::Object(map) = &mut of_channel {
+        map.extend(more.into_iter().flatten().filter_map(|more| more.as_object().cloned()).flatten());
+    }
+    of_channel
 }
 
 /// Our part of a document as the gateway reports it.
@@ -189,7 +278,7 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings { model_base_url: "http://b/llm".into(), model: AgentModel::proof() }
+        Settings { model_base_url: "http://b/llm".into(), model: AgentModel::proof(), channels: Channels::default() }
     }
 
     #[test]
@@ -204,6 +293,47 @@ mod tests {
         let sizes = (&model["contextWindow"], &model["maxTokens"]);
         assert_eq!(sizes, (&json!(1_000_000), &json!(8192)));
         assert_eq!(of_proof["agents"]["defaults"]["model"]["primary"], "berth/berth-proof");
+    }
+
+    #[test]
+    fn a_model_of_the_other_kind_is_asked_at_a_provider_of_its_own() {
+        let mut settings = settings();
+        settings.model.api = ModelApi::ChatCompletions;
+        settings.model.name = "gpt-x".into();
+        let document = document(&settings);
+        assert_eq!(document["agents"]["defaults"]["model"]["primary"], "berth-openai/gpt-x");
+        let providers = document["models"]["providers"].as_object().unwrap();
+        assert_eq!(providers.keys().collect::<Vec<_>>(), ["berth-openai"]);
+        let provider = &providers["berth-openai"];
+        assert_eq!((&provider["api"], &provider["baseUrl"]), (&json!("openai-completions"), &json!("http://b/llm/v1")));
+        assert_eq!(provider["apiKey"], secret("model_key"), "the same virtual key opens both");
+    }
+
+    #[test]
+    fn a_channel_that_is_on_names_its_tokens_and_hears_nobody_yet() {
+        let mut settings = settings();
+        let without = document(&settings);
+        assert_eq!(without.get("channels"), None);
+        let api_root = Some(crate::channel::ApiRoot::parse("http://10.0.0.1:9/").unwrap());
+        settings.channels = Channels {
+            telegram: Some(crate::channel::Telegram { api_root }),
+            slack: Some(crate::channel::Slack),
+            discord: Some(crate::channel::Discord),
+        };
+        let with = document(&settings);
+        let channels = with["channels"].as_object().unwrap();
+        assert_eq!(channels.keys().collect::<Vec<_>>(), ["discord", "slack", "telegram"]);
+        for (name, channel) in channels {
+            let policy = ["enabled", "dmPolicy", "groupPolicy", "configWrites"].map(|key| &channel[key]);
+            assert_eq!(policy, [&json!(true), &json!("pairing"), &json!("allowlist"), &json!(false)], "{name}");
+            for secret in Channel::parse(name).unwrap().secrets() {
+                assert_eq!(with["secrets"]["providers"][secret], secret_file(secret));
+                assert!(channel.to_string().contains(&format!("\"provider\":\"{secret}\"")), "{name}: {secret}");
+            }
+        }
+        assert_eq!(channels["telegram"]["apiRoot"], "http://10.0.0.1:9");
+        settings.channels.telegram = Some(crate::channel::Telegram::default());
+        assert_eq!(document(&settings)["channels"]["telegram"].get("apiRoot"), None);
     }
 
     #[test]

@@ -5,13 +5,15 @@
 //! answers [`Refusal::Version`] and does nothing. A guest runs one request that
 //! changes something at a time; `hello`, `status` and `logs` run beside it.
 
-use std::fmt;
+mod pairing;
+mod secrets;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
-use crate::id::MachineId;
+use crate::{channel::Channel, id::MachineId};
+pub use pairing::{PAIRING_REQUEST_CHARS_MAX, Pairing, is_pairing_request};
+pub use secrets::{SecretFile, SecretText, Variable, delivered};
 
 /// The version spoken by this build.
 pub const VERSION: u16 = 1;
@@ -62,6 +64,15 @@ pub enum Ask {
         /// that does not know of it refuses a request that brings it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instructions: Option<SecretText>,
+        /// The agent's environment variables, at most [`crate::variable::VARIABLES_MAX`]; others are removed. Where
+        /// they changed, the gateway is started anew. Unknown to older guests, like `instructions`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        variables: Vec<Variable>,
+        /// Where the machine may connect to beside its home, each as [`crate::reach::Reach`] writes it, at most
+        /// [`crate::reach::REACH_MAX`]; an address of a private network only where the document names it too.
+        /// Unknown to older guests, like `instructions`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reach: Vec<String>,
     },
     /// Process, readiness and the configuration in force; changes nothing.
     Status,
@@ -85,6 +96,21 @@ pub enum Ask {
         /// At most [`LOG_LINES_MAX`].
         lines: u16,
     },
+    /// Who waits to be let in at the agent's channels?
+    Pairings,
+    /// Let one of them in. They are told so where they asked.
+    Approve {
+        /// Where they asked.
+        channel: Channel,
+        /// [`Pairing::request`].
+        request: String,
+    },
+    /// Seal what is kept here under this machine key from now on. Idempotent; whoever dies in between leaves a
+    /// machine that opens what it kept, and the same request sent again finishes the work.
+    Rekey {
+        /// 32 bytes in base64.
+        key: SecretText,
+    },
     /// Stop the gateway and destroy secrets, state and keys; the machine is to be removed next.
     Wipe,
 }
@@ -102,43 +128,11 @@ impl Ask {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Logs { .. } => "logs",
+            Self::Pairings => "pairings",
+            Self::Approve { .. } => "approve",
+            Self::Rekey { .. } => "rekey",
             Self::Wipe => "wipe",
         }
-    }
-}
-
-/// A secret on its way to a machine.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretFile {
-    /// File name below the gateway's secrets folder: `a-z 0-9 _`, at most 64.
-    pub name: String,
-    /// The value.
-    pub value: SecretText,
-}
-
-/// Text that prints as a placeholder and is wiped when dropped. It serialises, because the wire is encrypted.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    /// Takes ownership of the plaintext.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The plaintext. Every call of this is a place to review.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(..)")
     }
 }
 
@@ -178,13 +172,20 @@ pub enum Reply {
         /// From sending the turn to the gateway until its answer was complete.
         latency_ms: u32,
     },
-    /// To `start`, `stop`, `restart`, `wipe`.
+    /// To `start`, `stop`, `restart`, `approve`, `wipe`.
     Ok,
     /// To `logs`, oldest first.
     Logs {
         /// Redacted lines, each at most 2,000 characters.
         lines: Vec<LogLine>,
     },
+    /// To `pairings`, oldest first.
+    Pairings {
+        /// At most 3 a channel, as OpenClaw keeps no more.
+        pairings: Vec<Pairing>,
+    },
+    /// To `rekey`, after what is kept was opened with the new key alone, read back from the disk.
+    Rekeyed(Rekeyed),
 }
 
 /// Who a machine is.
@@ -214,7 +215,7 @@ pub enum Gateway {
     Stopped,
     /// Running, not ready yet.
     Starting,
-    /// `/readyz` says yes.
+    /// `/readyz` says yes, or names nothing but channels that do not run.
     Ready,
     /// The unit failed and will not be started again by itself.
     Failed,
@@ -230,6 +231,19 @@ pub struct InForce {
     pub digest: String,
     /// Whether the gateway's `configRevisionHash` equals its `appliedConfigHash`; false while it is stopped.
     pub applied: bool,
+    /// SHA-256, in hexadecimal, of [`delivered`] over the secrets as they lie opened on the machine, or, while the
+    /// gateway is stopped, as they are kept. `None` from a guest that does not know of it, and where they cannot be read.
+    #[serde(default)]
+    pub secrets_digest: Option<String>,
+}
+
+/// That a machine's key was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rekeyed {
+    /// The id of the key that now opens what is kept: that of the key that was sent.
+    pub key: String,
+    /// What it opened, as in [`InForce::secrets_digest`]; `None` where nothing was kept.
+    pub secrets_digest: Option<String>,
 }
 
 /// A machine's health as it sees itself.
@@ -245,6 +259,9 @@ pub struct Status {
     pub memory_bytes: Option<u64>,
     /// Space left on the root file system, if known.
     pub disk_free_bytes: Option<u64>,
+    /// Channels that are on and do not run: above all, a token that its vendor does not know any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<Channel>,
 }
 
 /// One line of a log.
@@ -300,6 +317,9 @@ pub enum Refusal {
         /// The gateway's reason, redacted.
         why: String,
     },
+    /// Nobody waits under that name: let in already, lapsed, or never there.
+    #[error("there is no such request for access any more")]
+    NoPairing,
     /// Another request that changes something is under way.
     #[error("the machine is busy with another request")]
     Busy,
@@ -345,20 +365,27 @@ mod tests {
         let request: Request = serde_json::from_str(text).unwrap();
         assert_eq!(request.ask.verb(), "apply");
         assert!(!format!("{request:?}").contains("\"v\""), "a secret shows in Debug");
-        assert!(!serde_json::to_string(&request).unwrap().contains("instructions"), "older guests go on reading it");
+        let written = serde_json::to_string(&request).unwrap();
+        for newer in ["instructions", "variables", "reach"] {
+            assert!(!written.contains(newer), "older guests go on reading it");
+        }
         assert!(serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).is_err());
     }
 
-    /// PRV-15: a machine can be asked nine things, and none is "read me this" or "run this".
+    /// PRV-15: a machine can be asked twelve things, and none is "read me this" or "run this".
     #[test]
-    fn there_are_nine_verbs() {
+    fn there_are_twelve_verbs() {
         let refused = serde_json::from_str::<Request>(r#"{"version":1,"verb":"shell"}"#).unwrap_err().to_string();
         let verbs: Vec<&str> = refused.split('`').skip(1).step_by(2).skip(1).collect();
-        assert_eq!(
-            verbs,
-            ["hello", "apply", "status", "turn", "start", "stop", "restart", "logs", "wipe"],
-            "{refused}"
-        );
+        let twelve = "hello apply status turn start stop restart logs pairings approve rekey wipe";
+        assert_eq!(verbs.join(" "), twelve, "{refused}");
+    }
+
+    #[test]
+    fn an_answer_of_an_older_guest_still_reads() {
+        let older = r#"{"fence":1,"digest":"d","applied":true}"#;
+        let in_force: InForce = serde_json::from_str(older).unwrap();
+        assert_eq!(in_force.secrets_digest, None);
     }
 
     #[test]

@@ -6,11 +6,12 @@ use app::credentials::{Delivery, Opened};
 use clients::provider::PlacedFile;
 use domain::{
     AgentId, MachineId, TenantId,
+    channel::{Channel, Channels, Discord, Slack, Telegram},
     credential::{Kind, files as bot_files},
     entropy::mint,
     instructions::{Choices, Instructions},
     openclaw::{self, Settings},
-    protocol::{Ask, GuestConfig, SecretFile, SecretText},
+    protocol::{Ask, GuestConfig, SecretFile, SecretText, Variable},
 };
 use serde_json::Value;
 use ssh::HostKey;
@@ -106,6 +107,8 @@ pub struct Wish {
 pub struct WantedThere {
     document: Value,
     instructions: Option<String>,
+    /// Where the machine may connect to, beside its home.
+    reach: Vec<String>,
 }
 
 impl WantedThere {
@@ -113,11 +116,14 @@ impl WantedThere {
     #[must_use]
     pub fn of(world: &World, wish: &Wish) -> Self {
         let choices = &wish.choices;
+        let channels = channels(&wish.bots);
         let document = openclaw::document(&Settings {
             model_base_url: format!("{}/llm", world.machines.home),
             model: world.machines.models.chosen(choices.model.as_deref()).clone(),
+            channels: channels.clone(),
         });
-        Self { document, instructions: choices.instructions.as_ref().map(Instructions::file) }
+        let reach = channels.reach().iter().map(ToString::to_string).collect();
+        Self { document, instructions: choices.instructions.as_ref().map(Instructions::file), reach }
     }
 
     /// What it is compared by: SHA-256 over all of it.
@@ -138,6 +144,16 @@ pub async fn given(world: &World, wish: &Wish) -> Result<(SystemTx, Delivery), S
     Ok((tx.into_house().await?, given))
 }
 
+/// The channels for which there are tokens, and which a machine can run.
+fn channels(bots: &[Kind]) -> Channels {
+    let is_on = |kind, channel| bots.contains(&kind) && Channel::OFFERED.contains(&channel);
+    Channels {
+        telegram: is_on(Kind::Telegram, Channel::Telegram).then(Telegram::default),
+        slack: is_on(Kind::Slack, Channel::Slack).then_some(Slack),
+        discord: is_on(Kind::Discord, Channel::Discord).then_some(Discord),
+    }
+}
+
 /// The request that puts what is wanted in force, with its secrets.
 ///
 /// # Errors
@@ -154,12 +170,16 @@ pub fn apply(
         SecretFile { name: "gateway_token".to_owned(), value: text(&gateway_token)? },
         SecretFile { name: "model_key".to_owned(), value: text(&model_key)? },
     ];
+    let mut variables = Vec::new();
     for Opened { credential, secret } in &given.opened {
         let value = secret.expose_text().ok_or_else(|| StepError::retry("a credential is not text"))?;
+        if credential.kind == Kind::Variable {
+            variables.push(Variable { name: credential.name.clone(), value: SecretText::new(value.to_owned()) });
+        }
         secrets.extend(bot_files(credential.kind, value));
     }
     let instructions = wanted.instructions.map(SecretText::new);
-    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions })
+    Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions, variables, reach: wanted.reach })
 }
 
 /// Opens the words of an exchange on their way to the machine.

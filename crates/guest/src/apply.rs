@@ -3,10 +3,12 @@
 //! While the gateway runs, in this order, each step durable before the next:
 //! 1. the new bundle is sealed as `next`, so that a fence once begun is known;
 //! 2. the secret files are replaced (the gateway reads them when told to, not before), and the file with what
-//!    the agent is told (the gateway reads it when a conversation goes on);
+//!    the agent is told (the gateway reads it when a conversation goes on); what it will have to reach is opened;
 //! 3. the gateway is given the whole configuration by compare-and-swap;
 //! 4. `next` becomes `current`, from which the gateway would start again;
-//! 5. the gateway is asked what is in force until it is ours, for a bounded time.
+//! 5. where the agent's variables are others than at its last start, it is started again: only so it takes them;
+//! 6. the gateway is asked what is in force until it is ours, for a bounded time;
+//! 7. what belonged to the one before is removed: secret files, and ways out.
 //!
 //! Whoever dies in between leaves a machine that starts from `current`, whole and
 //! old, or goes on running; the same request sent again finishes the work. While
@@ -17,7 +19,8 @@ use std::{collections::BTreeSet, io, time::Duration};
 
 use domain::{
     openclaw::{SECRETS_DIR, canonical, ours},
-    protocol::{Gateway, InForce, Refusal, SecretFile, SecretText},
+    protocol::{Gateway, InForce, Refusal, SecretText, Variable, delivered},
+    variable::{VARIABLES_MAX, VariableName, VariableValue},
 };
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -27,9 +30,9 @@ use crate::{
     gateway::{GatewayError, Report},
     in_force, instructions,
     machine::Machine,
-    opened,
+    opened, reach,
     sealed::{Bundle, GATEWAY_TOKEN, Store},
-    status, unit,
+    status, unit, variables,
 };
 
 /// From taking up the request to the proof, all waits together.
@@ -43,18 +46,12 @@ const SECRET_BYTES_MAX: usize = 16 * 1024;
 /// 8,000 characters of four bytes, and what is put around them.
 const INSTRUCTIONS_BYTES_MAX: usize = 33 * 1024;
 const TRIES_MAX: usize = 3;
+/// How long a gateway may go on finishing its turns before it is started anew.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Brings the configuration into force.
-pub async fn apply(
-    machine: &Machine,
-    fence: u64,
-    (document, instructions): (Value, Option<SecretText>),
-    secrets: Vec<SecretFile>,
-) -> Result<InForce, Refusal> {
-    check(&document, &secrets)?;
-    if instructions.as_ref().is_some_and(|text| !(1..=INSTRUCTIONS_BYTES_MAX).contains(&text.expose().len())) {
-        return Err(Refusal::Malformed { why: "the instructions are empty or larger than 33 KiB".to_owned() });
-    }
+pub async fn apply(machine: &Machine, wanted: Bundle) -> Result<InForce, Refusal> {
+    check(&wanted)?;
     let deadline = Instant::now() + PATIENCE;
     let store = machine.store().map_err(|error| machine.broken(&error))?;
     let current = store.current().unwrap_or_else(|error| {
@@ -62,9 +59,7 @@ pub async fn apply(
         None
     });
     let next = store.next();
-    fenced(fence, (&document, instructions.as_ref()), current.as_ref(), next.as_ref())?;
-
-    let wanted = Bundle { fence, document, secrets, instructions, former_tokens: Vec::new() };
+    fenced(&wanted, current.as_ref(), next.as_ref())?;
     match settled(machine, deadline).await? {
         Gateway::Ready => {
             // To be cut off here is the same as to die here: the same request, sent again, finishes the work.
@@ -86,9 +81,9 @@ async fn while_running(
     mut wanted: Bundle,
 ) -> Result<InForce, Refusal> {
     if next.is_none() && holds(machine, current.as_ref(), &wanted) {
-        // A repetition: usually there is nothing to do but to look.
-        if let Ok(Ok(done)) = timeout(LOOK_PATIENCE, look(machine, &wanted)).await {
-            return Ok(done);
+        // A repetition: usually there is nothing to do but to look, and perhaps to clear up.
+        if let Ok(Ok(_)) = timeout(LOOK_PATIENCE, look(machine, &wanted)).await {
+            return cleared(machine, &wanted).await;
         }
     }
     let earlier: Vec<&Bundle> = current.iter().chain(next.iter()).collect();
@@ -96,10 +91,24 @@ async fn while_running(
     if bring(machine, store, current.as_ref(), &wanted).await? == Handed::LockedOut {
         return Err(start_anew(machine).await);
     }
-    let done = proved(machine, &wanted).await;
-    opened::keep_only(&machine.paths, &wanted.secrets).map_err(|error| secrets_stuck(machine, error))?;
+    if variables::holds(&machine.paths, &wanted.variables) {
+        proved(machine, &wanted).await;
+    } else {
+        // Nobody need be told that the gateway is away; being cut off here ends that as well.
+        let _asked = machine.asked_down();
+        start_with_variables(machine, &wanted).await?;
+        proved(machine, &wanted).await;
+    }
+    let done = cleared(machine, &wanted).await?;
     tracing::info!(fence = done.fence, digest = done.digest, "configuration in force");
     Ok(done)
+}
+
+/// Step 7, and a last look at what is left.
+async fn cleared(machine: &Machine, wanted: &Bundle) -> Result<InForce, Refusal> {
+    opened::keep_only(&machine.paths, &wanted.secrets).map_err(|error| secrets_stuck(machine, error))?;
+    reach::only(&machine.paths, &wanted.reach).await.map_err(|error| machine.broken(&error))?;
+    Ok(proved(machine, wanted).await)
 }
 
 /// Nobody can be asked, so nothing can be said to be in force.
@@ -108,8 +117,24 @@ async fn while_stopped(machine: &Machine, store: &Store, wanted: &Bundle) -> Res
     store.put_current(wanted).map_err(|error| machine.broken(&error))?;
     told(machine, wanted)?;
     config_file::write(&machine.paths, &wanted.document).map_err(|error| machine.broken(&error.into()))?;
+    reach::only(&machine.paths, &wanted.reach).await.map_err(|error| machine.broken(&error))?;
     tracing::info!(fence = wanted.fence, "configuration kept for the next start");
-    Ok(InForce { fence: wanted.fence, digest: wanted_digest(wanted), applied: false })
+    let secrets_digest = vault::digest(&delivered(&wanted.secrets, &wanted.variables)).to_string();
+    Ok(InForce {
+        fence: wanted.fence,
+        digest: wanted_digest(wanted),
+        applied: false,
+        secrets_digest: Some(secrets_digest),
+    })
+}
+
+/// Step 5. A start takes longer than a request may last: whoever asked is then told so, and asks again.
+async fn start_with_variables(machine: &Machine, wanted: &Bundle) -> Result<(), Refusal> {
+    tracing::info!("the gateway is started anew with the agent's variables");
+    if let Some(token) = wanted.secret(GATEWAY_TOKEN) {
+        machine.gateway.drain(token, DRAIN_PATIENCE).await;
+    }
+    unit::restart(&machine.paths).await.map_err(|error| machine.broken(&error))
 }
 
 /// The gateway runs on a token that nobody here knows: somebody changed its configuration, or too many applies died.
@@ -126,8 +151,12 @@ async fn start_anew(machine: &Machine) -> Refusal {
 }
 
 /// What can be refused without touching anything.
-fn check(document: &Value, secrets: &[SecretFile]) -> Result<(), Refusal> {
+fn check(wanted: &Bundle) -> Result<(), Refusal> {
     let malformed = |why: &str| Err(Refusal::Malformed { why: why.to_owned() });
+    let Bundle { document, secrets, instructions, .. } = wanted;
+    if instructions.as_ref().is_some_and(|text| !(1..=INSTRUCTIONS_BYTES_MAX).contains(&text.expose().len())) {
+        return malformed("the instructions are empty or larger than 33 KiB");
+    }
     if !document.is_object() || canonical(&ours(document)) != canonical(document) {
         return malformed("the document is no object, or sets what OpenClaw keeps for itself");
     }
@@ -150,18 +179,29 @@ fn check(document: &Value, secrets: &[SecretFile]) -> Result<(), Refusal> {
     if ours.any(|name| !names.contains(name)) {
         return malformed("the document refers to a secret that did not come with it");
     }
+    check_variables(&wanted.variables)?;
+    reach::check(&wanted.reach, document)
+}
+
+fn check_variables(variables: &[Variable]) -> Result<(), Refusal> {
+    let names: BTreeSet<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+    let is_good = |variable: &Variable| {
+        let value = variable.value.expose().to_owned();
+        VariableName::parse(&variable.name).is_ok()
+            && VariableValue::parse(value).is_ok_and(|read| read.expose() == variable.value.expose())
+    };
+    if variables.len() > VARIABLES_MAX || names.len() != variables.len() || !variables.iter().all(is_good) {
+        return Err(Refusal::Malformed { why: "the variables are not as agreed".to_owned() });
+    }
     Ok(())
 }
 
 /// An older configuration than the last one begun is refused, and so is another one under the same number.
-fn fenced(
-    fence: u64,
-    (document, instructions): (&Value, Option<&SecretText>),
-    current: Option<&Bundle>,
-    next: Option<&Bundle>,
-) -> Result<(), Refusal> {
+fn fenced(wanted: &Bundle, current: Option<&Bundle>, next: Option<&Bundle>) -> Result<(), Refusal> {
+    let fence = wanted.fence;
     for begun in current.into_iter().chain(next) {
-        let other = fence == begun.fence && fence > 0 && !begun.same_wish(document, instructions);
+        let other =
+            fence == begun.fence && fence > 0 && !begun.same_wish(&wanted.document, wanted.instructions.as_ref());
         if fence < begun.fence || other {
             return Err(Refusal::Fenced { fence, applied: begun.fence });
         }
@@ -186,8 +226,10 @@ fn holds(machine: &Machine, current: Option<&Bundle>, wanted: &Bundle) -> bool {
         current.fence == wanted.fence
             && current.same_wish(&wanted.document, wanted.instructions.as_ref())
             && instructions::holds(&machine.paths, wanted.instructions.as_ref())
-            && current.same_secrets(&wanted.secrets)
+            && current.same_secrets(wanted)
+            && current.reach == wanted.reach
             && opened::holds(&machine.paths, &wanted.secrets)
+            && variables::holds(&machine.paths, &wanted.variables)
     })
 }
 
@@ -204,6 +246,7 @@ async fn bring(machine: &Machine, store: &Store, current: Option<&Bundle>, wante
     store.begin(wanted).map_err(|error| machine.broken(&error))?;
     opened::write(&machine.paths, &wanted.secrets).map_err(|error| secrets_stuck(machine, error))?;
     told(machine, wanted)?;
+    reach::open(&machine.paths, &wanted.reach).await.map_err(|error| machine.broken(&error))?;
     let bundles: Vec<&Bundle> = current.into_iter().chain([wanted]).collect();
     match hand_over(machine, &Machine::tokens(&bundles), &wanted.document).await {
         Ok(()) => store.take_next().map(|()| Handed::Taken).map_err(|error| machine.broken(&error)),
@@ -215,6 +258,7 @@ async fn bring(machine: &Machine, store: &Store, current: Option<&Bundle>, wante
                 opened::write(&machine.paths, &current.secrets).map_err(|error| secrets_stuck(machine, error))?;
                 opened::keep_only(&machine.paths, &current.secrets).map_err(|error| secrets_stuck(machine, error))?;
                 told(machine, current)?;
+                reach::only(&machine.paths, &current.reach).await.map_err(|error| machine.broken(&error))?;
             }
             store.drop_next().map_err(|error| machine.broken(&error))?;
             Err(refusal)
@@ -290,7 +334,7 @@ fn nudged(whole: &Value) -> Value {
     nudged
 }
 
-/// Step 5: looks until it is so. The caller's deadline ends it.
+/// Step 6: looks until it is so. The caller's deadline ends it.
 async fn proved(machine: &Machine, wanted: &Bundle) -> InForce {
     loop {
         match look(machine, wanted).await {
@@ -305,7 +349,7 @@ async fn proved(machine: &Machine, wanted: &Bundle) -> InForce {
 async fn look(machine: &Machine, wanted: &Bundle) -> Result<InForce, &'static str> {
     let token: Vec<&SecretText> = wanted.secret(GATEWAY_TOKEN).into_iter().collect();
     let (report, _) = status::first_accepted(machine, &token).await.map_err(|_| "the gateway does not answer us")?;
-    let found = in_force::read(&machine.paths, &report, wanted.fence);
+    let found = in_force::read(&machine.paths, &report, wanted);
     if !found.applied {
         return Err("the gateway runs another configuration than the one in its file");
     }

@@ -7,7 +7,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use domain::protocol::SecretText;
+use domain::{channel::Channel, protocol::SecretText};
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -61,12 +61,22 @@ pub struct Report {
 }
 
 impl Gateway {
-    /// Whether `/readyz` says yes.
+    /// Whether the gateway takes turns and changes.
     pub async fn ready(&self) -> bool {
-        let Ok(request) = Request::get("/readyz").header(header::HOST, "127.0.0.1").body(Full::default()) else {
-            return false;
-        };
-        matches!(send(self.0, request, READY_PATIENCE, ADMIN_BYTES_MAX).await, Ok((StatusCode::OK, _)))
+        self.failing().await.is_some()
+    }
+
+    /// The channels that do not run; `None` where the gateway itself is not ready.
+    ///
+    /// OpenClaw's `/readyz` says no as soon as one channel does not run, which a revoked token is enough for. The
+    /// gateway works all the same, and must be told of a better token: so it is looked at what fails.
+    pub async fn failing(&self) -> Option<Vec<Channel>> {
+        let request = Request::get("/readyz").header(header::HOST, "127.0.0.1").body(Full::default()).ok()?;
+        match send(self.0, request, READY_PATIENCE, ADMIN_BYTES_MAX).await {
+            Ok((StatusCode::OK, _)) => Some(Vec::new()),
+            Ok((StatusCode::SERVICE_UNAVAILABLE, body)) => only_channels(&serde_json::from_slice(&body).ok()?),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// What the gateway holds.
@@ -167,6 +177,12 @@ impl Gateway {
     }
 }
 
+/// What fails, where that is channels and nothing else.
+fn only_channels(told: &Value) -> Option<Vec<Channel>> {
+    let failing = told.get("failing")?.as_array().filter(|failing| !failing.is_empty())?;
+    failing.iter().map(|what| Channel::parse(what.as_str()?)).collect()
+}
+
 /// `{"error":{"message":…}}` in both of the gateway's dialects; 4xx is about the request, 5xx and 429 about the moment.
 fn refusal(status: StatusCode, answer: &Value) -> GatewayError {
     let message = answer.pointer("/error/message").and_then(Value::as_str).unwrap_or("no reason given").to_owned();
@@ -181,6 +197,17 @@ fn refusal(status: StatusCode, answer: &Value) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_channel_that_does_not_run_is_told_from_a_gateway_that_is_not_ready() {
+        let of = |failing: Value| only_channels(&json!({ "ready": false, "failing": failing }));
+        assert_eq!(of(json!(["telegram"])), Some(vec![Channel::Telegram]));
+        for not_ready in [json!([]), json!(["startup-sidecars"]), json!(["telegram", "gateway-draining"]), json!(null)]
+        {
+            assert_eq!(of(not_ready.clone()), None, "{not_ready}");
+        }
+        assert_eq!(only_channels(&json!({ "ready": false })), None);
+    }
 
     #[test]
     fn a_wrong_request_is_told_from_a_bad_moment() {

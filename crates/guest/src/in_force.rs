@@ -12,7 +12,7 @@ use domain::{
 };
 use serde_json::Value;
 
-use crate::{config_file, gateway::Report, instructions, paths::Paths};
+use crate::{config_file, gateway::Report, instructions, opened, paths::Paths, sealed::Bundle};
 
 /// What stands in the report where the gateway masks.
 const MASK: &str = "__OPENCLAW_REDACTED__";
@@ -23,13 +23,18 @@ pub fn digest(document: &Value, instructions: Option<&str>) -> String {
     vault::digest(whole(&ours(document), instructions).as_bytes()).to_string()
 }
 
-/// Reads the gateway's report together with the file, and the instructions as they lie there: the gateway reads them
-/// anew for each conversation.
+/// Reads the gateway's report together with the file, the instructions as they lie there (the gateway reads them
+/// anew for each conversation), and the opened secrets; fence and variables are those of the bundle.
 #[must_use]
-pub fn read(paths: &Paths, report: &Report, fence: u64) -> InForce {
+pub fn read(paths: &Paths, report: &Report, bundle: &Bundle) -> InForce {
     let file = config_file::read(paths).unwrap_or(Value::Null);
     let told = instructions::read(paths);
-    InForce { fence, digest: digest(&unmasked(&report.parsed, &file), told.as_deref()), applied: report.applied }
+    InForce {
+        fence: bundle.fence,
+        digest: digest(&unmasked(&report.parsed, &file), told.as_deref()),
+        applied: report.applied,
+        secrets_digest: opened::digest(paths, &bundle.variables),
+    }
 }
 
 fn unmasked(reported: &Value, file: &Value) -> Value {

@@ -69,6 +69,12 @@ impl Machine {
         self.asked_down.store(down, Ordering::Relaxed);
     }
 
+    /// The gateway is meant to be down for as long as what comes back lives.
+    pub fn asked_down(&self) -> AskedDown<'_> {
+        self.ask_down(true);
+        AskedDown(self)
+    }
+
     /// Whether the gateway is meant to be down.
     #[must_use]
     pub fn is_asked_down(&self) -> bool {
@@ -99,6 +105,9 @@ impl Machine {
                 for secret in &bundle.secrets {
                     redactor.add(secret.value.expose());
                 }
+                for variable in &bundle.variables {
+                    redactor.add(variable.value.expose());
+                }
                 for token in &bundle.former_tokens {
                     redactor.add(token.expose());
                 }
@@ -127,6 +136,15 @@ impl Machine {
     #[must_use]
     pub fn reason(&self, words: &str) -> String {
         self.redactor().line(words, WHY_CHARS_MAX)
+    }
+}
+
+/// See [`Machine::asked_down`].
+pub struct AskedDown<'a>(&'a Machine);
+
+impl Drop for AskedDown<'_> {
+    fn drop(&mut self) {
+        self.0.ask_down(false);
     }
 }
 

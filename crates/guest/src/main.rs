@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Result;
 use guest::{paths::Paths, serve, shim, unseal};
+use rustix::process::DumpableBehavior;
 
 const HELP: &str = "\
 berth-guest: carries out on a machine what Berth asks for
@@ -19,6 +20,11 @@ Usage: berth-guest <serve | shim | unseal | --help | --version>
 ";
 
 fn main() -> ExitCode {
+    // No core dump, and no other program of the same user looks into this one.
+    if rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() {
+        let _ = io::stderr().write_all(b"berth-guest: the kernel does not keep this program's memory to itself\n");
+        return ExitCode::FAILURE;
+    }
     let mut arguments = std::env::args().skip(1);
     let done = match (arguments.next().as_deref(), arguments.next()) {
         (Some("serve"), None) => run_serve(),

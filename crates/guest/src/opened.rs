@@ -2,9 +2,10 @@
 
 use std::io;
 
-use domain::protocol::SecretFile;
+use domain::protocol::{SecretFile, SecretText, Variable, delivered};
+use zeroize::Zeroizing;
 
-use crate::{folder::Folder, paths::Paths};
+use crate::{folder::Folder, paths::Paths, variables};
 
 const BYTES_MAX: u64 = 64 * 1024;
 
@@ -24,6 +25,21 @@ pub fn holds(paths: &Paths, secrets: &[SecretFile]) -> bool {
     secrets.iter().all(|secret| {
         matches!(folder.read(&secret.name, BYTES_MAX), Ok(Some(bytes)) if vault::same(&bytes, secret.value.expose().as_bytes()))
     })
+}
+
+/// The digest of what lies here, whatever it is, and of the variables that the gateway was started with, if these are
+/// they. `None`: it cannot be read.
+#[must_use]
+pub fn digest(paths: &Paths, wanted: &[Variable]) -> Option<String> {
+    let folder = Folder::open(&paths.secrets).ok()?;
+    let read = |name: String| {
+        let bytes = Zeroizing::new(folder.read(&name, BYTES_MAX).ok()??);
+        let value = SecretText::new(std::str::from_utf8(&bytes).ok()?.to_owned());
+        Some(SecretFile { name, value })
+    };
+    let secrets = folder.names().ok()?.into_iter().map(read).collect::<Option<Vec<_>>>()?;
+    let with = if variables::holds(paths, wanted) { wanted } else { &[] };
+    Some(vault::digest(&delivered(&secrets, with)).to_string())
 }
 
 /// Removes what is not named.

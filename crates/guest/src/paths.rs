@@ -26,8 +26,12 @@ pub struct Paths {
     pub sealed: PathBuf,
     /// Taken by whoever changes secrets or configuration.
     pub lock: PathBuf,
+    /// What root keeps here: the folder of the sealed secrets, and the packet filter's list.
+    pub state: PathBuf,
     /// Opened secrets, a tmpfs owned by the agent's user.
     pub secrets: PathBuf,
+    /// The folder of the agent's environment variables, on a tmpfs, root's alone.
+    pub variables: PathBuf,
     /// The agent's home.
     pub agent_home: PathBuf,
     /// Where sshd's host keys lie.
@@ -65,7 +69,9 @@ impl Paths {
             machine_key: "/etc/berth/machine.key".into(),
             sealed: "/var/lib/berth/sealed".into(),
             lock: "/var/lib/berth/lock".into(),
+            state: "/var/lib/berth".into(),
             secrets: SECRETS_DIR.into(),
+            variables: "/run/openclaw-variables".into(),
             agent_home: "/home/openclaw".into(),
             host_keys: "/etc/ssh".into(),
             image: "/usr/lib/berth/image".into(),
@@ -96,7 +102,9 @@ impl Paths {
             machine_key: root.join("etc/machine.key"),
             sealed: root.join("state/sealed"),
             lock: root.join("state/lock"),
+            state: root.join("state"),
             secrets: root.join("secrets/opened"),
+            variables: root.join("variables"),
             agent_home: root.join("home"),
             host_keys: root.join("ssh"),
             image: root.join("image"),

@@ -11,7 +11,7 @@
 //! configuration must be one rename, with nothing sealed anew in between.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     path::Path,
     time::{Duration, Instant},
 };
@@ -20,13 +20,16 @@ use anyhow::{Context as _, Result, bail};
 use domain::{
     MachineId,
     openclaw::whole,
-    protocol::{SecretFile, SecretText},
+    protocol::{SecretFile, SecretText, Variable, delivered},
 };
 use serde::{Deserialize, Serialize};
-use vault::{MasterKey, Owner, Place, Sealed, Secret};
-use zeroize::Zeroizing;
+use vault::{Owner, Place, Sealed, Secret};
 
-use crate::{entropy::SystemEntropy, folder::Folder, paths::Paths};
+use crate::{
+    folder::Folder,
+    machine_key::{self, MachineKeys},
+    paths::Paths,
+};
 
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 const CURRENT: &str = "current";
@@ -50,6 +53,12 @@ pub struct Bundle {
     /// What the agent is told about itself.
     #[serde(default)]
     pub instructions: Option<SecretText>,
+    /// The agent's environment variables.
+    #[serde(default)]
+    pub variables: Vec<Variable>,
+    /// Where the machine may connect to beside its home.
+    #[serde(default)]
+    pub reach: Vec<String>,
     /// Gateway tokens that may still be in force, the likeliest first.
     #[serde(default)]
     pub former_tokens: Vec<SecretText>,
@@ -69,14 +78,11 @@ impl Bundle {
             == whole(document, instructions.map(SecretText::expose))
     }
 
-    /// Whether both bring the same secrets.
+    /// Whether both bring the same secrets and variables.
     #[must_use]
-    pub fn same_secrets(&self, other: &[SecretFile]) -> bool {
-        self.secrets.len() == other.len()
-            && other.iter().all(|theirs| {
-                self.secret(&theirs.name)
-                    .is_some_and(|ours| vault::same(ours.expose().as_bytes(), theirs.value.expose().as_bytes()))
-            })
+    pub fn same_secrets(&self, other: &Self) -> bool {
+        let all = |bundle: &Self| delivered(&bundle.secrets, &bundle.variables);
+        vault::same(&all(self), &all(other))
     }
 
     /// Remembers the gateway tokens of earlier bundles.
@@ -95,18 +101,16 @@ impl Bundle {
 /// The two slots. Hold [`Store::lock`] while changing them.
 pub struct Store {
     folder: Folder,
-    key: MasterKey,
+    keys: MachineKeys,
     machine: MachineId,
 }
 
 impl Store {
     /// Opens the store with the machine's key.
     pub fn open(paths: &Paths, machine: MachineId) -> Result<Self> {
-        let key = Zeroizing::new(fs::read(&paths.machine_key).context("cannot read the machine key")?);
-        let key: [u8; 32] = key.as_slice().try_into().ok().context("the machine key is not 32 bytes")?;
-        let key = MasterKey::from_bytes(key);
+        let keys = machine_key::keys(paths)?;
         let folder = Folder::ensure(&paths.sealed, 0o700, None).context("cannot open the folder of sealed secrets")?;
-        Ok(Self { folder, key, machine })
+        Ok(Self { folder, keys, machine })
     }
 
     /// The configuration that the gateway has taken, and from which it starts.
@@ -144,6 +148,11 @@ impl Store {
         self.drop_next()
     }
 
+    /// Seals the current configuration again, under the key that seals now; what was begun stays.
+    pub fn seal_current_anew(&self, current: &Bundle) -> Result<()> {
+        self.write(CURRENT, current)
+    }
+
     /// Waits until nobody else changes secrets or configuration, for a bounded time.
     pub fn lock(path: &Path, patience: Duration) -> Result<File> {
         let file = File::create(path).context("cannot open the lock")?;
@@ -166,13 +175,13 @@ impl Store {
 
     fn read(&self, slot: &str) -> Result<Option<Bundle>> {
         let Some(bytes) = self.folder.read(slot, BYTES_MAX)? else { return Ok(None) };
-        let opened = self.key.open(&self.place(), &Sealed::from_bytes(&bytes)?)?;
+        let opened = self.keys.open(&self.place(), &Sealed::from_bytes(&bytes)?)?;
         Ok(Some(serde_json::from_slice(opened.expose()).ok().context("the sealed configuration cannot be read")?))
     }
 
     fn write(&self, slot: &str, bundle: &Bundle) -> Result<()> {
         let plain = Secret::new(serde_json::to_vec(bundle)?);
-        let sealed = self.key.seal(&SystemEntropy, &self.place(), &plain);
+        let sealed = self.keys.seal(&self.place(), &plain);
         self.folder.replace(slot, &sealed.to_bytes(), 0o600, None).context("cannot write the sealed configuration")
     }
 }

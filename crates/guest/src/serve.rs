@@ -1,7 +1,7 @@
 //! The root service: one request a connection, one answer, closed.
 //!
-//! `hello`, `status` and `logs` run beside anything. One change at a time:
-//! `apply`, `start`, `stop`, `restart`, `wipe`. Turns run beside each other but
+//! `hello`, `status`, `logs` and `pairings` run beside anything. One change at a time:
+//! `apply`, `start`, `stop`, `restart`, `approve`, `rekey`, `wipe`. Turns run beside each other but
 //! not beside an apply. Who must wait longer than a moment is told so
 //! ([`Refusal::Busy`]), and decides for itself when to come again. Work goes on
 //! to its end when the asking side goes away.
@@ -19,7 +19,14 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use crate::{
-    apply::apply, calling_home, logs::logs, machine::Machine, paths::Paths, sealed::GATEWAY_TOKEN, status, unit,
+    apply::apply,
+    calling_home,
+    logs::logs,
+    machine::Machine,
+    machine_key, pairings,
+    paths::Paths,
+    sealed::{Bundle, GATEWAY_TOKEN},
+    status, unit,
     wipe::wipe,
 };
 
@@ -143,10 +150,21 @@ async fn carry_out(machine: &Machine, ask: Ask) -> Result<Reply, Refusal> {
         Ask::Status => status::status(machine).await.map(Reply::Status),
         Ask::Logs { lines } => logs(machine, lines).await.map(|lines| Reply::Logs { lines }),
         Ask::Turn { text, session, timeout_ms } => turn(machine, &text, &session, timeout_ms).await,
-        Ask::Apply { fence, document, secrets, instructions } => {
+        Ask::Apply { fence, document, secrets, instructions, variables, reach } => {
             let _change = my_turn(machine.changes.lock()).await?;
             let _turns = my_turn(machine.turns.write()).await?;
-            apply(machine, fence, (document, instructions), secrets).await.map(Reply::Applied)
+            let former_tokens = Vec::new();
+            let wanted = Bundle { fence, document, secrets, instructions, variables, reach, former_tokens };
+            apply(machine, wanted).await.map(Reply::Applied)
+        }
+        Ask::Pairings => pairings::pairings(machine).await.map(|pairings| Reply::Pairings { pairings }),
+        Ask::Approve { channel, request } => {
+            let _change = my_turn(machine.changes.lock()).await?;
+            pairings::approve(machine, channel, &request).await.map(|()| Reply::Ok)
+        }
+        Ask::Rekey { key } => {
+            let _change = my_turn(machine.changes.lock()).await?;
+            machine_key::rekey(machine, &key).await.map(Reply::Rekeyed)
         }
         Ask::Start => {
             let _change = my_turn(machine.changes.lock()).await?;

@@ -48,6 +48,7 @@ pub async fn status(machine: &Machine) -> Result<Status, Refusal> {
         in_force,
         memory_bytes: memory_bytes(machine).await,
         disk_free_bytes: rustix::fs::statvfs("/").ok().map(|disk| disk.f_bavail * disk.f_frsize),
+        failing: machine.gateway.failing().await.unwrap_or_default(),
     })
 }
 
@@ -71,7 +72,7 @@ async fn reported(machine: &Machine) -> Option<InForce> {
     let bundles: Vec<&Bundle> = std::iter::once(&current).chain(next.as_ref()).collect();
     let tokens = Machine::tokens(&bundles);
     let (report, _) = first_accepted(machine, &tokens).await.ok()?;
-    Some(in_force::read(&machine.paths, &report, current.fence))
+    Some(in_force::read(&machine.paths, &report, &current))
 }
 
 /// Asks for the configuration with whichever token is accepted, the likeliest first.

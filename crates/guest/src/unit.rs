@@ -10,6 +10,9 @@ use crate::paths::Paths;
 /// The unit's name.
 pub const OPENCLAW: &str = "openclaw.service";
 
+/// What systemctl is told, so that the packet filter reads its list again.
+pub const RELOAD_FIREWALL: [&str; 2] = ["reload", "berth-firewall.service"];
+
 const SHOW_PATIENCE: Duration = Duration::from_secs(5);
 /// Above the unit's TimeoutStartSec and TimeoutStopSec together, so that systemd gives up first.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(100);
@@ -67,6 +70,11 @@ pub async fn stop(paths: &Paths) -> Result<()> {
 /// Stops and starts the unit in one go.
 pub async fn restart(paths: &Paths) -> Result<()> {
     change(paths, "restart").await
+}
+
+/// Has the packet filter read its list again.
+pub async fn reload_firewall(paths: &Paths) -> Result<()> {
+    run(&paths.systemctl, &RELOAD_FIREWALL, CHANGE_PATIENCE, 64 * 1024).await.map(drop)
 }
 
 async fn change(paths: &Paths, verb: &str) -> Result<()> {

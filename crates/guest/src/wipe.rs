@@ -8,7 +8,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use domain::protocol::Refusal;
 
-use crate::{machine::Machine, unit};
+use crate::{machine::Machine, machine_key, unit};
 
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,12 @@ pub async fn wipe(machine: &Machine) -> Result<(), Refusal> {
     if let Err(error) = unit::stop(paths).await {
         note("the running gateway", error);
     }
-    for (what, folder) in [("the sealed secrets", &paths.sealed), ("the opened secrets", &paths.secrets)] {
+    let folders = [
+        ("the sealed secrets", &paths.sealed),
+        ("the opened secrets", &paths.secrets),
+        ("the agent's variables", &paths.variables),
+    ];
+    for (what, folder) in folders {
         gone(fs::remove_dir_all(folder)).unwrap_or_else(|error| note(what, error.into()));
     }
     empty(&paths.agent_home).unwrap_or_else(|error| note("the agent's home", error.into()));
@@ -34,9 +39,8 @@ pub async fn wipe(machine: &Machine) -> Result<(), Refusal> {
             note("the journal", error);
         }
     }
-    for (what, file) in [("the machine key", &paths.machine_key), ("the guest configuration", &paths.config)] {
-        gone(fs::remove_file(file)).unwrap_or_else(|error| note(what, error.into()));
-    }
+    machine_key::remove(paths).unwrap_or_else(|error| note("the machine key", error));
+    gone(fs::remove_file(&paths.config)).unwrap_or_else(|error| note("the guest configuration", error.into()));
     host_keys(&paths.host_keys).unwrap_or_else(|error| note("the host keys", error.into()));
     failed.map_or(Ok(()), |error| Err(machine.broken(&error)))
 }

@@ -151,8 +151,20 @@ pub const fn done(reply: Reply) -> Answer {
 
 fn secret_bytes(request: &Request) -> usize {
     match &request.ask {
-        Ask::Apply { secrets, .. } => secrets.iter().map(|secret| secret.value.expose().len()).sum(),
+        Ask::Apply { secrets, variables, .. } => {
+            let variables = variables.iter().map(|variable| variable.value.expose().len());
+            secrets.iter().map(|secret| secret.value.expose().len()).chain(variables).sum()
+        }
         Ask::Turn { text, .. } => text.expose().len(),
-        Ask::Hello | Ask::Status | Ask::Start | Ask::Stop | Ask::Restart | Ask::Logs { .. } | Ask::Wipe => 0,
+        Ask::Rekey { key } => key.expose().len(),
+        Ask::Hello
+        | Ask::Status
+        | Ask::Start
+        | Ask::Stop
+        | Ask::Restart
+        | Ask::Logs { .. }
+        | Ask::Pairings
+        | Ask::Approve { .. }
+        | Ask::Wipe => 0,
     }
 }

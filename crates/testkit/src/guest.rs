@@ -8,7 +8,8 @@ use std::{
 use domain::{
     MachineId, openclaw,
     protocol::{
-        Answer, Ask, Gateway, Hello, InForce, LogLine, Outcome, Refusal, Reply, Request, SecretText, Status, VERSION,
+        Answer, Ask, Gateway, Hello, InForce, LogLine, Outcome, Pairing, Refusal, Rekeyed, Reply, Request, SecretText,
+        Status, VERSION, delivered,
     },
 };
 use ssh::fake::FakeReach;
@@ -35,6 +36,15 @@ struct Sim {
     told: Option<String>,
     given: Vec<(String, String)>,
     applies: u32,
+    /// Digest of the secrets that it was sent last.
+    secrets: Option<String>,
+    /// Names of those.
+    holds: Vec<String>,
+    reach: Vec<String>,
+    pairings: Vec<Pairing>,
+    approved: Vec<Pairing>,
+    /// Id of the key that it was sent last.
+    key: Option<String>,
 }
 
 struct State {
@@ -68,6 +78,35 @@ impl SimGuests {
     #[must_use]
     pub fn told(&self) -> Vec<String> {
         self.state().guests.values().filter_map(|sim| sim.told.clone()).collect()
+    }
+
+    /// Names of the secrets and variables that a machine holds, in the order in which they came.
+    #[must_use]
+    pub fn holding(&self, machine: MachineId) -> Vec<String> {
+        self.state().guests.get(&machine).map(|sim| sim.holds.clone()).unwrap_or_default()
+    }
+
+    /// Where a machine may connect to beside its home.
+    #[must_use]
+    pub fn reaches(&self, machine: MachineId) -> Vec<String> {
+        self.state().guests.get(&machine).map(|sim| sim.reach.clone()).unwrap_or_default()
+    }
+
+    /// Somebody writes to the agent of a machine and waits to be let in.
+    pub fn knock(&self, machine: MachineId, pairing: Pairing) {
+        self.state().guests.entry(machine).or_default().pairings.push(pairing);
+    }
+
+    /// Who was let in at a machine.
+    #[must_use]
+    pub fn approved(&self, machine: MachineId) -> Vec<Pairing> {
+        self.state().guests.get(&machine).map(|sim| sim.approved.clone()).unwrap_or_default()
+    }
+
+    /// Id of the key that a machine was sent last; `None` while it has the one that it was made with.
+    #[must_use]
+    pub fn rekeyed(&self, machine: MachineId) -> Option<String> {
+        self.state().guests.get(&machine).and_then(|sim| sim.key.clone())
     }
 
     /// The secrets that a machine was given last, by name.
@@ -117,11 +156,16 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
             in_force: None,
             memory_bytes: None,
             disk_free_bytes: None,
+            failing: Vec::new(),
         })),
         Ask::Apply { .. } if mood == SimMood::Picky => Err(Refusal::Invalid { why: "gateway.mode is missing".into() }),
-        Ask::Apply { fence, document, instructions, secrets, .. } => {
+        Ask::Apply { fence, document, instructions, secrets, variables, reach } => {
             let told = instructions.as_ref().map(SecretText::expose);
             sim.told = told.map(str::to_owned);
+            sim.reach.clone_from(reach);
+            sim.secrets = Some(vault::digest(&delivered(secrets, variables)).to_string());
+            let names = variables.iter().map(|variable| variable.name.clone());
+            sim.holds = secrets.iter().map(|secret| secret.name.clone()).chain(names).collect();
             if *fence >= sim.fence {
                 sim.given = secrets.iter().map(|one| (one.name.clone(), one.value.expose().to_owned())).collect();
             }
@@ -136,6 +180,18 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
         Ask::Logs { .. } => Ok(Reply::Logs {
             lines: vec![LogLine { at: chrono::DateTime::UNIX_EPOCH, unit: "openclaw".into(), text: "ready".into() }],
         }),
+        Ask::Pairings => Ok(Reply::Pairings { pairings: sim.pairings.clone() }),
+        Ask::Approve { channel, request } => {
+            let waits = |pairing: &Pairing| pairing.channel == *channel && pairing.request == *request;
+            let place = sim.pairings.iter().position(waits).ok_or(Refusal::NoPairing)?;
+            sim.approved.push(sim.pairings.remove(place));
+            Ok(Reply::Ok)
+        }
+        Ask::Rekey { key } => {
+            let key = vault::MasterKey::parse(key.expose()).map_err(|_| Refusal::Malformed { why: "no key".into() })?;
+            sim.key = Some(key.id().to_string());
+            Ok(Reply::Rekeyed(Rekeyed { key: key.id().to_string(), secrets_digest: sim.secrets.clone() }))
+        }
         Ask::Start | Ask::Stop | Ask::Restart | Ask::Wipe => Ok(Reply::Ok),
     }
 }
@@ -151,5 +207,6 @@ fn apply(mood: SimMood, sim: &mut Sim, fence: u64, whole: &str) -> Result<Reply,
     sim.fence = fence;
     sim.digest = Some(digest.clone());
     let digest = if mood == SimMood::Forgetful { "other".to_owned() } else { digest };
-    Ok(Reply::Applied(InForce { fence, digest, applied: true }))
+    let secrets_digest = sim.secrets.clone();
+    Ok(Reply::Applied(InForce { fence, digest, applied: true, secrets_digest }))
 }

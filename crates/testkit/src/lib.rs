@@ -4,7 +4,8 @@
 //! migrations. [`World`] stands on one: two tenants, alice and mallory, the real
 //! runner, and in place of machines a provider and a guest in memory, each with a
 //! ledger. [`vendor::FakeVendor`] stands in a model vendor's place, over HTTP.
-//! [`issuer::FakeIssuer`] is a vendor of identities that can be told to forge.
+//! [`telegram::FakeBotApi`] is Telegram with bots of its own. [`issuer::FakeIssuer`] is a
+//! vendor of identities that can be told to forge.
 //! [`marks::Marks`] are secrets that a test plants, and [`marks::Hunt`] looks where they got.
 //! [`sim::Simulator`] is a whole daemon with machines over real sockets, for tests
 //! that start the real program.
@@ -16,6 +17,7 @@ pub mod http_call;
 pub mod issuer;
 pub mod marks;
 pub mod sim;
+pub mod telegram;
 pub mod vendor;
 mod verify;
 mod world;

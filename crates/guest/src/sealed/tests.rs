@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr};
 
 use uuid::Uuid;
 
@@ -10,6 +10,8 @@ fn bundle(fence: u64, token: &str) -> Bundle {
         document: serde_json::json!({ "fence": fence }),
         secrets: vec![SecretFile { name: GATEWAY_TOKEN.into(), value: SecretText::new(token.into()) }],
         instructions: None,
+        variables: vec![],
+        reach: vec![],
         former_tokens: vec![],
     }
 }

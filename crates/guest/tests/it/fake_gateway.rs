@@ -1,6 +1,6 @@
 //! A gateway that speaks as OpenClaw 2026.9.6 was seen to: it keeps its file, reads secrets only when its
 //! configuration changes, masks what it reports, is slow to refuse a wrong token, and never answers a
-//! configuration that is there already.
+//! configuration that is there already. On its websocket it speaks of pairing.
 
 use std::{
     convert::Infallible,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
 use guest::paths::Paths;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -20,6 +21,10 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
+};
 
 const MASK: &str = "__OPENCLAW_REDACTED__";
 
@@ -43,6 +48,12 @@ pub struct Inner {
     pub hold: Option<Hold>,
     pub turns: Vec<Value>,
     pub events: Vec<(String, Value)>,
+    /// What `/readyz` says fails.
+    pub failing: Vec<&'static str>,
+    /// Who waits to be let in, as the gateway tells it.
+    pub waiting: Vec<Value>,
+    /// What was asked for whoever was let in.
+    pub let_in: Vec<Value>,
 }
 
 #[derive(Clone, Default)]
@@ -70,6 +81,7 @@ impl FakeGateway {
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
                         .await;
                 });
             }
@@ -95,6 +107,9 @@ impl FakeGateway {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
+        if request.headers().contains_key("sec-websocket-key") && self.inner().up() {
+            return self.socket(request);
+        }
         let bearer = request.headers().get("authorization").and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
         let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -105,6 +120,10 @@ impl FakeGateway {
         let up = self.inner().up();
         if !up {
             return respond(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false }));
+        }
+        let failing = self.inner().failing.clone();
+        if path == "/readyz" && !failing.is_empty() {
+            return respond(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "failing": failing }));
         }
         if path == "/readyz" {
             return respond(StatusCode::OK, &json!({ "ready": true }));
@@ -126,6 +145,64 @@ impl FakeGateway {
             }
             _ => respond(StatusCode::BAD_REQUEST, &json!({ "ok": false, "error": { "message": "not supported" } })),
         }
+    }
+
+    /// Takes a websocket, as a gateway that runs does.
+    fn socket(&self, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let key = request.headers()["sec-websocket-key"].as_bytes().to_owned();
+        let gateway = self.clone();
+        tokio::spawn(async move {
+            let upgraded = TokioIo::new(hyper::upgrade::on(&mut request).await.unwrap());
+            let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await;
+            let challenge =
+                json!({ "type": "event", "event": "connect.challenge", "payload": { "nonce": "n", "ts": 1 } });
+            socket.send(Message::text(challenge.to_string())).await.unwrap();
+            let mut scopes = Value::Null;
+            while let Some(Ok(Message::Text(text))) = socket.next().await {
+                let asked: Value = serde_json::from_str(text.as_str()).unwrap();
+                let answer = gateway.asked(&asked, &mut scopes);
+                let health = json!({ "type": "event", "event": "health", "payload": {} });
+                for frame in [health, answer] {
+                    let _ = socket.send(Message::text(frame.to_string())).await;
+                }
+            }
+        });
+        Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-accept", derive_accept_key(&key))
+            .body(Full::default())
+            .unwrap()
+    }
+
+    fn asked(&self, asked: &Value, scopes: &mut Value) -> Value {
+        let (method, params) = (asked["method"].as_str().unwrap_or_default(), &asked["params"]);
+        let refuse = |code: &str, message: &str| json!({ "type": "res", "id": asked["id"], "ok": false, "error": { "code": code, "message": message } });
+        let mut inner = self.inner();
+        let payload = match method {
+            "connect" => {
+                let client = (&params["client"]["id"], &params["client"]["mode"]);
+                if params["auth"]["token"] != inner.token || client != (&json!("gateway-client"), &json!("backend")) {
+                    return refuse("INVALID_REQUEST", "unauthorized");
+                }
+                *scopes = params["scopes"].clone();
+                json!({ "type": "hello-ok", "protocol": 4 })
+            }
+            _ if *scopes != json!(["operator.pairing"]) => return refuse("INVALID_REQUEST", "missing scope"),
+            "channels.pairing.list" => json!({ "accounts": [], "requests": inner.waiting }),
+            "channels.pairing.approve" => {
+                let known = inner.waiting.iter().position(|waits| waits["requestId"] == params["requestId"]);
+                let Some(place) = known else {
+                    return refuse("INVALID_REQUEST", "pending DM access request no longer exists");
+                };
+                inner.waiting.remove(place);
+                inner.let_in.push(params.clone());
+                json!({ "requestId": params["requestId"], "notification": "sent" })
+            }
+            _ => return refuse("INVALID_REQUEST", "unknown method"),
+        };
+        json!({ "type": "res", "id": asked["id"], "ok": true, "payload": payload })
     }
 
     async fn turn(&self, body: Value) -> Response<Full<Bytes>> {

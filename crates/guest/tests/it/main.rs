@@ -5,6 +5,8 @@
 
 mod applying;
 mod asking;
+mod channels;
 mod dying;
 mod fake_gateway;
+mod rekeying;
 mod world;

@@ -11,8 +11,9 @@ use std::{
 };
 
 use domain::{
+    channel::Channels,
     openclaw::{AgentModel, Settings, document},
-    protocol::{Answer, Ask, InForce, Outcome, Refusal, Reply, Request, SecretFile, SecretText},
+    protocol::{Answer, Ask, InForce, Outcome, Refusal, Reply, Request, SecretFile, SecretText, Variable},
 };
 use guest::{accounts::Owner, paths::Paths, shim};
 use serde_json::{Value, json};
@@ -31,6 +32,17 @@ pub struct World {
     pub paths: Paths,
     pub gateway: FakeGateway,
     service: Child,
+}
+
+/// Everything that one apply may bring.
+#[derive(Default)]
+pub struct Wish<'a> {
+    pub fence: u64,
+    pub document: Value,
+    pub secrets: Vec<SecretFile>,
+    pub told: Option<&'a str>,
+    pub variables: &'a [(&'a str, &'a str)],
+    pub reach: &'a [&'a str],
 }
 
 impl World {
@@ -123,8 +135,19 @@ impl World {
         secrets: Vec<SecretFile>,
         told: Option<&str>,
     ) -> Result<InForce, Refusal> {
+        self.apply_whole(Wish { fence, document, secrets, told, ..Wish::default() }).await
+    }
+
+    pub async fn apply_whole(&self, wish: Wish<'_>) -> Result<InForce, Refusal> {
+        let Wish { fence, document, secrets, told, variables, reach } = wish;
         let instructions = told.map(|text| SecretText::new(text.to_owned()));
-        match self.ask(Ask::Apply { fence, document, secrets, instructions }).await? {
+        let variable = |(name, value): &(&str, &str)| Variable {
+            name: (*name).to_owned(),
+            value: SecretText::new((*value).to_owned()),
+        };
+        let variables = variables.iter().map(variable).collect();
+        let reach = reach.iter().map(|place| (*place).to_owned()).collect();
+        match self.ask(Ask::Apply { fence, document, secrets, instructions, variables, reach }).await? {
             Reply::Applied(in_force) => Ok(in_force),
             other => panic!("another reply: {other:?}"),
         }
@@ -166,6 +189,7 @@ pub fn wanted(name: &str) -> Value {
     document(&Settings {
         model_base_url: "http://home/llm".into(),
         model: AgentModel { name: name.into(), ..AgentModel::proof() },
+        channels: Channels::default(),
     })
 }
 
@@ -182,7 +206,7 @@ pub fn key(name: &str) -> String {
     format!("key-{MARKER}-{name}")
 }
 
-fn paths(root: &Path, gateway: SocketAddr) -> Paths {
+pub fn paths(root: &Path, gateway: SocketAddr) -> Paths {
     let me = fs::metadata(root).unwrap();
     Paths::below(root, gateway, Owner { uid: me.uid(), gid: me.gid() })
 }

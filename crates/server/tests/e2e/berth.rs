@@ -79,6 +79,11 @@ impl Berth {
         format!("http://127.0.0.1:{}", self.people)
     }
 
+    /// Where machines reach it.
+    pub(crate) fn home(&self) -> String {
+        format!("http://{}:{}", self.setting.home, self.machines)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let setting = &self.setting;
         let mut command = Command::new(PROGRAM);

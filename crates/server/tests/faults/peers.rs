@@ -1,6 +1,7 @@
 //! What Berth counts and traces, as programs read it that nobody here wrote; and that a collector may be away.
 
 mod prober;
+mod telegram;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

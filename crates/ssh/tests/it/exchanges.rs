@@ -26,7 +26,14 @@ async fn a_request_arrives_whole_and_its_answer_comes_back() {
     let sshd = Sshd::start(&format!("cat > \"$(dirname \"$0\")\"/request\nprintf '%s' '{READY}'"));
     let secret = SecretFile { name: "model_key".into(), value: SecretText::new("k".repeat(300_000)) };
     let document = serde_json::json!({"agents": {"list": [{"id": "scout"}]}});
-    let request = Request::new(Ask::Apply { fence: 7, document, secrets: vec![secret], instructions: None });
+    let request = Request::new(Ask::Apply {
+        fence: 7,
+        document,
+        secrets: vec![secret],
+        instructions: None,
+        variables: Vec::new(),
+        reach: Vec::new(),
+    });
 
     let answer = ask(&sshd, &request, PATIENCE).await.unwrap();
     let Outcome::Done(Reply::Status(status)) = answer.outcome else { panic!("{answer:?}") };

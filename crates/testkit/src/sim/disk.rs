@@ -14,6 +14,8 @@ pub(super) struct Bundle {
     pub(super) instructions: Option<String>,
     /// What the gateway shows to the model route.
     pub(super) model_key: String,
+    /// Digest of all that came with it.
+    pub(super) secrets_digest: String,
 }
 
 impl Bundle {
@@ -66,6 +68,7 @@ mod tests {
             document: Value::from(word),
             instructions: None,
             model_key: String::new(),
+            secrets_digest: String::new(),
         };
         assert_eq!(disk.keep(bundle(2, "a")), Ok(()));
         assert_eq!(disk.keep(bundle(2, "a")), Ok(()), "a repetition");

@@ -11,12 +11,13 @@ use std::{
 use domain::{
     openclaw::{canonical, ours},
     protocol::{
-        Answer, Ask, Gateway, GuestConfig, Hello, InForce, LogLine, MachineEvent, Outcome, Refusal, Reply, Request,
-        SecretFile, SecretText, Status, VERSION,
+        Answer, Ask, Gateway, GuestConfig, Hello, InForce, LogLine, MachineEvent, Outcome, Refusal, Rekeyed, Reply,
+        Request, SecretFile, SecretText, Status, VERSION, delivered,
     },
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use vault::MasterKey;
 
 use super::{
     Shared,
@@ -119,10 +120,20 @@ impl Guest {
                 let line = LogLine { at: now(), unit: "openclaw".into(), text: "a simulated gateway".into() };
                 Ok(Reply::Logs { lines: vec![line] })
             }
-            Ask::Apply { fence, document, secrets, instructions } => {
+            Ask::Apply { fence, document, secrets, instructions, variables, reach: _ } => {
                 let _change = self.turn_to_act().await?;
                 let instructions = instructions.map(|text| text.expose().to_owned());
-                self.apply(fence, (document, instructions), &secrets).await.map(Reply::Applied)
+                let secrets_digest = vault::digest(&delivered(&secrets, &variables)).to_string();
+                self.apply(fence, (document, instructions), (&secrets, secrets_digest)).await.map(Reply::Applied)
+            }
+            // Nobody writes to a simulated agent.
+            Ask::Pairings => Ok(Reply::Pairings { pairings: Vec::new() }),
+            Ask::Approve { .. } => Err(Refusal::NoPairing),
+            Ask::Rekey { key } => {
+                let _change = self.turn_to_act().await?;
+                let key = MasterKey::parse(key.expose()).map_err(|_| Refusal::Malformed { why: "no key".into() })?;
+                let secrets_digest = self.disk.current().map(|bundle| bundle.secrets_digest);
+                Ok(Reply::Rekeyed(Rekeyed { key: key.id().to_string(), secrets_digest }))
             }
             Ask::Start => {
                 let _change = self.turn_to_act().await?;
@@ -166,7 +177,14 @@ impl Guest {
         let process = self.process();
         let ready = process.state == Gateway::Ready;
         let in_force = process.holds.as_ref().filter(|_| ready).map(|bundle| in_force(bundle, true));
-        Status { boot: self.boot.clone(), gateway: process.state, in_force, memory_bytes: None, disk_free_bytes: None }
+        Status {
+            boot: self.boot.clone(),
+            gateway: process.state,
+            in_force,
+            memory_bytes: None,
+            disk_free_bytes: None,
+            failing: Vec::new(),
+        }
     }
 
     /// Keeps the configuration, gives it to the gateway if that runs, and reads back what it holds.
@@ -174,7 +192,7 @@ impl Guest {
         &self,
         fence: u64,
         (document, instructions): (Value, Option<String>),
-        secrets: &[SecretFile],
+        (secrets, secrets_digest): (&[SecretFile], String),
     ) -> Result<InForce, Refusal> {
         let secret =
             |name: &str| secrets.iter().find(|secret| secret.name == name).map(|s| s.value.expose().to_owned());
@@ -191,7 +209,7 @@ impl Guest {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        let bundle = Bundle { fence, document, instructions, model_key };
+        let bundle = Bundle { fence, document, instructions, model_key, secrets_digest };
         self.disk.keep(bundle.clone()).map_err(|applied| Refusal::Fenced { fence, applied })?;
         if self.process().state != Gateway::Ready {
             return Ok(in_force(&bundle, false));
@@ -273,5 +291,5 @@ impl Guest {
 
 fn in_force(bundle: &Bundle, applied: bool) -> InForce {
     let digest = vault::digest(bundle.whole().as_bytes()).to_string();
-    InForce { fence: bundle.fence, digest, applied }
+    InForce { fence: bundle.fence, digest, applied, secrets_digest: Some(bundle.secrets_digest.clone()) }
 }

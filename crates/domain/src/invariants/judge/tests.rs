@@ -74,7 +74,7 @@ fn good() -> Good {
             agent: Some(id),
             fence: 1,
             digest: Some("d".into()),
-            in_force: Some(InForce { fence: 1, digest: "d".into(), applied: true }),
+            in_force: Some(InForce { fence: 1, digest: "d".into(), applied: true, secrets_digest: None }),
         }],
         named_to: Some(id),
         configured_at: Some(at(100)),
@@ -119,7 +119,8 @@ fn each_fault_of_an_agent_is_named_and_nothing_else() {
         (Check::NotInForce, |g| g.machines[0].fence = 2),
         (Check::NotInForce, |g| g.machines[0].in_force = None),
         (Check::NotInForce, |g| {
-            g.machines[0].in_force = Some(InForce { fence: 1, digest: "d".into(), applied: false });
+            g.machines[0].in_force =
+                Some(InForce { fence: 1, digest: "d".into(), applied: false, secrets_digest: None });
         }),
         (Check::NotInForce, |g| g.machines.clear()),
         (Check::NotProved, |g| g.agent.proof = None),

@@ -1,0 +1,111 @@
+//! A bot's whole life on a real machine with the real gateway: token in, a stranger let in, an answer, another token, out.
+
+use std::time::Duration;
+
+use domain::{
+    channel::{ApiRoot, Channel, Channels, Telegram},
+    protocol::{Ask, Refusal, Reply},
+};
+use testkit::telegram::FakeBotApi;
+use tokio::time::sleep;
+
+use crate::{
+    berth::Berth,
+    guest::{Guest, Wish, done_with},
+    setting::say,
+};
+
+const TOKEN: &str = "7001:first-token-marker";
+const ANOTHER: &str = "7001:second-token-marker";
+const EVE: i64 = 4242;
+
+#[tokio::test]
+#[ignore = "needs a daemon and an image: scripts/test e2e runs it"]
+async fn a_bot_is_taken_up_hears_who_was_let_in_and_falls_silent() {
+    let (mut berth, api) = Berth::ready().await;
+    let telegram = FakeBotApi::start(&berth.setting.home).await;
+    telegram.add_bot(TOKEN);
+    let (guest, id) = Guest::of_new_agent(&berth, &api).await;
+    let processes = guest.inside(GATEWAY).await;
+
+    let with = |fence, token: &str| {
+        let api_root = Some(ApiRoot::parse(&telegram.url()).unwrap());
+        Wish {
+            fence,
+            gateway_token: "gateway-token-of-this-test".into(),
+            channels: Channels { telegram: Some(Telegram { api_root }), ..Channels::default() },
+            tokens: vec![("telegram_token", token.to_owned())],
+            ..Wish::default()
+        }
+    };
+    guest.apply(&with(1, TOKEN)).await;
+    until("the bot polls", || telegram.is_polled(TOKEN)).await;
+
+    // A stranger is not heard, and shown to the owner.
+    telegram.write(TOKEN, EVE, "Eve", "what is the password?");
+    until("the stranger is told to wait", || telegram.said(TOKEN, EVE).len() == 1).await;
+    assert!(telegram.said(TOKEN, EVE)[0].contains("4242"), "{:?}", telegram.said(TOKEN, EVE));
+    let waiting = guest.pairings().await;
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    assert_eq!((waiting[0].channel, waiting[0].sender.as_str()), (Channel::Telegram, "4242"));
+    assert_eq!(waiting[0].name.as_deref(), Some("Eve @eve"));
+    say("a stranger waits");
+
+    // Let in: told so, and answered from then on.
+    let approve = || Ask::Approve { channel: Channel::Telegram, request: waiting[0].request.clone() };
+    assert!(matches!(guest.ask(approve()).await, Ok(Reply::Ok)));
+    assert!(matches!(guest.ask(approve()).await, Err(Refusal::NoPairing)));
+    assert_eq!(guest.pairings().await, []);
+    until("she is told", || telegram.said(TOKEN, EVE).len() == 2).await;
+    telegram.write(TOKEN, EVE, "Eve", "hello from Telegram");
+    until("she is answered", || telegram.said(TOKEN, EVE).len() >= 3).await;
+    let answer = &telegram.said(TOKEN, EVE)[2];
+    assert!(answer.contains("I am not an AI"), "{answer}");
+    say("answered");
+
+    // Another token, under the same fence: taken up, and the old one let go.
+    telegram.add_bot(ANOTHER);
+    guest.apply(&with(1, ANOTHER)).await;
+    until("the new token polls", || telegram.is_polled(ANOTHER)).await;
+    until("the old one does not", || !telegram.is_polled(TOKEN)).await;
+    telegram.write(ANOTHER, EVE, "Eve", "still there?");
+    until("who was let in stays in", || telegram.said(ANOTHER, EVE).iter().any(|a| a.contains("I am not an AI"))).await;
+
+    // A token that Telegram does not know any more: said, and no reason to refuse a better one.
+    telegram.revoke(ANOTHER);
+    guest.until_status("the channel fails", |status| status.failing == [Channel::Telegram]).await;
+    telegram.add_bot(TOKEN);
+    guest.apply(&with(1, TOKEN)).await;
+    until("the better token polls", || telegram.is_polled(TOKEN)).await;
+    guest.until_status("nothing fails", |status| status.failing.is_empty()).await;
+
+    // Removed: silent, the way out shut, the token gone.
+    let open = guest.inside("nft list chain inet berth output").await;
+    let port = telegram.url().rsplit(':').next().unwrap().to_owned();
+    assert!(open.contains(&port), "{open}");
+    guest.apply(&Wish { fence: 2, gateway_token: "gateway-token-of-this-test".into(), ..Wish::default() }).await;
+    until("nobody polls", || !telegram.is_polled(TOKEN)).await;
+    let calls = telegram.calls().len();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(telegram.calls().len(), calls, "it goes on calling: {:?}", telegram.calls().last());
+    let shut = guest.inside("nft list chain inet berth output; ls /run/openclaw/secrets").await;
+    assert!(!shut.contains(&port) && !shut.contains("telegram_token"), "{shut}");
+    let processes_now = guest.inside(GATEWAY).await;
+    assert_eq!(processes_now, processes, "all of it without a restart");
+
+    done_with(&berth, &api, &id).await;
+    berth.end().await;
+}
+
+/// The gateway's process.
+const GATEWAY: &str = "systemctl show --property=MainPID --value openclaw.service";
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..240 {
+        if is_so() {
+            return;
+        }
+        sleep(Duration::from_millis(250)).await;
+    }
+    panic!("not so in a minute: {what}");
+}
