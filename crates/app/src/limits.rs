@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use domain::{
+    TenantId,
     limits::{Rule, Source, TooMany},
     names::Email,
 };
@@ -48,6 +49,13 @@ pub enum Limit<'a> {
         /// Who would get it.
         to: &'a Email,
     },
+    /// Asking a vendor about a credential: counts before it is asked, so that nobody tries stolen keys here.
+    Check {
+        /// Who asks.
+        source: Source,
+        /// For which tenant.
+        tenant: TenantId,
+    },
 }
 
 /// Why it is not done now.
@@ -82,6 +90,10 @@ const MAIL_ADDRESS_FROM_SOURCE: Rule = seconds(3, 600);
 const MAIL_ADDRESS: Rule = seconds(10, 600);
 const MAIL_SOURCE: Rule = seconds(10, 300);
 const MAIL_ALL: Rule = seconds(200, 15);
+// A person sets a handful; a script that sets up an agent sets fifty variables.
+const CHECK_TENANT: Rule = seconds(60, 10);
+const CHECK_SOURCE: Rule = seconds(120, 5);
+const CHECK_ALL: Rule = Rule::new(3000, Duration::from_millis(100));
 
 impl Limit<'_> {
     fn source(self) -> Source {
@@ -90,7 +102,8 @@ impl Limit<'_> {
             | Self::Invite { source }
             | Self::WrongToken { source }
             | Self::WrongLink { source }
-            | Self::Mail { source, .. } => source,
+            | Self::Mail { source, .. }
+            | Self::Check { source, .. } => source,
         }
     }
 
@@ -101,6 +114,7 @@ impl Limit<'_> {
             Self::WrongToken { .. } => "wrong-token",
             Self::WrongLink { .. } => "wrong-link",
             Self::Mail { .. } => "mail",
+            Self::Check { .. } => "check",
         }
     }
 
@@ -112,6 +126,7 @@ impl Limit<'_> {
             Self::WrongToken { .. } => (WRONG_TOKEN_SOURCE, WRONG_TOKEN_ALL),
             Self::WrongLink { .. } => (WRONG_LINK_SOURCE, WRONG_LINK_ALL),
             Self::Mail { .. } => (MAIL_SOURCE, MAIL_ALL),
+            Self::Check { .. } => (CHECK_SOURCE, CHECK_ALL),
         }
     }
 
@@ -140,6 +155,9 @@ impl Limit<'_> {
                 let to = to.as_str().to_lowercase();
                 all.push(bucket(self.key("address", &[&to]), MAIL_ADDRESS));
                 all.push(bucket(self.key("address from", &[&source, &to]), MAIL_ADDRESS_FROM_SOURCE));
+            }
+            Self::Check { tenant, .. } => {
+                all.push(bucket(self.key("tenant", &[&tenant.to_string()]), CHECK_TENANT));
             }
             Self::Invite { .. } | Self::WrongToken { .. } | Self::WrongLink { .. } => {}
         }
@@ -189,6 +207,7 @@ mod tests {
             Limit::WrongToken { source },
             Limit::WrongLink { source },
             Limit::Mail { source, to: &to },
+            Limit::Check { source, tenant: TenantId::from_uuid(uuid::Uuid::nil()) },
         ] {
             let (mine, all) = limit.shares();
             assert!(mine.is_share_of(all, 10), "{limit:?}");

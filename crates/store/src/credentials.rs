@@ -216,6 +216,15 @@ pub async fn agents_with(tx: &mut TenantTx) -> Result<Vec<AgentId>, StoreError> 
     Ok(rows.into_iter().map(AgentId::from_uuid).collect())
 }
 
+/// How often what this agent's machine is given has changed, and which of it is in force there.
+pub async fn versions_of(tx: &mut TenantTx, agent: AgentId) -> Result<(u64, u64), StoreError> {
+    let row = sqlx::query!("select credentials_wanted, credentials_in_force from agents where id = $1", agent.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    Ok(row.map_or((0, 0), |row| (count(row.credentials_wanted), count(row.credentials_in_force))))
+}
+
 /// How often what this agent's machine is given has changed.
 pub async fn wanted_of(tx: &mut TenantTx, agent: AgentId) -> Result<u64, StoreError> {
     let version = sqlx::query_scalar!("select credentials_wanted from agents where id = $1", agent.uuid())

@@ -16,6 +16,7 @@
 mod api;
 pub mod assets;
 mod body;
+mod checks;
 mod edge;
 mod errors;
 mod figures;

@@ -299,6 +299,11 @@ pub static ROUTES: &[Route] = &[
     Route::post("/agents/{id}/turns", RUNS, Gives::Redirect, "Says something to the agent", |m| on(m, pages::talk::say)).takes(Takes::Form(&["text", "live"])).scope(Scope::Talk),
     Route::post("/agents/{id}/logs", RUNS, Gives::Redirect, "Asks for the machine's last log lines", |m| on(m, pages::talk::logs)).takes(Takes::Form(&["live"])).scope(Scope::Talk),
     Route::post("/agents/{id}/delete", MANAGES, Gives::Redirect, "Destroys the agent and its machine", |m| on(m, pages::acts::delete)).takes(Takes::Form(&["name"])).scope(Scope::Agents).recent(),
+    Route::get("/credentials", READS, Gives::Page, "The tenant's keys to models", |m| on(m, pages::credentials::show)),
+    Route::post("/credentials", RUNS, Gives::Redirect, "Sets a credential of the tenant or of one agent", |m| on(m, pages::credentials::set)).takes(Takes::Form(&["kind", "agent", "name", "base_url", "value"])),
+    Route::post("/credentials/{id}/test", RUNS, Gives::Redirect, "Asks the vendor whether the credential is still good", |m| on(m, pages::credentials::test)).takes(Takes::Form(&[])),
+    Route::post("/credentials/{id}/remove", RUNS, Gives::Redirect, "Removes a credential", |m| on(m, pages::credentials::remove)).takes(Takes::Form(&[])),
+    Route::get("/agents/{id}/credentials", READS, Gives::Page, "An agent's bots and variables, and which of them are in force", |m| on(m, pages::credentials::of_agent)),
     Route::get("/audit", MANAGES, Gives::Page, "Who did what in the tenant, newest first", |m| on(m, pages::audit::show)),
     // The operator's pages.
     Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)).scope(Scope::Operate),
@@ -366,6 +371,10 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/v1/tokens", READS, Gives::Json(200, "Tokens"), "The caller's personal tokens in this tenant", |m| on(m, api::tokens::list)),
     Route::post("/api/v1/tokens", READS, Gives::Json(201, "IssuedToken"), "Issues a personal token, no wider than the caller; it is in the answer and nowhere else", |m| on(m, api::tokens::issue)).takes(Takes::Json("NewToken")).scope(Scope::Tokens),
     Route::delete("/api/v1/tokens/{id}", READS, Gives::Status(204), "Revokes a personal token of the caller's", |m| on(m, api::tokens::revoke)).scope(Scope::Tokens),
+    Route::get("/api/v1/credentials", READS, Gives::Json(200, "Credentials"), "What the tenant gave Berth to use, without the values", |m| on(m, api::credentials::list)),
+    Route::post("/api/v1/credentials", RUNS, Gives::Json(201, "Credential"), "Sets a credential after its vendor was asked, or puts it in the place of the one before; an agent's is brought to its machine", |m| on(m, api::credentials::set)).takes(Takes::Json("NewCredential")),
+    Route::delete("/api/v1/credentials/{id}", RUNS, Gives::Status(204), "Removes a credential, from its agent's machine too", |m| on(m, api::credentials::remove)),
+    Route::post("/api/v1/credentials/{id}/test", RUNS, Gives::Json(200, "Credential"), "Asks the vendor whether the credential is still good", |m| on(m, api::credentials::test)),
     Route::get("/api/v1/audit", MANAGES, Gives::Json(200, "AuditEvents"), "Who did what in the tenant, newest first; `after` and `limit` page through it", |m| on(m, api::audit::list)),
     Route::get("/api/v1/audit/export", MANAGES, Gives::Lines, "The tenant's whole audit chain as JSON Lines; docs/AUDIT.md says how to verify it", |m| on(m, api::audit::export)),
     // The operator's API.

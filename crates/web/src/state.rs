@@ -11,6 +11,7 @@ use url::Url;
 use vault::{Keyring, Secret};
 
 use crate::{
+    checks::Checks,
     figures::Render,
     llm::{Models, OwnModels},
     pace::Pace,
@@ -78,6 +79,8 @@ pub struct Site {
     pub pace: Pace,
     /// How people sign in.
     pub sign_in: SignIn,
+    /// Who is asked whether a credential is good; nobody in tests that do not need it.
+    pub checks: Option<Checks>,
 }
 
 /// How many spares are kept, and made from what.
@@ -117,6 +120,7 @@ impl Site {
             proxies: Proxies::default(),
             pace: Pace::default(),
             sign_in: SignIn::default(),
+            checks: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The shapes of the API of tenants: audit, members, tokens.
 
+use domain::credential::Kind;
 use serde_json::{Value, json};
 
 use super::{
@@ -21,6 +22,12 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
         ("Token", token()),
         ("Tokens", tokens()),
         ("NewToken", new_token()),
+        ("Credential", credential()),
+        (
+            "Credentials",
+            object(json!({ "credentials": { "type": "array", "items": named("Credential") } }), &["credentials"]),
+        ),
+        ("NewCredential", new_credential()),
         ("IssuedToken", issued_token()),
         ("ErasedAccount", erased_account()),
         ("Erasure", object(json!({ "tenant": id("ten"), "erase_after": time() }), &["tenant", "erase_after"])),
@@ -55,6 +62,61 @@ fn role() -> Value {
 
 fn scopes() -> Value {
     json!({ "type": "array", "items": { "enum": domain::scopes::Scope::EVERY.map(domain::scopes::Scope::name) } })
+}
+
+fn credential() -> Value {
+    let verdict = object(
+        json!({
+            "at": time(), "verdict": { "enum": ["accepted", "refused", "unknown"] }, "who": maybe(&text()), "why": text(),
+        }),
+        &["at", "verdict"],
+    );
+    object(
+        json!({
+            "id": id("crd"), "kind": { "enum": Kind::EVERY.map(Kind::name) }, "agent": maybe(&id("agt")),
+            "name": maybe(&text()), "base_url": maybe(&text()), "version": { "type": "integer" },
+            "shown": { "type": "string", "description": "Dots and the last four characters of a long value. The value itself is never told." },
+            "checked": maybe(&verdict), "set_by": id("usr"), "set_at": time(),
+        }),
+        &["id", "kind", "agent", "name", "base_url", "shown", "version", "checked", "set_by", "set_at"],
+    )
+}
+
+/// A key to models is the tenant's; a bot and a variable are an agent's.
+fn new_credential() -> Value {
+    let word = json!({ "type": "string", "pattern": "^[!-~]{8,500}$" });
+    let agent = id("agt");
+    let of = |kinds: &[&str], mut properties: Value, required: &[&str]| {
+        properties["kind"] = json!({ "enum": kinds });
+        taken(properties, required)
+    };
+    json!({ "oneOf": [
+        of(&["anthropic", "openai", "openrouter"], json!({ "value": word }), &["kind", "value"]),
+        of(
+            &["compatible"],
+            json!({ "value": word, "base_url": { "type": "string", "pattern": "^https://[a-z0-9]{1,60}\\.example(/[a-z0-9]{1,20})?$" } }),
+            &["kind", "value", "base_url"],
+        ),
+        of(
+            &["telegram"],
+            json!({ "agent": agent, "value": { "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" } }),
+            &["kind", "agent", "value"],
+        ),
+        of(
+            &["slack"],
+            json!({ "agent": agent, "value": { "type": "string", "pattern": "^xoxb-[A-Za-z0-9-]{1,200} xapp-[A-Za-z0-9-]{1,200}$" } }),
+            &["kind", "agent", "value"],
+        ),
+        of(&["discord"], json!({ "agent": agent, "value": word }), &["kind", "agent", "value"]),
+        of(
+            &["variable"],
+            json!({
+                "agent": agent, "name": { "type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" },
+                "value": { "type": "string", "minLength": 1, "maxLength": 2000, "pattern": "^[^\\x00]+$" },
+            }),
+            &["kind", "agent", "name", "value"],
+        ),
+    ] })
 }
 
 fn erased_account() -> Value {
