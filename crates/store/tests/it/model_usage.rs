@@ -158,3 +158,26 @@ async fn a_hold_that_was_not_committed_was_never_made() {
     assert_eq!(today(db, tenant).await.used, Micros::ZERO);
     assert!(hold(db, tenant, 2, 1_000).await);
 }
+
+/// Calls with a tenant's own keys stand beside the budget, not in it.
+#[tokio::test]
+async fn own_calls_are_counted_and_charge_nothing() {
+    let world = World::new().await;
+    let (db, [alice, mallory]) = (&world.database.db, [&world.alice, &world.mallory].map(|who| who.caller.tenant));
+    let usage = Usage { input_tokens: 1, cache_read_tokens: 2, output_tokens: 3, ..Usage::NONE };
+    let count = async || {
+        let mut tx = db.tenant(alice).await.unwrap();
+        model_usage::count_own(&mut tx, &usage).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    count().await;
+    assert!(hold(db, alice, 1, 1_000).await, "all of the budget is left");
+    count().await;
+    let day = today(db, alice).await;
+    let own = (day.own.calls, day.own.input_tokens, day.own.output_tokens);
+    assert_eq!((own, day.calls, day.input_tokens, day.used), ((2, 6, 6), 0, 0, Micros::new(1_000)));
+    assert!(settle(db, alice, 1, 500).await);
+    assert_eq!((today(db, alice).await.own, today(db, mallory).await.own.calls), (day.own, 0));
+    let tomorrow = moved(&world, "1 day").await;
+    assert_eq!(today(&tomorrow, alice).await.own, model_usage::OwnCalls::default());
+}

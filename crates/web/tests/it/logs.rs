@@ -50,6 +50,12 @@ pub fn text() -> String {
     String::from_utf8_lossy(&LINES.lock().unwrap()).into_owned()
 }
 
+/// The beginning of the first line that holds this. Tests that search the database for it name it in their statements.
+pub fn told(log: &str, marker: &str) -> Option<String> {
+    let mut lines = log.lines().filter(|line| !line.contains("t where t::text like"));
+    lines.find(|line| line.contains(marker)).map(|line| line.chars().take(300).collect())
+}
+
 #[tokio::test]
 async fn a_request_is_one_line_without_a_secret() {
     let mut house = House::new().await;
