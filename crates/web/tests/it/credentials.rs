@@ -1,17 +1,19 @@
 //! Credentials by API and on pages: asked about, kept, replaced, tested, removed, and never told.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::body::Body;
 use clients::credentials::HttpCredentialVendors;
 use domain::{credential::Kind, reachable::NamedHosts};
-use flows::RunnerOptions;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::vendor::{FakeVendor, VendorMood, own_secret};
 use web::{Door, Site};
 
-use crate::support::{House, ask};
+use crate::{
+    agents::meanwhile,
+    support::{House, ask},
+};
 
 /// A house whose vendors are all played by one.
 async fn house() -> (House, FakeVendor) {
@@ -184,22 +186,13 @@ async fn who_waits_is_shown_and_let_in() {
     let house = House::new().await;
     let agent = house.world.live_agent("scout").await;
     let cookie = house.cookie_of(&house.alice).await;
-    let asking = house.form(&cookie, &format!("/agents/{agent}/pairings"), "");
-    let work = async {
-        for _ in 0..20 {
-            flows::run_due(&house.world.flows, &RunnerOptions::default()).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let (page, ()) = tokio::join!(asking, work);
+    let path = format!("/agents/{agent}/pairings");
+    let page = meanwhile(&house, house.form(&cookie, &path, "")).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert!(page.text.contains("Nobody waits"), "{}", page.text);
     let foreign = house.get(&house.mallory, &format!("/api/v1/agents/{agent}/pairings")).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
-    let bad = house.post(
-        &house.alice,
-        &format!("/api/v1/agents/{agent}/pairings"),
-        r#"{"channel":"telegram","request":"../x"}"#,
-    );
-    assert_eq!(bad.await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let path = format!("/api/v1/agents/{agent}/pairings");
+    let bad = house.post(&house.alice, &path, r#"{"channel":"telegram","request":"../x"}"#).await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
