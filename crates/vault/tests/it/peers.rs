@@ -19,16 +19,18 @@ use crate::dice::Dice;
 const ENVELOPES: usize = 1_000;
 const PASSPHRASE: &str = "näïve passphrase with spaces";
 
-/// Calls the reader of the page for every line, and prints what it opened. A line with a wrapped data key is of a
-/// value under that key, which is unwrapped first.
+/// Calls the readers of the two pages for every line, and prints what they opened. A line with a wrapped data key is
+/// of a value under that key, which is unwrapped first.
 const DRIVER: &str = r"
 import sys
 for line in sys.stdin:
     key, wrapped, data_key, blob, table, column, row, tenant = line.rstrip('\n').split(' ')
     key, tenant = bytes.fromhex(key), tenant or None
     if wrapped:
-        key = open_sealed(key, bytes.fromhex(wrapped), 'data_keys', 'wrapped', data_key, tenant)
-    opened = open_sealed(key, bytes.fromhex(blob), table, column, row, tenant, data_key or None)
+        key = unwrap(key, bytes.fromhex(wrapped), data_key, tenant)
+        opened = open_value(key, data_key, bytes.fromhex(blob), table, column, row, tenant)
+    else:
+        opened = open_sealed(key, bytes.fromhex(blob), table, column, row, tenant)
     print(hashlib.sha256(opened).hexdigest())
 ";
 
@@ -110,7 +112,7 @@ fn pythons_cryptography_reads_a_thousand_envelopes_by_the_page_alone() {
         digests.push(vault::digest(secret.expose()).to_string());
         sizes.push(secret.expose().len());
     }
-    let reader = reader_of("0005-envelope.md") + DRIVER;
+    let reader = reader_of("0005-envelope.md") + &reader_of("0080-data-keys.md") + DRIVER;
     assert!(python(&reader, &lines.concat()) == Some(digests), "an envelope did not open, or to something else");
     assert!(sizes.contains(&0) && sizes.contains(&65_536), "the edges were not drawn");
     // The reader judges, too: one bit of a value, and one of a wrapped key.
