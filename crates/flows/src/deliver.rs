@@ -11,7 +11,7 @@ use domain::{
     entropy::mint,
     instructions::{Choices, Instructions},
     openclaw::{self, Settings},
-    protocol::{Ask, GuestConfig, SecretFile, SecretText, Variable},
+    protocol::{Ask, GuestConfig, SecretFile, SecretText, Variable, delivered},
 };
 use serde_json::Value;
 use ssh::HostKey;
@@ -180,6 +180,15 @@ pub fn apply(
     }
     let instructions = wanted.instructions.map(SecretText::new);
     Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions, variables, reach: wanted.reach })
+}
+
+/// What a machine that holds what this request brings says of it. A gateway's token is in it, so nobody guesses.
+#[must_use]
+pub fn digest_of_secrets(ask: &Ask) -> Option<String> {
+    match ask {
+        Ask::Apply { secrets, variables, .. } => Some(digest(&delivered(secrets, variables)).to_string()),
+        _ => None,
+    }
 }
 
 /// Opens the words of an exchange on their way to the machine.
