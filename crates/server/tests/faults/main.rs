@@ -25,4 +25,7 @@ mod process;
 #[path = "../common/program.rs"]
 mod program;
 mod restarted;
+mod rotation;
+mod sealed;
+mod secrets;
 mod size;
