@@ -247,8 +247,7 @@ fn from_base32(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|eight| eight.iter().fold(0, |byte, bit| byte << 1 | bit)).collect()
 }
 
-const PAGES: [&str; 9] =
-    ["/dashboard", "/credentials", "/audit", "/settings", "/sessions", "/team", "/tenants", "/model", "/welcome"];
+const PAGES: [&str; 7] = ["/dashboard", "/credentials", "/audit", "/settings", "/sessions", "/team", "/tenants"];
 const OPERATED: [&str; 7] = [
     "/api/admin/v1/stats",
     "/api/admin/v1/alerts",
