@@ -198,7 +198,9 @@ impl Here<'_> {
             said.push(Happening::StepStarted { step: to.name().to_owned() });
         }
         // A wish that came before this claim wakes nobody any more: where it leads on at once, there is no rest.
-        let sleeps = rests(&to) && self.wished_instead(&to).is_none();
+        // So does a change of what the machine is given, which came while an older one was brought there.
+        let is_due = matches!(to, Life::Live { .. }) && self.is_stale();
+        let sleeps = rests(&to) && self.wished_instead(&to).is_none() && !is_due;
         let next = if sleeps { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
         let outcome = Outcome::next(next);
         if said.is_empty() { outcome } else { outcome.tenant(TenantWrite::Say(self.agent.id, said)) }

@@ -25,15 +25,11 @@ impl Here<'_> {
     /// Answering. Wishes first, then bad news, then a configuration that is not the one wanted.
     pub(super) fn live(&self, machine: MachineId) -> Outcome {
         let here = Life::Live { machine };
-        let stale = self
-            .machine
-            .as_ref()
-            .is_some_and(|row| row.digest != Some(self.wanted_digest()) || row.credentials != self.chosen.credentials);
         let next = if self.asked(signal::RESTART) {
             Life::Restart { machine }
         } else if self.asked(signal::LOOK) {
             Life::Recover { machine, looks: 0 }
-        } else if stale {
+        } else if self.is_stale() {
             Life::Apply { machine }
         } else if self.asked(signal::PROVE) {
             Life::Prove { machine, tries: 0 }
@@ -108,6 +104,13 @@ impl Here<'_> {
 
     fn degraded(&self, why: &str) -> Seen {
         Seen::Degraded { since: self.now(), why: why.to_owned() }
+    }
+
+    /// Whether the machine was last sent something else than is wanted now.
+    pub(super) fn is_stale(&self) -> bool {
+        let machine = self.machine.as_ref();
+        machine
+            .is_some_and(|row| row.digest != Some(self.wanted_digest()) || row.credentials != self.chosen.credentials)
     }
 
     fn wanted_digest(&self) -> String {

@@ -90,9 +90,11 @@ pub(super) async fn furnish(house: &Marked, visitor: &Visitor) -> String {
                 wish["name"] = json!("HARBOUR_KEY");
             }
             let answer = visitor.ask("credential-set", Method::POST, "/api/v1/credentials", Some(wish)).await;
-            assert_eq!(answer.status, 201, "{kind:?}: {}", answer.body);
-            if of.is_some() {
-                arrived(house, &value).await;
+            // Machines have no plugin for those two yet: they are refused, and lie nowhere either.
+            let is_refused = matches!(kind, Kind::Slack | Kind::Discord);
+            assert_eq!(answer.status, if is_refused { 422 } else { 201 }, "{kind:?}: {}", answer.body);
+            if of.is_some() && !is_refused {
+                arrived(house, *kind, &value).await;
             }
         }
     }
@@ -214,12 +216,12 @@ async fn credentials(visitor: &Visitor) -> Vec<String> {
 }
 
 /// Waits until a machine was given this.
-async fn arrived(house: &Marked, value: &str) {
+async fn arrived(house: &Marked, kind: Kind, value: &str) {
     let began = Instant::now();
     let parts: Vec<&str> = value.split('\n').collect();
     let has = |part: &&str| house.fleet.simulator.received().iter().any(|(_, given)| given == part.as_bytes());
     while !parts.iter().all(has) {
-        assert!(began.elapsed() < SOON, "a credential never reached the machine");
+        assert!(began.elapsed() < SOON, "the {kind:?} credential never reached the machine");
         sleep(Duration::from_millis(20)).await;
     }
 }
