@@ -1,11 +1,6 @@
 //! Whoever asks Berth and keeps every answer, as it came, in a folder.
 
-use std::{
-    cell::Cell,
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, fs, path::PathBuf, time::Duration};
 
 use http::Method;
 use serde_json::Value;
@@ -65,15 +60,6 @@ impl Visitor {
         let mut answer = Vec::new();
         timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("it ends").unwrap();
         self.keep(name, &String::from_utf8_lossy(&answer));
-    }
-
-    /// Asks until the answer is as it should be.
-    pub(super) async fn until(&self, name: &str, path: &str, is_good: impl Fn(&Answer) -> bool) {
-        let began = Instant::now();
-        while !is_good(&self.ask(name, Method::GET, path, None).await) {
-            assert!(began.elapsed() < Duration::from_secs(30), "{path} never was as it should be");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
     }
 
     fn keep(&self, name: &str, text: &str) {
