@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::credential::Kind;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::{
     marks::Class,
     sim::{How, Verb},
@@ -259,48 +259,3 @@ const OPERATED: [&str; 7] = [
     "/api/admin/v1/audit",
     "/api/v1/audit",
 ];
-
-/// Every mark in every place of a request where none belongs.
-pub(super) async fn misuse(house: &Marked, visitor: &Visitor) {
-    let host = house.fleet.api.base.strip_prefix("http://").unwrap().to_owned();
-    let bearer = &house.fleet.api.token;
-    for class in Class::EVERY {
-        let value = house.marks.value(*class);
-        let escaped: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let text = Value::from(value).to_string();
-        let header: String = value.chars().filter(char::is_ascii).collect();
-        let requests = [
-            ("POST", "/api/v1/credentials".to_owned(), String::new(), format!("{{\"kind\": {text}")),
-            (
-                "POST",
-                "/api/v1/credentials".to_owned(),
-                String::new(),
-                format!("{{\"kind\": {text}, \"value\": {text}}}"),
-            ),
-            ("POST", "/api/v1/credentials".to_owned(), String::new(), format!("{{{text}: {text}}}")),
-            ("POST", "/api/v1/agents".to_owned(), String::new(), format!("{{\"name\": {text}}}")),
-            ("PUT", format!("/api/v1/credentials?value={escaped}"), String::new(), text.clone()),
-            ("GET", format!("/api/v1/agents/{escaped}"), String::new(), String::new()),
-            ("GET", format!("/login?link={escaped}"), String::new(), String::new()),
-            (
-                "GET",
-                format!("/{escaped}"),
-                format!("cookie: berth_refresh={header}; berth_session={header}\r\n"),
-                String::new(),
-            ),
-            ("GET", "/api/v1/me".to_owned(), format!("x-api-key: {header}\r\nx-secret: {header}\r\n"), String::new()),
-        ];
-        for (method, path, more, body) in requests {
-            let head = format!(
-                "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {bearer}\r\nconnection: close\r\n\
-                 content-type: application/json\r\ncontent-length: {}\r\n{more}\r\n",
-                body.len()
-            );
-            visitor.raw("misuse", format!("{head}{body}").as_bytes()).await;
-        }
-        let head = format!(
-            "GET /api/v1/me HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {header}\r\nconnection: close\r\n\r\n"
-        );
-        visitor.raw("misuse", head.as_bytes()).await;
-    }
-}
