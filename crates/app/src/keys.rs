@@ -182,6 +182,7 @@ pub async fn shred(mut tx: SystemTx, tenant: TenantId, by: Actor) -> Result<(Sys
     audit::record_for(&mut tx, tenant, by, Act::KeysShred, (&tenant, &[])).await?;
     let mut tx = tx.into_tenant(tenant).await?;
     for agent in store::credentials::agents_with(&mut tx).await? {
+        store::order::flow_first(&mut tx, crate::agents::LIFE, agent.uuid()).await?;
         store::credentials::changed_for(&mut tx, agent).await?;
         store::flows::signal(&mut tx, crate::agents::LIFE, agent.uuid(), crate::agents::signal::WANTED).await?;
     }

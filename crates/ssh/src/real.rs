@@ -121,6 +121,10 @@ impl Russh {
             .map_err(|_| SshError::Refused { why: "no certificate could be made for it" })?;
         match session.authenticate_openssh_cert(&self.account, Arc::new(user), certificate).await {
             Ok(AuthResult::Success) => Ok(()),
+            // russh's word for a line that broke before the server said anything.
+            Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() => {
+                Err(SshError::Lost { why: "it ended while signing in".to_owned() })
+            }
             Ok(AuthResult::Failure { .. }) => Err(SshError::Refused { why: "the certificate was not accepted" }),
             Err(error) => Err(lost(error)),
         }

@@ -6,7 +6,15 @@
 mod applying;
 mod asking;
 mod channels;
+mod cut;
 mod dying;
 mod fake_gateway;
+mod proxy;
 mod rekeying;
+#[expect(dead_code, reason = "the tests of ssh use all of it")]
+#[path = "../../../ssh/tests/it/setup.rs"]
+mod setup;
+#[expect(dead_code, reason = "the tests of ssh use all of it")]
+#[path = "../../../ssh/tests/it/sshd.rs"]
+mod sshd;
 mod world;

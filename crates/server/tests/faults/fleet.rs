@@ -1,6 +1,6 @@
 //! Several processes of Berth on one database, before one simulated daemon, behind one front.
 
-use std::{io::Write as _, net::Ipv4Addr, time::Duration};
+use std::{io::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
 use http::Method;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(crate) struct Fleet {
     pub(crate) simulator: Simulator,
     pub(crate) database: Database,
     pub(crate) api: Api,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Fleet {
@@ -59,12 +59,20 @@ impl Fleet {
             process.start(None);
             process.up().await;
         }
-        let output = processes[0].command(&["admin", "issue-token", "--email", "captain@example.org", "--operator"]);
-        let output = { output }.output().await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let token = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        let token = token(&processes[0], &["--email", "captain@example.org", "--operator"]).await;
         let api = Api { base: format!("http://{}:8080", simulator.home()), token };
-        Self { processes, people, machines, simulator, database, api, _folder: folder }
+        Self { processes, people, machines, simulator, database, api, folder }
+    }
+
+    /// Where the processes run and log.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Somebody else, with a tenant of their own.
+    pub(crate) async fn person(&self, name: &str) -> Api {
+        let token = token(&self.processes[0], &["--email", &format!("{name}@example.org")]).await;
+        Api { base: self.api.base.clone(), token }
     }
 
     /// Takes a process in or out of the front's rotation.
@@ -156,6 +164,12 @@ impl Drop for Fleet {
             writeln!(std::io::stderr(), "what Berth logged last:\n{}", self.log()).ok();
         }
     }
+}
+
+async fn token(process: &Process, whose: &[&str]) -> String {
+    let output = process.command(&[&["admin", "issue-token"], whose].concat()).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn environment(database: &Database, simulator: &Simulator) -> Vec<(&'static str, String)> {

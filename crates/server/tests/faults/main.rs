@@ -16,6 +16,7 @@ mod fleet;
 mod front;
 mod killed;
 mod lanes;
+mod leaks;
 mod load;
 mod paths;
 mod paused;
@@ -25,4 +26,7 @@ mod process;
 #[path = "../common/program.rs"]
 mod program;
 mod restarted;
+mod rotation;
+mod sealed;
+mod secrets;
 mod size;

@@ -28,13 +28,15 @@ pub(crate) struct Process {
     folder: PathBuf,
     /// The environment that all processes of a fleet share.
     common: Vec<(&'static str, String)>,
+    /// Which parts it runs: `all`, `serve` or `work`.
+    parts: &'static str,
     child: Option<Child>,
 }
 
 impl Process {
     pub(crate) fn new(address: Ipv4Addr, folder: &Path, common: Vec<(&'static str, String)>) -> Self {
         let log = folder.join(format!("{address}.log"));
-        Self { address, log, folder: folder.to_owned(), common, child: None }
+        Self { address, log, folder: folder.to_owned(), common, parts: "all", child: None }
     }
 
     pub(crate) fn people(&self) -> SocketAddr {
@@ -65,11 +67,16 @@ impl Process {
         self.common.push((name, value.to_owned()));
     }
 
+    /// Changes which parts its next start runs. One that only works listens nowhere.
+    pub(crate) const fn part(&mut self, parts: &'static str) {
+        self.parts = parts;
+    }
+
     /// Starts it; `crash_at` is where it dies, if anywhere.
     pub(crate) fn start(&mut self, crash_at: Option<&str>) {
         assert!(self.child.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = self.command(&["all"]);
+        let mut command = self.command(&[self.parts]);
         command.envs(crash_at.map(|point| ("BERTH_CRASH_AT", point)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().expect("berth was built"));
