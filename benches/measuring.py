@@ -198,16 +198,16 @@ def idle_share(seconds=2):
 
 
 def machine(cluster, idle):
-    """What these numbers were measured on, in one sentence."""
+    """What these numbers were measured on, in one sentence. Without a cluster, nothing of Postgres."""
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
     with open("/proc/meminfo", encoding="ascii") as lines:
         memory = int(lines.readline().split()[1]) / 1024 / 1024
-    flush = cluster.flush_ms()
+    postgres = f"Postgres {cluster.version()}, one flush of its disk {cluster.flush_ms():.2f} ms, " if cluster else ""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True,
                             check=False).stdout.strip()
     said = (f"{os.cpu_count()} processors ({model}), {memory:.0f} GiB, {platform.system()} {platform.release()}, "
-            f"Postgres {cluster.version()}, one flush of its disk {flush:.2f} ms, {idle:.0%} idle before the first run, "
+            f"{postgres}{idle:.0%} idle before the first run, "
             f"commit {commit}, {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC")
     return said if idle >= 0.8 else said + ". **On a busy machine: not to be quoted**"
 

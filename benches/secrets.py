@@ -13,10 +13,9 @@ compared. Prints a table for docs/BENCHMARKS.md.
 
 import argparse
 import os
-import platform
 import statistics
 
-from measuring import Worker, built, idle_share, keep, node, peers, spread
+from measuring import Worker, built, idle_share, keep, machine, node, peers, spread
 
 # What, by whom, how it is asked, how often in one turn.
 SIDES = [
@@ -60,9 +59,7 @@ def main():
         worker.end()
 
     least = statistics.median(took[SIDES[0][0]])
-    quiet = "" if idle >= 0.8 else ". **On a busy machine: not to be quoted**"
-    print(f"\n{platform.system()} {platform.release()}, one processor of {os.cpu_count()}, {idle:.0%} idle before{quiet}. "
-          f"128 bytes; median (least to most) of {arguments.runs} turns.\n")
+    print(f"\n{machine(None, idle)}.\n128 bytes, one processor; median (least to most) of {arguments.runs} turns.\n")
     print("| how | µs a value | times Berth's |\n|---|---:|---:|")
     for name, *_ in SIDES:
         values = took[name]

@@ -33,6 +33,7 @@ pub(crate) async fn on(url: &str, connections_max: u32) -> Result<World, Failure
             home: "http://127.0.0.1:1".into(),
             models: AgentModels::proof(),
             ssh_port: 22,
+            telegram: None,
             pool: Pool::default(),
         }),
         adopt: |_, _| {},

@@ -255,6 +255,7 @@ async fn may_change(tx: &mut TenantTx, agent: Option<AgentId>, by: &Caller) -> R
     let Some(agent) = agent else {
         return if by.role < Role::Admin { Err(CredentialError::Forbidden) } else { Ok(()) };
     };
+    store::order::flow_first(tx, LIFE, agent.uuid()).await?;
     let found: Option<Agent> = store::agents::lock(tx, agent).await?;
     found.filter(|agent| agent.wanted != Wanted::Gone).ok_or(CredentialError::NoAgent)?;
     if by.role < Role::Member { Err(CredentialError::Forbidden) } else { Ok(()) }

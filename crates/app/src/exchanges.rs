@@ -5,7 +5,7 @@ use domain::{
     agent::Wanted,
     audit::Act,
     entropy::mint,
-    exchange::{Exchange, ExchangeKind, ExchangeStep},
+    exchange::{Approval, Exchange, ExchangeKind, ExchangeStep},
     names::TurnText,
     people::{Caller, Role},
 };
@@ -69,6 +69,37 @@ pub async fn ask_logs(
     by: &Caller,
 ) -> Result<ExchangeId, AskError> {
     ask(tx, entropy, (mint(entropy), agent, ExchangeKind::Logs), None, by).await
+}
+
+/// Asks who waits to be let in at an agent's channels.
+///
+/// # Errors
+/// [`AskError`]; nothing was written.
+pub async fn ask_pairings(
+    tx: &mut TenantTx,
+    entropy: &dyn Entropy,
+    agent: AgentId,
+    by: &Caller,
+) -> Result<ExchangeId, AskError> {
+    ask(tx, entropy, (mint(entropy), agent, ExchangeKind::Pairings), None, by).await
+}
+
+/// Lets somebody in at an agent's channel: from then on the agent hears them.
+///
+/// # Errors
+/// [`AskError`]; nothing was written.
+pub async fn approve(
+    tx: &mut TenantTx,
+    (ring, entropy): (&Keyring, &dyn Entropy),
+    agent: AgentId,
+    approval: &Approval,
+    by: &Caller,
+) -> Result<ExchangeId, AskError> {
+    let id: ExchangeId = mint(entropy);
+    let words = Secret::new(serde_json::json!(approval).to_string().into_bytes());
+    let key = keys::of_tenant(tx, ring, entropy).await?;
+    let question = key.seal(entropy, &place(tx.tenant(), id, Half::Question), &words);
+    ask(tx, entropy, (id, agent, ExchangeKind::Approve), Some(&question), by).await
 }
 
 /// One half of an exchange's words.
@@ -210,6 +241,8 @@ async fn ask(
     let act = match kind {
         ExchangeKind::Turn => Act::TurnAsk,
         ExchangeKind::Logs => Act::LogsAsk,
+        ExchangeKind::Pairings => Act::PairingsAsk,
+        ExchangeKind::Approve => Act::PairingApprove,
     };
     audit::record(tx, by, act, &agent, &[("exchange", &id.to_string())]).await?;
     Ok(id)

@@ -94,6 +94,8 @@ acts! {
     TenantErase, "tenant.erase", "asked for the tenant to be erased";
     TenantExport, "tenant.export", "downloaded everything of the tenant";
     TenantKeep, "tenant.keep", "kept the tenant after all";
+    PairingApprove, "pairing.approve", "let somebody in at an agent's channel";
+    PairingsAsk, "pairings.ask", "asked who waits at an agent's channels";
     TokenIssue, "token.issue", "issued a personal token";
     TokenRevoke, "token.revoke", "revoked a personal token";
     TurnAsk, "turn.ask", "said something to an agent";

@@ -57,6 +57,15 @@ impl Channel {
         Self::ALL.into_iter().find(|channel| channel.as_str() == raw)
     }
 
+    /// Whether OpenClaw takes it from a plugin that it does not carry itself.
+    #[must_use]
+    pub const fn is_plugin(self) -> bool {
+        match self {
+            Self::Telegram => false,
+            Self::Slack | Self::Discord => true,
+        }
+    }
+
     /// Names of the secrets that it takes, each a file of its own on the machine.
     #[must_use]
     pub const fn secrets(self) -> &'static [&'static str] {

@@ -9,7 +9,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, ExchangeId};
+use crate::{
+    channel::Channel,
+    id::{AgentId, ExchangeId},
+};
 
 /// How long an exchange is kept.
 pub const KEPT: Duration = Duration::from_mins(10);
@@ -22,6 +25,10 @@ pub enum ExchangeKind {
     Turn,
     /// The last lines of the machine's logs.
     Logs,
+    /// Who waits to be let in at the agent's channels.
+    Pairings,
+    /// Letting one of them in.
+    Approve,
 }
 
 impl ExchangeKind {
@@ -31,8 +38,20 @@ impl ExchangeKind {
         match self {
             Self::Turn => "turn",
             Self::Logs => "logs",
+            Self::Pairings => "pairings",
+            Self::Approve => "approve",
         }
     }
+}
+
+/// Who is let in: what an exchange of the kind [`ExchangeKind::Approve`] carries as its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Where they asked.
+    pub channel: Channel,
+    /// [`Pairing::request`](crate::protocol::Pairing::request).
+    pub request: String,
 }
 
 /// How far an exchange is.

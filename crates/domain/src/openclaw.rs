@@ -190,6 +190,11 @@ pub fn document(settings: &Settings) -> Value {
         "logging": { "consoleStyle": "json" },
         "update": { "checkOnStart": false }
     });
+    for plugin in channels.iter().filter(|channel| channel.is_plugin()) {
+        if let Some(Value::Object(entries)) = document.pointer_mut("/plugins/entries") {
+            entries.insert(plugin.as_str().to_owned(), json!({ "enabled": true }));
+        }
+    }
     if let Value::Object(map) = &mut document
         && !channels.is_empty()
     {
@@ -332,6 +337,8 @@ mod tests {
             }
         }
         assert_eq!(channels["telegram"]["apiRoot"], "http://10.0.0.1:9");
+        let plugins = with["plugins"]["entries"].as_object().unwrap();
+        assert_eq!(plugins.keys().collect::<Vec<_>>(), ["admin-http-rpc", "discord", "slack"]);
         settings.channels.telegram = Some(crate::channel::Telegram::default());
         assert_eq!(document(&settings)["channels"]["telegram"].get("apiRoot"), None);
     }

@@ -11,7 +11,7 @@ use domain::{
     entropy::mint,
     instructions::{Choices, Instructions},
     openclaw::{self, Settings},
-    protocol::{Ask, GuestConfig, SecretFile, SecretText, Variable},
+    protocol::{Ask, GuestConfig, SecretFile, SecretText, Variable, delivered},
 };
 use serde_json::Value;
 use ssh::HostKey;
@@ -116,7 +116,7 @@ impl WantedThere {
     #[must_use]
     pub fn of(world: &World, wish: &Wish) -> Self {
         let choices = &wish.choices;
-        let channels = channels(&wish.bots);
+        let channels = channels(world, &wish.bots);
         let document = openclaw::document(&Settings {
             model_base_url: format!("{}/llm", world.machines.home),
             model: world.machines.models.chosen(choices.model.as_deref()).clone(),
@@ -145,10 +145,11 @@ pub async fn given(world: &World, wish: &Wish) -> Result<(SystemTx, Delivery), S
 }
 
 /// The channels for which there are tokens, and which a machine can run.
-fn channels(bots: &[Kind]) -> Channels {
+fn channels(world: &World, bots: &[Kind]) -> Channels {
     let is_on = |kind, channel| bots.contains(&kind) && Channel::OFFERED.contains(&channel);
+    let telegram = || Telegram { api_root: world.machines.telegram.clone() };
     Channels {
-        telegram: is_on(Kind::Telegram, Channel::Telegram).then(Telegram::default),
+        telegram: is_on(Kind::Telegram, Channel::Telegram).then(telegram),
         slack: is_on(Kind::Slack, Channel::Slack).then_some(Slack),
         discord: is_on(Kind::Discord, Channel::Discord).then_some(Discord),
     }
@@ -180,6 +181,15 @@ pub fn apply(
     }
     let instructions = wanted.instructions.map(SecretText::new);
     Ok(Ask::Apply { fence, document: wanted.document, secrets, instructions, variables, reach: wanted.reach })
+}
+
+/// What a machine that holds what this request brings says of it. A gateway's token is in it, so nobody guesses.
+#[must_use]
+pub fn digest_of_secrets(ask: &Ask) -> Option<String> {
+    match ask {
+        Ask::Apply { secrets, variables, .. } => Some(digest(&delivered(secrets, variables)).to_string()),
+        _ => None,
+    }
 }
 
 /// Opens the words of an exchange on their way to the machine.

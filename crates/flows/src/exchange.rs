@@ -9,7 +9,7 @@ use app::exchanges::{Half, place};
 use domain::{
     AgentId, ExchangeId,
     agent::Seen,
-    exchange::{ExchangeKind, ExchangeState, ExchangeStep, KEPT},
+    exchange::{Approval, ExchangeKind, ExchangeState, ExchangeStep, KEPT},
     protocol::{Ask, LOG_LINES_MAX, LogLine, Reply, SecretText},
     timeline::Happening,
 };
@@ -24,6 +24,8 @@ use crate::{
 
 /// How long an agent may take to answer.
 const TURN_MAX: Duration = Duration::from_secs(90);
+/// How long its machine may take for anything else.
+const OTHER_MAX: Duration = Duration::from_secs(30);
 /// How long a machine that is on its way up is waited for before the question is given back.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -109,14 +111,25 @@ impl Here<'_> {
     async fn carry(&self, row: &ExchangeRow, machine: &Machine) -> Result<Outcome, StepError> {
         let ask = match row.exchange.kind {
             ExchangeKind::Logs => Ask::Logs { lines: LOG_LINES_MAX.min(200) },
+            ExchangeKind::Pairings => Ask::Pairings,
+            ExchangeKind::Approve => {
+                let Approval { channel, request } = serde_json::from_str(self.question(row)?.expose())
+                    .map_err(|_| StepError::retry("this build cannot read who is to be let in"))?;
+                Ask::Approve { channel, request }
+            }
             ExchangeKind::Turn => Ask::Turn {
                 text: self.question(row)?,
                 session: format!("berth-{}", self.agent),
                 timeout_ms: u32::try_from(TURN_MAX.as_millis()).unwrap_or(u32::MAX),
             },
         };
-        match self.world.ask(machine, self.claim.now, ask, TURN_MAX + Duration::from_secs(10)).await {
+        let longest = if row.exchange.kind == ExchangeKind::Turn { TURN_MAX } else { OTHER_MAX };
+        match self.world.ask(machine, self.claim.now, ask, longest + Duration::from_secs(10)).await {
             Ok(Reply::Turn { text, latency_ms }) => Ok(self.answered(text.expose().as_bytes(), latency_ms)),
+            Ok(Reply::Pairings { pairings }) => {
+                Ok(self.answered(serde_json::json!(pairings).to_string().as_bytes(), 0))
+            }
+            Ok(Reply::Ok) if row.exchange.kind == ExchangeKind::Approve => Ok(self.answered(b"let in", 0)),
             Ok(Reply::Logs { lines }) => Ok(self.answered(log_text(&lines).as_bytes(), 0)),
             Ok(_) => Ok(self.failed("The machine answered another question.")),
             // Nothing was sent: the whole thing again is safe.

@@ -84,6 +84,7 @@ impl On<'_> {
         tx.commit().await?;
         let version = given.version;
         let ask = deliver::apply(self.world, self.row, fence, (wanted, given))?;
+        let sent = deliver::digest_of_secrets(&ask);
         let in_force = match self.ask(ask, Duration::from_secs(45)).await {
             Ok(Reply::Applied(in_force)) => in_force,
             Ok(_) => return Err(AskError::Other.into()),
@@ -91,6 +92,10 @@ impl On<'_> {
         };
         if in_force.digest != digest || !in_force.applied || in_force.fence != fence {
             return Err(StepError::retry("the gateway does not hold the configuration that was sent"));
+        }
+        // A guest of an older image does not say what lies there.
+        if in_force.secrets_digest.as_ref().is_some_and(|there| Some(there) != sent.as_ref()) {
+            return Err(StepError::retry("the machine does not hold the secrets that were sent"));
         }
         Ok((in_force, version))
     }

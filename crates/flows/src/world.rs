@@ -9,6 +9,7 @@ use std::{
 use clients::provider::{Limits, Provider};
 use domain::{
     Entropy, InstallationId, MachineId,
+    channel::ApiRoot,
     openclaw::AgentModels,
     protocol::{Answer, Ask, Outcome, Reply, Request},
 };
@@ -59,6 +60,8 @@ pub struct Machines {
     pub models: AgentModels,
     /// Port of a machine's sshd.
     pub ssh_port: u16,
+    /// Where agents' Telegram bots find the Bot API, as a machine reaches it; none for Telegram's own.
+    pub telegram: Option<ApiRoot>,
     /// How many spares are kept.
     pub pool: Pool,
 }

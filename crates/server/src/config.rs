@@ -7,7 +7,7 @@ mod vendors;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clients::provider::Limits;
-use domain::limits::Proxies;
+use domain::{channel::ApiRoot, limits::Proxies};
 use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
 use vault::Secret;
@@ -54,6 +54,8 @@ pub struct MachineConfig {
     pub spares: Pool,
     /// Where their SSH servers listen.
     pub ssh_port: u16,
+    /// Where their agents' Telegram bots find the Bot API; none for Telegram's own.
+    pub telegram: Option<ApiRoot>,
 }
 
 /// Everything.
@@ -126,6 +128,7 @@ impl Config {
                 home,
                 spares: spares(values)?,
                 ssh_port: u16::try_from(values.number("BERTH_MACHINE_SSH_PORT", 1..=65_535)?).unwrap_or(22),
+                telegram: telegram(values)?,
             },
             models: ModelConfig::parse(values)?,
             vendors: TenantVendors::parse(values)?,
@@ -281,6 +284,11 @@ fn limits(values: &Values) -> Result<Limits, BadSetting> {
         memory_bytes: values.number("BERTH_MACHINE_MEMORY_MIB", 512..=1_048_576)? * MIB,
         disk_bytes: values.number("BERTH_MACHINE_DISK_MIB", 2048..=16_777_216)? * MIB,
     })
+}
+
+fn telegram(values: &Values) -> Result<Option<ApiRoot>, BadSetting> {
+    let name = "BERTH_MACHINE_TELEGRAM_URL";
+    values.get(name)?.map(|raw| ApiRoot::parse(&raw).map_err(|error| bad(name, error.to_string()))).transpose()
 }
 
 fn spares(values: &Values) -> Result<Pool, BadSetting> {

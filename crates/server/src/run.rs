@@ -97,6 +97,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
                 models: config.models.agents_models(),
                 pool: config.machines.spares,
                 ssh_port: config.machines.ssh_port,
+                telegram: config.machines.telegram,
             }),
             adopt: traces::adopt,
             carriers: Arc::new(config.carriers.build(&config.public_url)?),

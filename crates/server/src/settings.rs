@@ -133,6 +133,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "berth-machine-2026.9.6-0123456789ab",
         "Alias of the machine image; scripts/build-image prints it.",
     ),
+    plain(
+        "BERTH_MACHINE_TELEGRAM_URL",
+        None,
+        "https://telegram-bot-api.example.org",
+        "A Telegram Bot API server of your own, as machines reach it. Agents' bots then speak with it, and their machines may connect to it and not to Telegram. Not set: Telegram's own.",
+    ),
     plain("BERTH_MACHINE_CPUS", Some("2"), "2", "Processors of a machine."),
     plain(
         "BERTH_MACHINE_MEMORY_MIB",

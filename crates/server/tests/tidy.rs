@@ -54,6 +54,13 @@ const CALLS_OUT: [(&str, &str); 9] = [
     ("crates/web/src/vendors.rs", "clients::oidc"),
 ];
 
+/// What opens a tenant's credential, and the one place that calls it (`docs/decisions/0081-credentials.md`).
+const OPENS: [(&str, &str); 3] = [
+    ("open_for_delivery", "crates/flows/src/deliver.rs"),
+    ("open_for_test", "crates/web/src/checks.rs"),
+    ("open_for_model", "crates/web/src/llm/keys.rs"),
+];
+
 /// Where a statement of SQL is made of text, and why that is safe; all others are fixed and checked when compiling.
 const STATEMENTS_OF_TEXT: [(&str, &str); 3] = [
     ("crates/store/src/carry.rs", "fixed text about no table"),
@@ -350,6 +357,21 @@ fn a_request_calls_out_in_the_listed_places_only() {
     }
     let listed = CALLS_OUT.map(|(file, path)| (file.to_owned(), path.to_owned()));
     assert_eq!(found, BTreeSet::from(listed));
+}
+
+/// CRY-07, CRY-08: least knowledge. Each of the three functions that open what a tenant gave has one caller.
+#[test]
+fn three_places_open_what_a_tenant_gave() {
+    let mut found = BTreeSet::new();
+    for krate in listing("crates").into_iter().filter(|krate| krate != "testkit") {
+        for file in sources(&format!("crates/{krate}/src")) {
+            for (opens, _) in OPENS {
+                let calls = read(&file).lines().any(|line| line.contains(&format!("::{opens}(")));
+                found.extend(calls.then(|| (opens.to_owned(), file.clone())));
+            }
+        }
+    }
+    assert_eq!(found, BTreeSet::from(OPENS.map(|(opens, file)| (opens.to_owned(), file.to_owned()))));
 }
 
 /// Every Rust file below a folder.

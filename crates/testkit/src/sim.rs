@@ -21,6 +21,7 @@ mod ledger;
 mod machine;
 mod network;
 mod operations;
+mod received;
 mod sshd;
 mod wire;
 
@@ -33,6 +34,7 @@ pub use faults::{How, Verb};
 pub use instances::Seen;
 pub use ledger::{Effect, Entry};
 pub use network::Network;
+pub use received::REKEYED;
 
 /// How long things take, on top of what they cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,7 @@ struct Shared {
     operations: operations::Operations,
     ledger: ledger::Ledger,
     faults: faults::Faults,
+    received: received::Received,
     end: CancellationToken,
 }
 
@@ -121,6 +124,7 @@ impl Simulator {
             instances: instances::Instances::default(),
             operations: operations::Operations::default(),
             faults: faults::Faults::default(),
+            received: received::Received::default(),
             end: end.clone(),
             options,
         });
@@ -168,6 +172,13 @@ impl Simulator {
     #[must_use]
     pub fn ledger(&self) -> Vec<Entry> {
         self.shared.ledger.entries()
+    }
+
+    /// What machines were given so far that nobody else may know, in order: files by their path, secrets and variables
+    /// by their name, a new machine key as [`REKEYED`].
+    #[must_use]
+    pub fn received(&self) -> Vec<(String, Vec<u8>)> {
+        self.shared.received.all()
     }
 
     /// The next `times` calls of this verb go wrong like this.

@@ -98,6 +98,17 @@ impl FakeBotApi {
         api
     }
 
+    /// The same one at another address too, for who may not reach it at the first; its root there.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub async fn also_at(&self, ip: &str) -> String {
+        let listener = TcpListener::bind((ip, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(wire::serve(listener, self.clone()));
+        format!("http://{address}")
+    }
+
     /// Its root, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {

@@ -99,6 +99,7 @@ pub struct VendorCall {
 struct State {
     mood: VendorMood,
     revoked: HashSet<Kind>,
+    taken: HashSet<String>,
     calls: Vec<VendorCall>,
     pieces: usize,
     dropped: usize,
@@ -132,7 +133,14 @@ impl FakeVendor {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let state = State { mood: VendorMood::Well, revoked: HashSet::new(), calls: Vec::new(), pieces: 0, dropped: 0 };
+        let state = State {
+            mood: VendorMood::Well,
+            revoked: HashSet::new(),
+            taken: HashSet::new(),
+            calls: Vec::new(),
+            pieces: 0,
+            dropped: 0,
+        };
         let vendor = Self { state: Arc::new(Mutex::new(state)), address, gate: watch::Sender::new(true) };
         let server = vendor.clone();
         tokio::spawn(async move {
@@ -174,6 +182,11 @@ impl FakeVendor {
     /// The vendor of this kind knows [`own_secret`] no more.
     pub fn revoke(&self, kind: Kind) {
         self.state().revoked.insert(kind);
+    }
+
+    /// From now on this is a good credential, too, at every vendor here; of Slack's two tokens each by itself.
+    pub fn take(&self, secret: &str) {
+        self.state().taken.insert(secret.to_owned());
     }
 
     /// From now on calls are answered like this.
@@ -226,7 +239,8 @@ impl FakeVendor {
 
     /// Whether a credential is this vendor's and not revoked.
     fn knows(&self, kind: Kind, given: &str) -> bool {
-        given == own_secret(kind) && !self.state().revoked.contains(&kind)
+        let state = self.state();
+        (given == own_secret(kind) || state.taken.contains(given)) && !state.revoked.contains(&kind)
     }
 
     fn events(self, mood: VendorMood, script: Script) -> Answer {

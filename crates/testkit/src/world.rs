@@ -81,6 +81,7 @@ impl World {
                 home: "http://10.0.0.1:8081".into(),
                 models: AgentModels::proof(),
                 ssh_port: 22,
+                telegram: None,
                 pool: flows::Pool::default(),
             }),
             adopt: |_, _| {},

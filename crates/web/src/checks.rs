@@ -12,6 +12,7 @@ use app::{
 use clients::credentials::CredentialVendors;
 use domain::{
     AgentId, CredentialId,
+    channel::Channel,
     credential::{BaseUrl, Checked, Kind, Value, VariableName, Verdict},
     people::{Caller, Role},
 };
@@ -35,6 +36,11 @@ pub(crate) struct Typed {
 /// Asks its vendor, then keeps it. What a vendor refuses is not kept; one that does not answer is asked later.
 pub(crate) async fn set(web: &Web, from: CameFrom, typed: &Typed, by: &Caller) -> Result<Credential, Problem> {
     let kind = typed.value.kind();
+    if !is_offered(kind) {
+        let detail =
+            format!("{}s cannot be used yet: the machines of this Berth have no plugin for them.", kind.title());
+        return Err(Problem::unusable("kind", detail));
+    }
     if kind.is_model_key() && by.role < Role::Admin {
         return Err(Problem::not_allowed("Keys to models are set by admins and owners of the tenant."));
     }
@@ -83,4 +89,15 @@ async fn ask(web: &Web, kind: Kind, base_url: Option<&BaseUrl>, secret: &Secret)
         None => Verdict::Unknown { why: "This Berth asks no vendor.".to_owned() },
     };
     Checked { at: web.dice.now(), verdict }
+}
+
+/// Whether the machines of this build can use it.
+pub(crate) fn is_offered(kind: Kind) -> bool {
+    let channel = match kind {
+        Kind::Telegram => Channel::Telegram,
+        Kind::Slack => Channel::Slack,
+        Kind::Discord => Channel::Discord,
+        Kind::Anthropic | Kind::OpenAi | Kind::OpenRouter | Kind::Compatible | Kind::Variable => return true,
+    };
+    Channel::OFFERED.contains(&channel)
 }

@@ -304,6 +304,8 @@ pub static ROUTES: &[Route] = &[
     Route::post("/credentials/{id}/test", RUNS, Gives::Redirect, "Asks the vendor whether the credential is still good", |m| on(m, pages::credentials::test)).takes(Takes::Form(&[])),
     Route::post("/credentials/{id}/remove", RUNS, Gives::Redirect, "Removes a credential", |m| on(m, pages::credentials::remove)).takes(Takes::Form(&[])),
     Route::get("/agents/{id}/credentials", READS, Gives::Page, "An agent's bots and variables, and which of them are in force", |m| on(m, pages::credentials::of_agent)),
+    Route::post("/agents/{id}/pairings", RUNS, Gives::Page, "Looks who waits to be let in at the agent's channels", |m| on(m, pages::credentials::look)).takes(Takes::Form(&[])).within(75),
+    Route::post("/agents/{id}/pairings/approve", RUNS, Gives::Redirect, "Lets somebody in who waits", |m| on(m, pages::credentials::approve)).takes(Takes::Form(&["channel", "request"])).within(75),
     Route::get("/audit", MANAGES, Gives::Page, "Who did what in the tenant, newest first", |m| on(m, pages::audit::show)),
     // The operator's pages.
     Route::get("/admin", OPERATES, Gives::Page, "Open alerts, and how much there is of everything", |m| on(m, pages::admin::overview::show)).scope(Scope::Operate),
@@ -356,6 +358,8 @@ pub static ROUTES: &[Route] = &[
     Route::post("/api/v1/agents/{id}/turns", RUNS, Gives::Json(200, "Turn"), "Says something to the agent and waits for the answer, at most `wait` seconds (60); 202 with a Location when it takes longer", |m| on(m, api::turns::say)).takes(Takes::Json("NewTurn")).within(75).scope(Scope::Talk),
     Route::get("/api/v1/agents/{id}/turns/{turn}", READS, Gives::Json(200, "Turn"), "One turn, kept ten minutes", |m| on(m, api::turns::show)),
     Route::get("/api/v1/agents/{id}/logs", RUNS, Gives::Json(200, "Logs"), "The machine's last log lines, secrets redacted", |m| on(m, api::turns::logs)).within(45).scope(Scope::Talk),
+    Route::get("/api/v1/agents/{id}/pairings", RUNS, Gives::Json(200, "Pairings"), "Who waits to be let in at the agent's channels, as its machine says", |m| on(m, api::pairings::list)).within(75).scope(Scope::Talk),
+    Route::post("/api/v1/agents/{id}/pairings", RUNS, Gives::Status(204), "Lets somebody in who waits: from then on the agent hears them", |m| on(m, api::pairings::approve)).takes(Takes::Json("NewApproval")).within(75),
     Route::get("/api/v1/agents/{id}/events", READS, Gives::Events, "What happens to the agent, as it happens; replay by Last-Event-ID or `after`", |m| on(m, api::events::stream)),
     Route::get("/api/v1/tenants", READS, Gives::Json(200, "Tenants"), "The tenants that the caller belongs to", |m| on(m, api::members::tenants)).suspended_too(),
     Route::delete("/api/v1/tenants/{id}", OWNS, Gives::Json(202, "Erasure"), "Has the tenant erased in thirty days, with everything that belongs to it", |m| on(m, api::tenants::erase)).recent(),

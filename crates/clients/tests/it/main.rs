@@ -14,6 +14,8 @@ mod peers;
 mod promises;
 #[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod vectors;
 mod webhook;
 
 use clients::provider::{Limits, PlacedFile, Plan};

@@ -15,8 +15,8 @@ use crate::{
     setting::say,
 };
 
-const TOKEN: &str = "7001:first-token-marker";
-const ANOTHER: &str = "7001:second-token-marker";
+const TOKEN: &str = "700100:first-token-of-a-bot-marker";
+const ANOTHER: &str = "700100:second-token-of-a-bot-marker";
 const EVE: i64 = 4242;
 
 #[tokio::test]
@@ -94,6 +94,68 @@ async fn a_bot_is_taken_up_hears_who_was_let_in_and_falls_silent() {
     assert_eq!(processes_now, processes, "all of it without a restart");
 
     done_with(&berth, &api, &id).await;
+    berth.end().await;
+}
+
+/// The same through Berth: a tenant sets a credential, and that is all they do.
+#[tokio::test]
+#[ignore = "needs a daemon and an image: scripts/test e2e runs it"]
+async fn a_credential_that_is_set_becomes_a_bot_and_one_that_is_removed_falls_silent() {
+    let mut berth = Berth::fresh().await;
+    let telegram = FakeBotApi::start(&berth.setting.home).await;
+    let vendors = format!("telegram={}", telegram.also_at("127.0.0.1").await);
+    let settings = [("BERTH_MACHINE_TELEGRAM_URL", telegram.url()), ("BERTH_CREDENTIAL_VENDORS", vendors)];
+    berth.start(&settings.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    let api = berth.api(&berth.token("captain@example.org", true).await);
+    let (guest, id) = Guest::of_new_agent(&berth, &api).await;
+
+    let set = async |kind: &str, name: Option<&str>, value: &str| {
+        let body = serde_json::json!({ "kind": kind, "agent": id, "name": name, "value": value });
+        api.post("/api/v1/credentials", Some(&body.to_string())).await
+    };
+    let unknown = set("telegram", None, TOKEN).await;
+    assert!((400..500).contains(&unknown.status), "a token that Telegram does not know: {}", unknown.body);
+    telegram.add_bot(TOKEN);
+    let bot = set("telegram", None, TOKEN).await.expect(201);
+    until("the bot polls", || telegram.is_polled(TOKEN)).await;
+    say("the bot polls");
+    telegram.write(TOKEN, EVE, "Eve", "let me in");
+    until("the stranger is told to wait", || telegram.said(TOKEN, EVE).len() == 1).await;
+    let waiting = guest.pairings().await;
+    let approve = Ask::Approve { channel: Channel::Telegram, request: waiting[0].request.clone() };
+    assert!(matches!(guest.ask(approve).await, Ok(Reply::Ok)));
+    telegram.write(TOKEN, EVE, "Eve", "hello");
+    let answered = || telegram.said(TOKEN, EVE).iter().any(|answer| answer.contains("I am not an AI"));
+    until("she is answered", answered).await;
+    say("answered");
+
+    telegram.add_bot(ANOTHER);
+    set("telegram", None, ANOTHER).await.expect(201);
+    until("the new token polls", || telegram.is_polled(ANOTHER)).await;
+    until("the old one does not", || !telegram.is_polled(TOKEN)).await;
+    say("another token");
+
+    set("variable", Some("GREETING"), "hello variable").await.expect(201);
+    let environment = format!("tr '\\0' '\\n' < /proc/$({GATEWAY})/environ");
+    for tries in 0.. {
+        if guest.inside(&format!("{environment} 2>/dev/null || true")).await.contains("GREETING=hello variable") {
+            break;
+        }
+        assert!(tries < 120, "the variable does not come into force\n{}", berth.log());
+        sleep(Duration::from_millis(500)).await;
+    }
+    berth.seen(&api, &id, "live").await;
+    say("a variable");
+
+    let bot = bot["id"].as_str().unwrap();
+    assert_eq!(api.delete(&format!("/api/v1/credentials/{bot}")).await.status, 204);
+    until("nobody polls", || !telegram.is_polled(ANOTHER)).await;
+    let listed = guest.inside("ls /run/openclaw/secrets; nft list chain inet berth output").await;
+    assert!(!listed.contains("telegram_token"), "{listed}");
+    say("removed");
+    berth.verified().await;
+    api.delete(&format!("/api/v1/agents/{id}")).await.expect(202);
+    berth.gone(&api, &id).await;
     berth.end().await;
 }
 

@@ -52,6 +52,11 @@ impl Cluster {
         format!("postgres://postgres@localhost:5432/postgres?host={}", self.folder.path().display())
     }
 
+    /// Where the server's log, its data and what [`Self::run`] writes are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Restarts it as after a loss of power: no client is told, nothing is flushed but what was committed.
     pub(crate) async fn restart(&self) {
         self.control(&["restart", "-m", "immediate"]).await;
@@ -64,11 +69,12 @@ impl Cluster {
         self.run("pg_ctl", &[arguments, &common].concat()).await;
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    async fn run(&self, program: &str, arguments: &[&str]) {
+    /// One of Postgres' own programs, as the user who owns the cluster.
+    pub(crate) async fn run(&self, program: &str, arguments: &[&str]) {
         ran(&Command::from(self.command(program)).args(arguments).output().await.unwrap());
     }
 

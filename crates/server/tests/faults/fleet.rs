@@ -1,6 +1,6 @@
 //! Several processes of Berth on one database, before one simulated daemon, behind one front.
 
-use std::{io::Write as _, net::Ipv4Addr, time::Duration};
+use std::{io::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
 use http::Method;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(crate) struct Fleet {
     pub(crate) simulator: Simulator,
     pub(crate) database: Database,
     pub(crate) api: Api,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Fleet {
@@ -61,7 +61,12 @@ impl Fleet {
         }
         let token = token(&processes[0], &["--email", "captain@example.org", "--operator"]).await;
         let api = Api { base: format!("http://{}:8080", simulator.home()), token };
-        Self { processes, people, machines, simulator, database, api, _folder: folder }
+        Self { processes, people, machines, simulator, database, api, folder }
+    }
+
+    /// Where the processes run and log.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Somebody else, with a tenant of their own.

@@ -16,6 +16,7 @@ mod fleet;
 mod front;
 mod killed;
 mod lanes;
+mod leaks;
 mod load;
 mod paths;
 mod paused;

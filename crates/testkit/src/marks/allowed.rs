@@ -66,6 +66,14 @@ impl Allowed {
         rows.map(read).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The list that the project keeps: `docs/allowed-marks.tsv`.
+    ///
+    /// # Errors
+    /// A row of it that is not of the form.
+    pub fn kept() -> Result<Self, BadAllowance> {
+        Self::parse(include_str!("../../../../docs/allowed-marks.tsv"))
+    }
+
     /// Whether this is on the list.
     #[must_use]
     pub fn has(&self, hit: &Hit) -> bool {

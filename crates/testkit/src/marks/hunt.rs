@@ -26,7 +26,7 @@ const DEPTH_MAX: usize = 4;
 const MEMBER_MAX: u64 = 16 << 30;
 /// The longest head of a gzip member that is waited for: names and remarks may stand in it.
 const HEAD_MAX: usize = 64 << 10;
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 128 << 10;
 
 /// What looks for one set of marks. Made once; it takes a second.
 pub struct Hunt {

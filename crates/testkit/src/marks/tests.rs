@@ -367,4 +367,5 @@ fn what_is_allowed_is_one_secret_at_one_place_for_a_reason() {
         assert_eq!(Allowed::parse(&format!("{head}{row}")).err(), Some(BadAllowance { line: 2, why }), "{row}");
     }
     assert!(Allowed::parse("").is_err());
+    assert_eq!(Allowed::kept().err(), None);
 }

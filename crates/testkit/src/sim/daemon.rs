@@ -191,6 +191,7 @@ fn put_file(shared: &Shared, name: &str, path: Option<&str>, content: &[u8]) -> 
     match (path, folder) {
         (Some(path), Some(folder)) if FOLDERS.contains(&folder) => {
             instance.files.insert(path.to_owned(), content.to_vec());
+            shared.received.add(path, content);
             Reply::Sync(json!({}))
         }
         _ => Reply::absent("Folder"),

@@ -25,6 +25,7 @@ use super::{
     faults::{How, Verb},
     home,
     ledger::now,
+    received::REKEYED,
 };
 
 /// How long a change waits for another one before it is refused.
@@ -122,6 +123,10 @@ impl Guest {
             }
             Ask::Apply { fence, document, secrets, instructions, variables, reach: _ } => {
                 let _change = self.turn_to_act().await?;
+                let given = secrets.iter().map(|secret| (&secret.name, &secret.value));
+                for (name, value) in given.chain(variables.iter().map(|variable| (&variable.name, &variable.value))) {
+                    self.shared.received.add(name, value.expose().as_bytes());
+                }
                 let instructions = instructions.map(|text| text.expose().to_owned());
                 let secrets_digest = vault::digest(&delivered(&secrets, &variables)).to_string();
                 self.apply(fence, (document, instructions), (&secrets, secrets_digest)).await.map(Reply::Applied)
@@ -131,6 +136,7 @@ impl Guest {
             Ask::Approve { .. } => Err(Refusal::NoPairing),
             Ask::Rekey { key } => {
                 let _change = self.turn_to_act().await?;
+                self.shared.received.add(REKEYED, key.expose().as_bytes());
                 let key = MasterKey::parse(key.expose()).map_err(|_| Refusal::Malformed { why: "no key".into() })?;
                 let secrets_digest = self.disk.current().map(|bundle| bundle.secrets_digest);
                 Ok(Reply::Rekeyed(Rekeyed { key: key.id().to_string(), secrets_digest }))

@@ -11,19 +11,26 @@ use aws_lc_rs::{
     pbkdf2,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use vault::{Imported, MasterKey, NotOpened, Owner, Rounds, Secret};
+use uuid::Uuid;
+use vault::{Imported, Keyring, MasterKey, NotOpened, Owner, Place, Rounds, Secret};
 
 use crate::dice::Dice;
 
 const ENVELOPES: usize = 1_000;
 const PASSPHRASE: &str = "näïve passphrase with spaces";
 
-/// Calls the reader of the page for every line, and prints what it opened.
+/// Calls the readers of the two pages for every line, and prints what they opened. A line with a wrapped data key is
+/// of a value under that key, which is unwrapped first.
 const DRIVER: &str = r"
 import sys
 for line in sys.stdin:
-    key, blob, table, column, row, tenant = line.rstrip('\n').split(' ')
-    opened = open_sealed(bytes.fromhex(key), bytes.fromhex(blob), table, column, row, tenant or None)
+    key, wrapped, data_key, blob, table, column, row, tenant = line.rstrip('\n').split(' ')
+    key, tenant = bytes.fromhex(key), tenant or None
+    if wrapped:
+        key = unwrap(key, bytes.fromhex(wrapped), data_key, tenant)
+        opened = open_value(key, data_key, bytes.fromhex(blob), table, column, row, tenant)
+    else:
+        opened = open_sealed(key, bytes.fromhex(blob), table, column, row, tenant)
     print(hashlib.sha256(opened).hexdigest())
 ";
 
@@ -83,26 +90,38 @@ fn pythons_cryptography_reads_a_thousand_envelopes_by_the_page_alone() {
     let keys: Vec<[u8; 32]> = (0..3).map(|_| dice.bytes(32).try_into().unwrap()).collect();
     let masters: Vec<MasterKey> = keys.iter().map(|key| MasterKey::from_bytes(*key)).collect();
     let (mut lines, mut digests, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ENVELOPES {
+    for number in 0..ENVELOPES {
         let (which, place, secret) = (dice.below(keys.len()), dice.place(), dice.secret());
-        let blob = hex::encode(masters[which].seal(&dice, &place, &secret).to_bytes());
         let tenant = match place.owner {
             Owner::House => String::new(),
             Owner::Tenant(tenant) => tenant.uuid().to_string(),
         };
-        let key = hex::encode(keys[which]);
-        lines.push(format!("{key} {blob} {} {} {} {tenant}\n", place.table, place.column, place.row));
+        // Every second one directly under a master key, the others under a data key of their owner.
+        let (wrapped, data_key, sealed) = if number % 2 == 0 {
+            (String::new(), String::new(), masters[which].seal(&dice, &place, &secret))
+        } else {
+            let ring = Keyring::new(vec![MasterKey::from_bytes(keys[which])]);
+            let id = Uuid::from_bytes(dice.bytes(16).try_into().unwrap());
+            let wrapped = ring.wrap_fresh(masters[which].id(), &dice, place.owner, id).unwrap();
+            let sealed = ring.unwrap(place.owner, id, &wrapped).unwrap().seal(&dice, &place, &secret);
+            (hex::encode(wrapped.to_bytes()), id.to_string(), sealed)
+        };
+        let (key, blob) = (hex::encode(keys[which]), hex::encode(sealed.to_bytes()));
+        let Place { table, column, row, .. } = place;
+        lines.push(format!("{key} {wrapped} {data_key} {blob} {table} {column} {row} {tenant}\n"));
         digests.push(vault::digest(secret.expose()).to_string());
         sizes.push(secret.expose().len());
     }
-    let reader = reader_of("0005-envelope.md") + DRIVER;
+    let reader = reader_of("0005-envelope.md") + &reader_of("0080-data-keys.md") + DRIVER;
     assert!(python(&reader, &lines.concat()) == Some(digests), "an envelope did not open, or to something else");
     assert!(sizes.contains(&0) && sizes.contains(&65_536), "the edges were not drawn");
-    // The reader judges, too: one bit of the last envelope.
-    let last = lines.last().unwrap().split(' ').nth(1).unwrap();
-    let flipped = format!("{}{}", &last[..last.len() - 1], if last.ends_with('0') { '1' } else { '0' });
-    let altered = lines.last().unwrap().replace(last, &flipped);
-    assert_eq!(python(&reader, &altered), None, "Python took an altered envelope");
+    // The reader judges, too: one bit of a value, and one of a wrapped key.
+    for (cell, of) in [(3, ENVELOPES - 2), (3, ENVELOPES - 1), (1, ENVELOPES - 1)] {
+        let mut cells: Vec<String> = lines[of].split(' ').map(str::to_owned).collect();
+        let last = if cells[cell].pop() == Some('0') { '1' } else { '0' };
+        cells[cell].push(last);
+        assert_eq!(python(&reader, &cells.join(" ")), None, "Python took an altered value");
+    }
     println!("{ENVELOPES} envelopes, {} bytes", sizes.iter().sum::<usize>());
 }
 

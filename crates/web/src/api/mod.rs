@@ -12,6 +12,7 @@ pub(crate) mod machine;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod model;
+pub(crate) mod pairings;
 pub(crate) mod sessions;
 pub(crate) mod tenants;
 pub(crate) mod tokens;

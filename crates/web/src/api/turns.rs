@@ -173,7 +173,7 @@ fn turn(opened: &Opened) -> TurnView {
     }
 }
 
-fn failed(why: Option<String>) -> Problem {
+pub(crate) fn failed(why: Option<String>) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "no-answer", why.unwrap_or_else(|| "The agent did not answer.".to_owned()))
 }
 

@@ -6,17 +6,20 @@ use chrono::{DateTime, Utc};
 use domain::{
     AgentId,
     agent::Agent,
+    channel::Channel,
     credential::{BadCredential, BaseUrl, Kind, Value, VariableName, Verdict},
+    exchange::Approval,
     id,
     people::{Caller, Role},
-    protocol::SecretText,
+    protocol::{Pairing, SecretText},
 };
 use http::StatusCode;
 use store::credentials::Credential;
 
 use crate::{
+    api::pairings,
     body::{At, Form},
-    checks::{self, Typed},
+    checks::{self, Typed, is_offered},
     guard::{CameFrom, Member},
     pages::{self, frame::Frame, words::Moment},
     problem::Problem,
@@ -38,6 +41,17 @@ pub(crate) struct CredentialsPage {
     name: String,
     base_url: String,
     fault: Option<String>,
+    /// Who waits, once somebody looked; or why nobody knows.
+    waiting: Option<Result<Vec<WaitingLine>, String>>,
+}
+
+#[derive(Debug)]
+struct WaitingLine {
+    channel: &'static str,
+    request: String,
+    sender: String,
+    name: String,
+    asked: Moment,
 }
 
 #[derive(Debug)]
@@ -82,7 +96,7 @@ impl CredentialsPage {
         let of = given.map(|given| given.agent.id);
         let here = if of.is_some() { "agents" } else { "credentials" };
         let title = given.map_or_else(|| "Keys".to_owned(), |given| format!("Keys of {}", given.agent.name));
-        let kinds = Kind::EVERY.into_iter().filter(|kind| kind.is_model_key() != of.is_some());
+        let kinds = Kind::EVERY.into_iter().filter(|kind| kind.is_model_key() != of.is_some() && is_offered(*kind));
         Self {
             frame: Frame::of(by, here, &title),
             tenant: by.tenant_name.clone(),
@@ -94,7 +108,20 @@ impl CredentialsPage {
             name: String::new(),
             base_url: String::new(),
             fault: None,
+            waiting: None,
         }
+    }
+
+    /// With who waits to be let in.
+    pub(crate) fn with_waiting(self, pairings: &[Pairing], now: DateTime<Utc>) -> Self {
+        let line = |one: &Pairing| WaitingLine {
+            channel: one.channel.as_str(),
+            request: one.request.clone(),
+            sender: one.sender.clone(),
+            name: one.name.clone().unwrap_or_default(),
+            asked: Moment::new(one.asked_at, now),
+        };
+        Self { waiting: Some(Ok(pairings.iter().map(line).collect())), ..self }
     }
 
     /// The form as it was filled in, with what is wrong with it. The value is typed anew.
@@ -199,6 +226,36 @@ pub(crate) async fn remove(
     let removed = app::credentials::remove(&mut tx, id, member.caller()).await?;
     tx.commit().await?;
     Ok(pages::see_other(&address(removed.agent)))
+}
+
+/// Looks who waits; the answer is the page itself.
+pub(crate) async fn look(State(web): State<Web>, member: Member, At(id): At<id::Agent>) -> Result<Response, Problem> {
+    let by = member.caller();
+    let waiting = pairings::waiting(&web, by, id).await;
+    let page = read(&web, by, Some(id)).await?;
+    match waiting {
+        Ok(waiting) => pages::page(StatusCode::OK, &page.with_waiting(&waiting, web.dice.now())),
+        Err(problem) if problem.status == StatusCode::NOT_FOUND || problem.status == StatusCode::FORBIDDEN => {
+            Err(problem)
+        }
+        Err(problem) => {
+            let page = CredentialsPage { waiting: Some(Err(problem.detail.to_string())), ..page };
+            pages::page(problem.status, &page)
+        }
+    }
+}
+
+pub(crate) async fn approve(
+    State(web): State<Web>,
+    member: Member,
+    At(id): At<id::Agent>,
+    form: Form,
+) -> Result<Response, Problem> {
+    let channel =
+        Channel::parse(form.field("channel")).ok_or_else(|| Problem::unusable("channel", "That is no channel."))?;
+    let approval = Approval { channel, request: form.field("request").to_owned() };
+    pairings::let_in(&web, member.caller(), id, &approval).await?;
+    Ok(pages::see_other(&format!("/agents/{id}/credentials?in=1#waiting")))
 }
 
 fn address(agent: Option<AgentId>) -> String {

@@ -1,5 +1,6 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
+mod credentials;
 mod doors;
 mod house;
 mod people;
@@ -105,6 +106,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
         ("problem-fault", ProblemPage::new(&Problem::broken("x"), "019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a").render()),
     ];
     all.extend(people::all(&by, &viewer, now()));
+    all.extend(credentials::all(&by, &viewer, &live().0, now()));
     all.extend(doors::all(&by, now()));
     all.extend(house::all(&by, now()));
     all.extend(welcome::all(&by, &viewer));

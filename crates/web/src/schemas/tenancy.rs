@@ -1,6 +1,6 @@
 //! The shapes of the API of tenants: audit, members, tokens.
 
-use domain::credential::Kind;
+use domain::{channel::Channel, credential::Kind};
 use serde_json::{Value, json};
 
 use super::{
@@ -28,6 +28,14 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
             object(json!({ "credentials": { "type": "array", "items": named("Credential") } }), &["credentials"]),
         ),
         ("NewCredential", new_credential()),
+        ("Pairings", object(json!({ "pairings": { "type": "array", "items": pairing() } }), &["pairings"])),
+        (
+            "NewApproval",
+            taken(
+                json!({ "channel": { "enum": Channel::ALL.map(Channel::as_str) }, "request": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" } }),
+                &["channel", "request"],
+            ),
+        ),
         ("IssuedToken", issued_token()),
         ("ErasedAccount", erased_account()),
         ("Erasure", object(json!({ "tenant": id("ten"), "erase_after": time() }), &["tenant", "erase_after"])),
@@ -64,6 +72,16 @@ fn scopes() -> Value {
     json!({ "type": "array", "items": { "enum": domain::scopes::Scope::EVERY.map(domain::scopes::Scope::name) } })
 }
 
+fn pairing() -> Value {
+    object(
+        json!({
+            "channel": { "enum": Channel::ALL.map(Channel::as_str) }, "request": text(), "sender": text(),
+            "name": maybe(&text()), "asked_at": time(), "expires_at": time(),
+        }),
+        &["channel", "request", "sender", "name", "asked_at", "expires_at"],
+    )
+}
+
 fn credential() -> Value {
     let verdict = object(
         json!({
@@ -84,7 +102,7 @@ fn credential() -> Value {
 
 /// A key to models is the tenant's; a bot and a variable are an agent's.
 fn new_credential() -> Value {
-    let word = json!({ "type": "string", "pattern": "^[!-~]{8,500}$" });
+    let word = json!({ "type": "string", "pattern": "^[!-~]{8,500}$", "example": "sk-ant-123456789012" });
     let agent = id("agt");
     let of = |kinds: &[&str], mut properties: Value, required: &[&str]| {
         properties["kind"] = json!({ "enum": kinds });
@@ -102,12 +120,6 @@ fn new_credential() -> Value {
             json!({ "agent": agent, "value": { "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" } }),
             &["kind", "agent", "value"],
         ),
-        of(
-            &["slack"],
-            json!({ "agent": agent, "value": { "type": "string", "pattern": "^xoxb-[A-Za-z0-9-]{1,200} xapp-[A-Za-z0-9-]{1,200}$" } }),
-            &["kind", "agent", "value"],
-        ),
-        of(&["discord"], json!({ "agent": agent, "value": word }), &["kind", "agent", "value"]),
         of(
             &["variable"],
             json!({

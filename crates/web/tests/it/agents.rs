@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Runs flows while a request waits. No step is dropped half-way: its lease would outlive it.
-async fn meanwhile<T>(house: &House, request: impl Future<Output = T>) -> T {
+pub async fn meanwhile<T>(house: &House, request: impl Future<Output = T>) -> T {
     let waits = Cell::new(true);
     let asked = async {
         let answer = request.await;

@@ -202,6 +202,20 @@ async fn the_tenants_own_anthropic_key_goes_before_the_houses_and_no_budget_boun
     assert_eq!(line.vendor.calls()[0].body, body.to_string(), "every byte as it came");
 }
 
+/// A tenant's own key works also where the house passes nothing on.
+#[tokio::test]
+async fn an_own_key_is_used_where_the_proof_model_answers_everybody_else() {
+    let mut line = OwnLine::new().await;
+    line.house.web.models = Models::Proof;
+    line.house.router = web::router(line.house.web.clone(), Door::Public);
+    assert!(line.messages(&ask("hello", false)).await.text.contains("not an AI"), "without a key as before");
+    line.give_all();
+    let answer = line.messages(&ask("hello", false)).await;
+    assert_eq!(answer.json()["content"][0]["text"], VENDOR_WORDS, "{}", answer.text);
+    let model = line.house.get(&line.house.alice, "/api/v1/model").await.json();
+    assert_eq!((&model["is_proof_model"], &model["own"]["calls"]), (&json!(true), &json!(1)));
+}
+
 #[tokio::test]
 async fn a_model_says_whose_key_is_meant_and_the_call_goes_there() {
     let line = OwnLine::new().await;

@@ -184,6 +184,13 @@ impl<'a> Teller<'a> {
 
 /// `The log was read 3 times`, `A question was not answered`.
 fn questions(kind: Option<ExchangeKind>, ok: bool, times: u32) -> String {
+    match (kind, ok) {
+        (Some(ExchangeKind::Pairings), true) => return "Who waits at its channels was looked up".to_owned(),
+        (Some(ExchangeKind::Pairings), false) => return "Who waits at its channels could not be looked up".to_owned(),
+        (Some(ExchangeKind::Approve), true) => return "Somebody was let in at a channel".to_owned(),
+        (Some(ExchangeKind::Approve), false) => return "Somebody could not be let in at a channel".to_owned(),
+        _ => {}
+    }
     let is_log = kind == Some(ExchangeKind::Logs);
     match (is_log, ok, times) {
         (true, true, 1) => "The log was read".to_owned(),
@@ -210,6 +217,10 @@ fn wish(what: &str) -> &str {
         "proof" => "prove it",
         "retry" => "try again",
         "delete" => "delete it",
+        "set telegram" => "give it a Telegram bot",
+        "remove telegram" => "take its Telegram bot away",
+        "set variable" => "give it a variable",
+        "remove variable" => "take a variable away",
         other => other,
     }
 }

@@ -40,6 +40,9 @@ fn sample(schema: &Value, all: &Value) -> Value {
     if let Some(name) = schema["$ref"].as_str() {
         return sample(&all[name.rsplit('/').next().unwrap()], all);
     }
+    if let Some(one) = schema["oneOf"].get(0) {
+        return sample(one, all);
+    }
     if let Some(one) = schema["enum"].get(0).or_else(|| schema.get("const")).or_else(|| schema.get("example")) {
         return one.clone();
     }

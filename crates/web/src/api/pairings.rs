@@ -1,0 +1,92 @@
+//! `/api/v1/agents/{id}/pairings`: who waits to be let in at an agent's channels, and letting them in.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use domain::{
+    AgentId, ExchangeId,
+    channel::Channel,
+    exchange::{Approval, ExchangeState},
+    id,
+    people::Caller,
+    protocol::{Pairing, is_pairing_request},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::turns::{self, failed},
+    body::{self, At},
+    guard::Member,
+    problem::Problem,
+    state::Web,
+};
+
+/// How long a person waits for the machine.
+const LONGEST: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Pairings {
+    pairings: Vec<Pairing>,
+}
+
+/// Who is let in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApproval {
+    channel: Channel,
+    request: String,
+}
+
+pub(crate) async fn list(
+    State(web): State<Web>,
+    member: Member,
+    At(agent): At<id::Agent>,
+) -> Result<Json<Pairings>, Problem> {
+    Ok(Json(Pairings { pairings: waiting(&web, member.caller(), agent).await? }))
+}
+
+pub(crate) async fn approve(
+    State(web): State<Web>,
+    member: Member,
+    At(agent): At<id::Agent>,
+    body::Json(new): body::Json<NewApproval>,
+) -> Result<StatusCode, Problem> {
+    let NewApproval { channel, request } = new;
+    let_in(&web, member.caller(), agent, &Approval { channel, request }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Asks the agent's machine who waits.
+pub(crate) async fn waiting(web: &Web, by: &Caller, agent: AgentId) -> Result<Vec<Pairing>, Problem> {
+    let mut tx = web.db.tenant(by.tenant).await?;
+    let id = app::exchanges::ask_pairings(&mut tx, &*web.dice.0, agent, by).await?;
+    tx.commit().await?;
+    let answer = answered(web, by, (agent, id)).await?;
+    serde_json::from_str(&answer).map_err(Problem::broken)
+}
+
+/// Has somebody let in, and waits until they are.
+pub(crate) async fn let_in(web: &Web, by: &Caller, agent: AgentId, approval: &Approval) -> Result<(), Problem> {
+    if !is_pairing_request(&approval.request) {
+        return Err(Problem::unusable("request", "That names no request: letters, digits, - and _ only."));
+    }
+    let mut tx = web.db.tenant(by.tenant).await?;
+    let id = app::exchanges::approve(&mut tx, (&web.ring, &*web.dice.0), agent, approval, by).await?;
+    tx.commit().await?;
+    answered(web, by, (agent, id)).await.map(drop)
+}
+
+async fn answered(web: &Web, by: &Caller, exchange: (AgentId, ExchangeId)) -> Result<String, Problem> {
+    let opened = turns::wait(web, by, exchange, LONGEST).await?.ok_or_else(|| {
+        let detail =
+            "The machine has not answered within 30 seconds. It may be starting or unreachable; try again in a minute.";
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer-yet", detail)
+    })?;
+    match &opened.exchange.state {
+        ExchangeState::Failed { why, .. } => Err(failed(Some(why.clone()))),
+        ExchangeState::Asked | ExchangeState::Answered { .. } => {
+            Ok(turns::words(opened.answer.as_ref()).unwrap_or_default())
+        }
+    }
+}
