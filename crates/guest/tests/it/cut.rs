@@ -120,28 +120,49 @@ impl Line {
     }
 }
 
+#[tokio::test]
+async fn cut_in_the_banner_the_old_one_stays_in_force() {
+    cut_before_the_request_is_whole(Kind::Banner).await;
+}
+
+#[tokio::test]
+async fn cut_in_the_key_exchange_the_old_one_stays_in_force() {
+    cut_before_the_request_is_whole(Kind::KeyExchange).await;
+}
+
+#[tokio::test]
+async fn cut_while_signing_in_the_old_one_stays_in_force() {
+    cut_before_the_request_is_whole(Kind::Authentication).await;
+}
+
+#[tokio::test]
+async fn cut_while_the_channel_opens_the_old_one_stays_in_force() {
+    cut_before_the_request_is_whole(Kind::Channel).await;
+}
+
 /// VMC-14.
 #[tokio::test]
-async fn cut_before_the_request_is_whole_the_old_one_stays_in_force() {
-    for kind in [Kind::Banner, Kind::KeyExchange, Kind::Authentication, Kind::Channel, Kind::Body] {
-        let mut line = Line::new().await;
-        let ways = ways(&line.proxy.seen(), kind);
-        for n in 0..TIMES {
-            line.version += 1;
-            let at = ways.start + ways.len() * n / TIMES;
-            line.proxy.cut(Cut::Up(at));
-            let error = line.ask().await.expect_err("the line was cut");
-            assert!(error.is_transient(), "{kind:?} at {at} of {ways:?}: the flow would give up: {error}");
-            assert_eq!(line.in_force(), line.version - 1, "{kind:?} at {at} of {ways:?}");
-            assert_eq!(line.left_in_plain(), Vec::<PathBuf>::new(), "{kind:?} at {at} of {ways:?}");
-            line.recover().await;
-            assert_eq!(line.in_force(), line.version, "{kind:?} at {at}");
-        }
-        // The cuts were where they are said to be: nobody was let in before the channel, everybody after it.
-        let accepted = line.sshd.log().matches("Accepted publickey").count();
-        let after = if matches!(kind, Kind::Channel | Kind::Body) { TIMES } else { 0 };
-        assert_eq!(accepted, 1 + TIMES + after, "{kind:?}");
+async fn cut_within_the_body_the_old_one_stays_in_force() {
+    cut_before_the_request_is_whole(Kind::Body).await;
+}
+
+async fn cut_before_the_request_is_whole(kind: Kind) {
+    let mut line = Line::new().await;
+    let ways = ways(&line.proxy.seen(), kind);
+    for n in 0..TIMES {
+        line.version += 1;
+        let at = ways.start + ways.len() * n / TIMES;
+        line.proxy.cut(Cut::Up(at));
+        let error = line.ask().await.expect_err("the line was cut");
+        assert!(error.is_transient(), "at {at} of {ways:?}: the flow would give up: {error}");
+        assert_eq!(line.in_force(), line.version - 1, "at {at} of {ways:?}");
+        assert_eq!(line.left_in_plain(), Vec::<PathBuf>::new(), "at {at} of {ways:?}");
+        line.recover().await;
     }
+    // The cuts were where they are said to be: nobody was let in before the channel, everybody after it.
+    let accepted = line.sshd.log().matches("Accepted publickey").count();
+    let after = if matches!(kind, Kind::Channel | Kind::Body) { TIMES } else { 0 };
+    assert_eq!(accepted, 1 + TIMES + after);
 }
 
 #[tokio::test]
@@ -190,18 +211,18 @@ async fn a_guest_that_dies_before_it_puts_the_new_one_in_place_leaves_one_of_the
 fn ways(seen: &Seen, kind: Kind) -> Range<usize> {
     let banner = 1 + seen.up.iter().position(|byte| *byte == b'\n').unwrap();
     let keys = until_new_keys(&seen.up, banner);
-    // The server's word after each of ours: service, authentication, channel.
+    // The server's word after each of ours: service, key, signature, channel.
     let mut turns: Vec<usize> = seen.turns.iter().map(|(up, _)| *up).filter(|up| *up > keys).collect();
     turns.dedup();
     let body = serde_json::to_vec(&request(1)).unwrap().len();
-    assert!(turns[2] + body < seen.up.len(), "the body follows the channel: {turns:?} {}", seen.up.len());
-    let answered = seen.turns.iter().find(|(up, _)| *up > turns[2] + body).unwrap().1;
+    assert!(turns[3] + body < seen.up.len(), "the body follows the channel: {turns:?} {}", seen.up.len());
+    let answered = seen.turns.iter().find(|(up, _)| *up > turns[3] + body).unwrap().1;
     match kind {
         Kind::Banner => 1..banner,
         Kind::KeyExchange => banner..keys,
-        Kind::Authentication => keys..turns[1],
-        Kind::Channel => turns[1]..turns[2],
-        Kind::Body => turns[2] + 100..turns[2] + body,
+        Kind::Authentication => keys..turns[2],
+        Kind::Channel => turns[2]..turns[3],
+        Kind::Body => turns[3] + 100..turns[3] + body,
         Kind::Answer => answered + 1..seen.down,
     }
 }
