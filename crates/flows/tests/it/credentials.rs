@@ -2,11 +2,7 @@
 
 use app::credentials::CredentialError;
 use domain::{AgentId, MachineId, credential::Kind};
-<<<<<<< HEAD
 use flows::life::Life;
-=======
-use flows::Life;
->>>>>>> main
 use ssh::fake::Door;
 use testkit::World;
 
