@@ -8,11 +8,13 @@
 //! wraps around; a worst case is never below the cost of a call within its bounds.
 
 mod money;
+mod own;
 mod prices;
 
 use std::collections::HashSet;
 
 pub use money::Micros;
+pub use own::OwnModel;
 pub use prices::{PRICES, PRICES_OF, PRICES_SEEN};
 
 /// The name of Berth's built-in proof model: no vendor has it, and it costs nothing.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     channel::{Channel, Channels},
-    model::{Menu, Offer, PROOF_MODEL, PROOF_MODEL_TITLE},
+    credential::Kind,
+    model::{Menu, Offer, OwnModel, PROOF_MODEL, PROOF_MODEL_TITLE},
 };
 
 /// Top-level keys that OpenClaw itself may write: `meta` (who last touched the file) and `wizard` (onboarding).
@@ -110,6 +111,19 @@ impl AgentModel {
     }
 }
 
+impl AgentModel {
+    /// A model that a vendor answers with the tenant's own key. Nobody tells how large it is; these sizes fit all that are
+    /// in use. The route for Chat Completions wants to hear whose key is meant; that for Messages has one vendor.
+    fn own(text: &str, model: &OwnModel<'_>) -> Self {
+        let (api, name) = match model.kind {
+            Kind::Anthropic => (ModelApi::Messages, model.name),
+            _ => (ModelApi::ChatCompletions, text),
+        };
+        let (name, title) = (name.to_owned(), model.title());
+        Self { api, name, title, context_tokens: 128_000, answer_tokens: ANSWER_TOKENS_MAX }
+    }
+}
+
 /// The models that agents may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentModels {
@@ -132,10 +146,13 @@ impl AgentModels {
         all.next().map_or_else(Self::proof, |usual| Self { usual, others: all.collect() })
     }
 
-    /// The model that was chosen; the usual one where none was, or where it is offered no more.
+    /// The model that was chosen; the usual one where none was, or where it is offered no more. One that is answered with
+    /// the tenant's own key is always what was chosen.
     #[must_use]
-    pub fn chosen(&self, name: Option<&str>) -> &AgentModel {
-        self.others.iter().find(|model| Some(model.name.as_str()) == name).unwrap_or(&self.usual)
+    pub fn chosen(&self, name: Option<&str>) -> AgentModel {
+        let own = name.and_then(|text| Some(AgentModel::own(text, &OwnModel::parse(text)?)));
+        let offered = || self.others.iter().find(|model| Some(model.name.as_str()) == name).unwrap_or(&self.usual);
+        own.unwrap_or_else(|| offered().clone())
     }
 }
 
@@ -327,7 +344,8 @@ mod tests {
         };
         let with = document(&settings);
         let channels = with["channels"].as_object().unwrap();
-        assert_eq!(channels.keys().collect::<Vec<_>>(), ["discord", "slack", "telegram"]);
+        let names: std::collections::BTreeSet<&str> = channels.keys().map(String::as_str).collect();
+        assert_eq!(names, ["discord", "slack", "telegram"].into());
         for (name, channel) in channels {
             let policy = ["enabled", "dmPolicy", "groupPolicy", "configWrites"].map(|key| &channel[key]);
             assert_eq!(policy, [&json!(true), &json!("pairing"), &json!("allowlist"), &json!(false)], "{name}");
@@ -347,11 +365,29 @@ mod tests {
     fn a_chosen_model_is_asked_for_while_it_is_offered() {
         let menu = crate::model::Menu::parse("claude-haiku-4-5,claude-opus-5-5", "").unwrap();
         let models = AgentModels::of(&menu);
-        let chosen = |name| models.chosen(name).name.as_str();
+        let chosen = |name| models.chosen(name).name;
         assert_eq!(chosen(None), "claude-haiku-4-5");
         assert_eq!(chosen(Some("claude-opus-5-5")), "claude-opus-5-5");
         assert_eq!(chosen(Some("claude-gone")), "claude-haiku-4-5");
-        assert_eq!(AgentModels::proof().chosen(Some("claude-opus-5-5")), &AgentModel::proof());
+        assert_eq!(AgentModels::proof().chosen(Some("claude-opus-5-5")), AgentModel::proof());
+    }
+
+    #[test]
+    fn a_model_of_a_vendor_with_an_own_key_is_asked_for_in_that_vendors_form() {
+        let document = |name| {
+            let settings = Settings { model: AgentModels::proof().chosen(Some(name)), ..settings() };
+            document(&settings)
+        };
+        let openai = document("openai/gpt-5.5");
+        assert_eq!(openai["agents"]["defaults"]["model"]["primary"], "berth-openai/openai/gpt-5.5");
+        let provider = &openai["models"]["providers"]["berth-openai"];
+        assert_eq!(
+            (&provider["api"], &provider["models"][0]["id"]),
+            (&json!("openai-completions"), &json!("openai/gpt-5.5"))
+        );
+        let anthropic = document("anthropic/claude-opus-5");
+        assert_eq!(anthropic["agents"]["defaults"]["model"]["primary"], "berth/claude-opus-5");
+        assert_eq!(document("telegram/x"), document("berth-proof"), "no vendor of models");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl WantedThere {
         let channels = channels(world, &wish.bots);
         let document = openclaw::document(&Settings {
             model_base_url: format!("{}/llm", world.machines.home),
-            model: world.machines.models.chosen(choices.model.as_deref()).clone(),
+            model: world.machines.models.chosen(choices.model.as_deref()),
             channels: channels.clone(),
         });
         let reach = channels.reach().iter().map(ToString::to_string).collect();

@@ -135,7 +135,7 @@ fn new_agent() -> Value {
             "name": texts::agent_name(),
             "model": {
                 "type": ["string", "null"],
-                "description": "One of those that `GET /api/v1/model` lists as `offered`; left out: the first of them, also when the list changes.",
+                "description": "One of those that `GET /api/v1/model` lists as `offered`, or of a vendor to which the tenant has a key of its own: anthropic/…, openai/…, openrouter/…, compatible/…. Left out: the first of the list, also when it changes.",
             },
             "instructions": texts::instructions(),
         }),

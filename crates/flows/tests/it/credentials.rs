@@ -2,6 +2,7 @@
 
 use app::credentials::CredentialError;
 use domain::{AgentId, MachineId, credential::Kind};
+use flows::Life;
 use ssh::fake::Door;
 use testkit::World;
 
@@ -45,6 +46,16 @@ async fn what_is_set_is_in_force_and_what_is_removed_is_gone() {
     world.run_flows(20).await;
     assert_eq!((bot_on(&world, machine), versions(&world).await), (None, (3, 3)));
     assert_eq!(world.database.count("select count(*) from bot_tokens").await, 0, "free for another agent");
+}
+
+/// A wake that came before the step was claimed wakes nobody any more: the versions are compared before the rest.
+#[tokio::test]
+async fn a_change_between_a_delivery_and_its_proof_does_not_wait_for_the_end_of_the_rest() {
+    let (world, agent, machine) = live().await;
+    world.put_at(agent, &Life::Prove { machine, tries: 0 }).await;
+    world.set_credential(Some(agent), Kind::Telegram, None, BOT).await;
+    world.run_flows(20).await;
+    assert_eq!((bot_on(&world, machine).as_deref(), versions(&world).await), (Some(BOT), (1, 1)));
 }
 
 /// Two changes before anybody works are one delivery, of the last; one that comes while another is sent is sent after it.

@@ -121,9 +121,12 @@ async fn a_credential_that_is_set_becomes_a_bot_and_one_that_is_removed_falls_si
     say("the bot polls");
     telegram.write(TOKEN, EVE, "Eve", "let me in");
     until("the stranger is told to wait", || telegram.said(TOKEN, EVE).len() == 1).await;
-    let waiting = guest.pairings().await;
-    let approve = Ask::Approve { channel: Channel::Telegram, request: waiting[0].request.clone() };
-    assert!(matches!(guest.ask(approve).await, Ok(Reply::Ok)));
+    let at = format!("/api/v1/agents/{id}/pairings");
+    let waiting = api.get(&at).await.expect(200)["pairings"][0].clone();
+    assert_eq!((&waiting["sender"], &waiting["name"]), (&"4242".into(), &"Eve @eve".into()));
+    let approval = serde_json::json!({ "channel": "telegram", "request": waiting["request"] });
+    assert_eq!(api.post(&at, Some(&approval.to_string())).await.status, 204);
+    assert_eq!(api.get(&at).await.expect(200)["pairings"], serde_json::json!([]));
     telegram.write(TOKEN, EVE, "Eve", "hello");
     let answered = || telegram.said(TOKEN, EVE).iter().any(|answer| answer.contains("I am not an AI"));
     until("she is answered", answered).await;

@@ -44,7 +44,9 @@ impl NewAgent {
     fn choices(&self, models: &Models) -> Result<Choices, Problem> {
         let unknown = || {
             let offered: Vec<String> = models.offered().into_iter().map(|offer| offer.name).collect();
-            Problem::unusable("model", format!("That model is not offered here. These are: {}.", offered.join(", ")))
+            let names = offered.join(", ");
+            let words = "or one of a vendor to which you have a key of your own, such as openai/gpt-5.5";
+            Problem::unusable("model", format!("That model is not offered here. These are: {names}; {words}."))
         };
         Ok(Choices {
             model: match &self.model {

@@ -14,7 +14,7 @@ use axum::{
     },
 };
 use bytes::{Bytes, BytesMut};
-use domain::{Entropy, credential::Kind};
+use domain::{Entropy, credential::Kind, model::OwnModel};
 use futures::stream;
 use http::StatusCode;
 use serde::Deserialize;
@@ -23,9 +23,6 @@ use crate::{
     problem::Problem,
     proof_model::{self, Content},
 };
-
-/// The vendors that speak this API.
-const KINDS: [Kind; 3] = [Kind::OpenAi, Kind::OpenRouter, Kind::Compatible];
 
 /// The part of a request that matters here; the rest is the vendor's to judge.
 #[derive(Debug, Deserialize)]
@@ -77,15 +74,12 @@ pub(super) fn named(body: &Bytes) -> Result<(Kind, Bytes), Problem> {
     }
     let plain = |_| refused("model: write it without escapes, such as openai/gpt-5.5.");
     let Named { model } = serde_json::from_slice(body).map_err(plain)?;
-    let vendor = KINDS.into_iter().find_map(|kind| {
-        let rest = model.strip_prefix(kind.name())?.strip_prefix('/')?;
-        (!rest.is_empty()).then(|| (kind, model.len() - rest.len()))
-    });
-    let Some((kind, prefix)) = vendor else {
-        let names = KINDS.map(|kind| format!("{}/…", kind.name())).join(", ");
-        let detail = format!("model: say whose key is meant, before the model's name: {names}.");
+    // Anthropic speaks the other API.
+    let Some(own) = OwnModel::parse(model).filter(|own| own.kind != Kind::Anthropic) else {
+        let detail = "model: say whose key is meant, before the model's name: openai/…, openrouter/…, compatible/….";
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-model", detail));
     };
+    let (kind, prefix) = (own.kind, model.len() - own.name.len());
     let at = model.as_ptr().addr().checked_sub(body.as_ptr().addr());
     let cut = at.and_then(|at| Some((body.get(..at)?, body.get(at + prefix..)?)));
     let (before, after) = cut.ok_or_else(|| Problem::broken("a model's name that is not in its request"))?;
@@ -127,7 +121,7 @@ mod tests {
         let table = [
             (r#"{"model":"openai/gpt-5.5"}"#, Kind::OpenAi, r#"{"model":"gpt-5.5"}"#),
             (r#"{"model":"openrouter/openai/gpt-5.5"}"#, Kind::OpenRouter, r#"{"model":"openai/gpt-5.5"}"#),
-            (r#"{"model":"compatible/a b"}"#, Kind::Compatible, r#"{"model":"a b"}"#),
+            (r#"{"model":"compatible/@a/b:c"}"#, Kind::Compatible, r#"{"model":"@a/b:c"}"#),
         ];
         for (body, kind, outward) in table {
             assert_eq!(cut(body), Ok((kind, outward.to_owned())));
@@ -141,9 +135,18 @@ mod tests {
 
     #[test]
     fn what_names_no_vendor_is_refused() {
-        for model in
-            ["gpt-5.5", "openai", "openai/", "/gpt", "anthropic/claude", "OpenAI/gpt", " openai/gpt", "telegram/x", ""]
-        {
+        for model in [
+            "gpt-5.5",
+            "openai",
+            "openai/",
+            "/gpt",
+            "anthropic/claude",
+            "OpenAI/gpt",
+            "compatible/a b",
+            " openai/gpt",
+            "telegram/x",
+            "",
+        ] {
             assert_eq!(cut(&format!(r#"{{"model":"{model}"}}"#)), Err(404), "{model}");
         }
         for body in

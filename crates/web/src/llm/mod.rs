@@ -33,7 +33,7 @@ use clients::model::{ApiVersion, ModelCall, ModelVendor};
 use domain::{
     AgentId, Entropy, TenantId,
     credential::Kind,
-    model::{Menu, Micros, PROOF_MODEL, PROOF_MODEL_TITLE},
+    model::{Menu, Micros, OwnModel, PROOF_MODEL, PROOF_MODEL_TITLE},
 };
 use futures::stream;
 use http::HeaderMap;
@@ -104,17 +104,23 @@ impl Models {
     }
 
     /// What somebody chose by this name: the usual one is no choice (`None`), so that it goes along when the menu
-    /// changes.
+    /// changes. One of a vendor to which the tenant has a key of its own is taken by its name: no list knows them all.
     ///
     /// # Errors
     /// It is not offered.
     pub(crate) fn chosen(&self, name: &str) -> Result<Option<String>, NotOffered> {
+        if OwnModel::parse(name).is_some() {
+            return Ok(Some(name.to_owned()));
+        }
         let place = self.offered().iter().position(|offer| offer.name == name).ok_or(NotOffered)?;
         Ok((place > 0).then(|| name.to_owned()))
     }
 
     /// The title of the model that answers an agent with this choice.
     pub(crate) fn title(&self, chosen: Option<&str>) -> String {
+        if let Some(own) = chosen.and_then(OwnModel::parse) {
+            return own.title();
+        }
         let all = self.offered();
         let found = all.iter().find(|offer| Some(offer.name.as_str()) == chosen).or_else(|| all.first());
         found.map(|offer| offer.title.clone()).unwrap_or_default()

@@ -1,5 +1,6 @@
 //! Which model answers, and what of today's budget is used: one calm line.
 
+use domain::model::OwnModel;
 use store::{StoreError, TenantTx, model_usage::Today};
 
 use crate::llm::Models;
@@ -9,6 +10,11 @@ use crate::llm::Models;
 pub enum ModelLine {
     /// The built-in proof model.
     Proof,
+    /// A vendor's, with the tenant's own key.
+    Own {
+        /// What it is called.
+        title: String,
+    },
     /// A vendor's, within a budget.
     Vendor {
         /// What it is called.
@@ -27,6 +33,9 @@ pub enum ModelLine {
 impl ModelLine {
     /// Reads the day so far, if there is a budget. `chosen` is an agent's choice.
     pub(crate) async fn read(tx: &mut TenantTx, models: &Models, chosen: Option<&str>) -> Result<Self, StoreError> {
+        if chosen.and_then(OwnModel::parse).is_some() {
+            return Ok(Self::Own { title: models.title(chosen) });
+        }
         let Models::Vendor(forwarding) = models else { return Ok(Self::Proof) };
         let today = store::model_usage::today(tx).await?;
         Ok(Self::vendor(models.title(chosen), &today, forwarding.daily_budget))
@@ -48,6 +57,11 @@ pub(crate) fn sample() -> ModelLine {
     let used = "$0.12".to_owned();
     let (limit, resets) = ("$5.00".to_owned(), "00:00 UTC".to_owned());
     ModelLine::Vendor { title: "Claude Haiku 4.5".to_owned(), used, limit, is_used_up: false, resets }
+}
+
+/// A line as it is with an own key.
+pub(crate) fn sample_own() -> ModelLine {
+    ModelLine::Own { title: "gpt-5.5 of OpenAI".to_owned() }
 }
 
 /// A line as it is when nothing is left.

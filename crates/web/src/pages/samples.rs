@@ -125,6 +125,7 @@ fn page((agent, entries, usual, now): Case, by: &Caller) -> AgentPage {
     let model = match agent.seen {
         Seen::Live { .. } => model::sample(),
         Seen::Degraded { .. } => model::sample_used_up(),
+        Seen::Stopped { .. } => model::sample_own(),
         _ => ModelLine::Proof,
     };
     let told = format!("You keep the night watch.\nYou answer in short sentences. {HOSTILE}");

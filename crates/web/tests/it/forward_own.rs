@@ -217,6 +217,30 @@ async fn an_own_key_is_used_where_the_proof_model_answers_everybody_else() {
 }
 
 #[tokio::test]
+async fn an_agent_is_set_to_a_model_of_the_tenants_own_vendor() {
+    let line = OwnLine::new().await;
+    let house = &line.house;
+    let create = async |name: &str, model: &str| {
+        house.post(&house.alice, "/api/v1/agents", &json!({ "name": name, "model": model }).to_string()).await
+    };
+    for wrong in ["telegram/x", "openai/", "openai/a b", "openai/${HOME}", "gpt-5.5"] {
+        let refused = create("other", wrong).await;
+        assert_eq!(
+            (refused.status, refused.json()["field"].as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, Some("model"))
+        );
+        assert!(refused.text.contains("openai/gpt-5.5"), "{}", refused.text);
+    }
+    let created = create("other", "openai/gpt-5.5").await;
+    assert_eq!((created.status, &created.json()["model"]), (StatusCode::CREATED, &json!("openai/gpt-5.5")));
+    house.world.run_flows(40).await;
+    let path = format!("/agents/{}", created.json()["id"].as_str().unwrap());
+    assert_eq!(house.get(&house.alice, &format!("/api/v1{path}")).await.json()["seen"]["state"], "live");
+    let page = house.page(&house.cookie().await, &path).await.text;
+    assert!(page.contains("gpt-5.5 of OpenAI answers, with your own key"), "{page}");
+}
+
+#[tokio::test]
 async fn a_model_says_whose_key_is_meant_and_the_call_goes_there() {
     let line = OwnLine::new().await;
     line.give_all();
