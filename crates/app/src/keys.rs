@@ -56,19 +56,17 @@ pub async fn unseal(
     entropy: &dyn Entropy,
 ) -> Result<Result<Keyring, (Keyring, Unusable)>, StoreError> {
     let Some(preferred) = ring.held().next() else { return Ok(Err((ring, Unusable::NoKey))) };
-    let kept = match store::keys::of_house(tx).await? {
-        Some(kept) => Some(kept),
-        None => {
-            store::keys::begin_with(tx, preferred).await?;
-            let under = store::keys::current(tx).await?.unwrap_or(preferred);
-            let id = entropy.uuid();
-            match ring.wrap_fresh(under, entropy, Owner::House, id) {
-                Ok(wrapped) => store::keys::keep(tx, &Wrapped { id, owner: Owner::House, wrapped }).await?,
-                Err(_) => return Ok(Err((ring, Unusable::AnotherKey(under)))),
-            }
-            store::keys::of_house(tx).await?
+    let mut kept = store::keys::of_house(tx).await?;
+    if kept.is_none() {
+        store::keys::begin_with(tx, preferred).await?;
+        let under = store::keys::current(tx).await?.unwrap_or(preferred);
+        let id = entropy.uuid();
+        match ring.wrap_fresh(under, entropy, Owner::House, id) {
+            Ok(wrapped) => store::keys::keep(tx, &Wrapped { id, owner: Owner::House, wrapped }).await?,
+            Err(_) => return Ok(Err((ring, Unusable::AnotherKey(under)))),
         }
-    };
+        kept = store::keys::of_house(tx).await?;
+    }
     let Some(kept) = kept else { return Ok(Err((ring, Unusable::Altered))) };
     Ok(match ring.unwrap(Owner::House, kept.id, &kept.wrapped) {
         Ok(key) => Ok(ring.with_house(key)),

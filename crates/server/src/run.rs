@@ -1,6 +1,6 @@
 //! Which parts of Berth run in this process, and how it ends.
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clients::{
@@ -9,7 +9,7 @@ use clients::{
     model::{anthropic::Anthropic, own::HttpOwnVendors},
     provider::Provider as _,
 };
-use domain::{Entropy, model::PRICES_SEEN};
+use domain::{Entropy, InstallationId, model::PRICES_SEEN, openclaw::AgentModels};
 use flows::{Machines, World};
 use ssh::Russh;
 use store::{Db, DbOptions};
@@ -25,7 +25,7 @@ use web::{
 };
 
 use crate::{
-    config::{Config, ModelConfig, TenantVendors, VendorConfig},
+    config::{Config, MachineConfig, ModelConfig, TenantVendors, VendorConfig},
     entropy::System,
     house::{self, House},
     telemetry, traces,
@@ -75,12 +75,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         async move { db.carry_signals(me).await }
     });
     if let Some(authority) = authority.filter(|_| parts != Parts::Serve) {
-        let settings = Settings {
-            socket: config.machines.socket,
-            network: config.machines.network,
-            pool: config.machines.pool,
-            installation,
-        };
+        let (settings, machines) = made_with(config.machines, installation, config.models.agents_models());
         let world = World {
             db: db.clone(),
             ring: Arc::clone(&ring),
@@ -89,16 +84,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             reach: Arc::new(Russh::new(installation, Arc::clone(&entropy))),
             authority: Arc::new(authority),
             installation,
-            machines: Arc::new(Machines {
-                provider: "incus",
-                image: config.machines.image,
-                limits: config.machines.limits,
-                home: config.machines.home,
-                models: config.models.agents_models(),
-                pool: config.machines.spares,
-                ssh_port: config.machines.ssh_port,
-                telegram: config.machines.telegram,
-            }),
+            machines: Arc::new(machines),
             adopt: traces::adopt,
             carriers: Arc::new(config.carriers.build(&config.public_url)?),
         };
@@ -134,16 +120,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             own_models: own_models.clone(),
             closing: stop.clone(),
         };
-        let people = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}: is another Berth running?", config.listen))?;
-        tasks.spawn(web::serve(people, web::router(state.clone(), Door::Public), Limits::default(), stop.clone()));
-        if let Some(address) = config.machine_listen {
-            let machines = TcpListener::bind(address).await.with_context(|| {
-                format!("cannot listen for machines on {address}: is that an address of this host?")
-            })?;
-            tasks.spawn(web::serve(machines, web::router(state, Door::Machines), Limits::default(), stop.clone()));
-        }
+        listen(state, (config.listen, config.machine_listen), &tasks).await?;
         greet(&db, entropy.as_ref(), &config.public_url).await?;
     }
     tasks.close();
@@ -160,6 +137,42 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     }
     db.close().await;
     traces::end();
+    Ok(())
+}
+
+/// Where machines come from, and how they are made.
+fn made_with(config: MachineConfig, installation: InstallationId, models: AgentModels) -> (Settings, Machines) {
+    let settings = Settings { socket: config.socket, network: config.network, pool: config.pool, installation };
+    let machines = Machines {
+        provider: "incus",
+        image: config.image,
+        limits: config.limits,
+        home: config.home,
+        models,
+        pool: config.spares,
+        ssh_port: config.ssh_port,
+        telegram: config.telegram,
+    };
+    (settings, machines)
+}
+
+/// Serves people, and machines at an address of their own where there is one.
+async fn listen(
+    state: Web,
+    (people, machines): (SocketAddr, Option<SocketAddr>),
+    tasks: &TaskTracker,
+) -> anyhow::Result<()> {
+    let stop = state.closing.clone();
+    let listener = TcpListener::bind(people)
+        .await
+        .with_context(|| format!("cannot listen on {people}: is another Berth running?"))?;
+    tasks.spawn(web::serve(listener, web::router(state.clone(), Door::Public), Limits::default(), stop.clone()));
+    if let Some(address) = machines {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen for machines on {address}: is that an address of this host?"))?;
+        tasks.spawn(web::serve(listener, web::router(state, Door::Machines), Limits::default(), stop));
+    }
     Ok(())
 }
 

@@ -91,14 +91,12 @@ fn admins(values: &Values) -> Result<AdminEmails, BadSetting> {
 
 /// From the house's key, so that all processes agree. A process without it signs for itself alone.
 fn derived(ring: &Keyring, entropy: &dyn Entropy) -> Vec<SessionKey> {
-    match ring.keyed("session key", b"") {
-        Ok(derived) => derived.all().filter_map(|secret| SessionKey::new(secret.as_slice())).collect(),
-        Err(_) => {
-            let mut random = zeroize::Zeroizing::new([0; 32]);
-            entropy.fill(random.as_mut_slice());
-            SessionKey::new(random.as_slice()).into_iter().collect()
-        }
+    if let Ok(derived) = ring.keyed("session key", b"") {
+        return derived.all().filter_map(|secret| SessionKey::new(secret.as_slice())).collect();
     }
+    let mut random = zeroize::Zeroizing::new([0; 32]);
+    entropy.fill(random.as_mut_slice());
+    SessionKey::new(random.as_slice()).into_iter().collect()
 }
 
 fn keys(values: &Values) -> Result<Option<Vec<SessionKey>>, BadSetting> {

@@ -79,7 +79,7 @@ pub async fn place_of(tx: &mut TenantTx, new: &NewCredential<'_>) -> Result<Opti
          for update",
         new.kind.name(),
         new.name,
-        new.agent.map(|agent| agent.uuid()),
+        new.agent.map(AgentId::uuid),
     )
     .fetch_optional(tx.conn())
     .await?;
@@ -105,7 +105,7 @@ pub async fn put(
            returning id, agent_id, kind, name, base_url, tail, version, checked, set_by, set_at, null::bytea as sealed"#,
         tenant.uuid(),
         new.id.uuid(),
-        new.agent.map(|agent| agent.uuid()),
+        new.agent.map(AgentId::uuid),
         new.kind.name(),
         new.name,
         new.base_url,

@@ -332,6 +332,7 @@ struct Row {
     wrapped: Vec<u8>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map wants")]
 fn read_row(row: Row) -> Result<Wrapped, StoreError> {
     let owner = row.tenant_id.map_or(Owner::House, |tenant| Owner::Tenant(TenantId::from_uuid(tenant)));
     Ok(Wrapped { id: row.id, owner, wrapped: sealed("data_keys", "wrapped", &row.wrapped)? })

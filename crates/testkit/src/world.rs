@@ -130,8 +130,8 @@ impl World {
         let value = Value::parse(kind, &SecretText::new(value.to_owned())).expect("a value of its kind");
         let wish = Wish { agent, name: None, base_url: None, value: &value, checked: None };
         let mut tx = self.database.db.tenant(who.caller.tenant).await?;
-        let with = (self.flows.ring.as_ref(), self.flows.entropy.as_ref());
-        let set = app::credentials::set(&mut tx, with, &wish, &who.caller).await?;
+        let keys = (self.flows.ring.as_ref(), self.flows.entropy.as_ref());
+        let set = app::credentials::set(&mut tx, keys, &wish, &who.caller).await?;
         tx.commit().await?;
         Ok(set.id)
     }
@@ -154,8 +154,8 @@ impl World {
         let wish = Wish { agent, name: name.as_ref(), base_url: base_url.as_ref(), value: &value, checked: None };
         let by = &self.alice.caller;
         let mut tx = self.database.db.tenant(by.tenant).await.expect("a transaction begins");
-        let with = (self.flows.ring.as_ref(), self.flows.entropy.as_ref());
-        let set = app::credentials::set(&mut tx, with, &wish, by).await.expect("it is set");
+        let keys = (self.flows.ring.as_ref(), self.flows.entropy.as_ref());
+        let set = app::credentials::set(&mut tx, keys, &wish, by).await.expect("it is set");
         tx.commit().await.expect("it commits");
         set.id
     }

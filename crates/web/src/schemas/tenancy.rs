@@ -105,7 +105,9 @@ fn new_credential() -> Value {
     let word = json!({ "type": "string", "pattern": "^[!-~]{8,500}$", "example": "sk-ant-123456789012" });
     let agent = id("agt");
     let of = |kinds: &[&str], mut properties: Value, required: &[&str]| {
-        properties["kind"] = json!({ "enum": kinds });
+        if let Value::Object(properties) = &mut properties {
+            properties.insert("kind".to_owned(), json!({ "enum": kinds }));
+        }
         taken(properties, required)
     };
     json!({ "oneOf": [

@@ -22,7 +22,7 @@ use crate::{
 async fn house() -> (House, FakeVendor) {
     let (mut house, vendor) = (House::new().await, FakeVendor::start().await);
     let checks = HttpCredentialVendors::new(vendor.addresses(), NamedHosts::default()).unwrap();
-    let site: &mut Site = Arc::get_mut(&mut house.web.site).map_or_else(|| unreachable!("shared"), |site| site);
+    let site: &mut Site = Arc::get_mut(&mut house.web.site).unwrap();
     site.checks = Some(Arc::new(checks));
     house.router = web::router(house.web.clone(), Door::Public);
     (house, vendor)

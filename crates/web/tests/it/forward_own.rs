@@ -41,10 +41,13 @@ use crate::{
     support::{Answer, House},
 };
 
+/// A key as text, and where its vendor is.
+type Kept = (String, Option<String>);
+
 /// Keys by tenant and kind, as text.
 #[derive(Default)]
 pub struct Drawer {
-    keys: Mutex<HashMap<(TenantId, Kind), (String, Option<String>)>>,
+    keys: Mutex<HashMap<(TenantId, Kind), Kept>>,
     refused: Mutex<Vec<(TenantId, CredentialId, u64)>>,
     is_sealed: Mutex<bool>,
 }

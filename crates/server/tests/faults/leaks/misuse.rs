@@ -14,7 +14,8 @@ pub(super) async fn send(house: &Marked, visitor: &Visitor) {
     let bearer = house.fleet.api.token.as_str();
     for class in Class::EVERY {
         let value = house.marks.value(*class);
-        let escaped: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped: Vec<String> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = escaped.concat();
         let text = Value::from(value).to_string();
         let header: String = value.chars().filter(char::is_ascii).collect();
         let credentials = "/api/v1/credentials".to_owned();
