@@ -1,10 +1,14 @@
 //! A wish and a settling step meet: one waits for the other, and neither is lost.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use app::credentials::Wish;
 use domain::{
+    AgentId,
     agent::{Seen, Wanted},
+    credential::{Kind, Value, VariableName},
     life::Life,
+    protocol::SecretText,
 };
 use store::{agents::Observation, flows::Settle};
 use testkit::{SimMood, World};
@@ -15,6 +19,47 @@ use uuid::Uuid;
 async fn a_wish_and_a_settling_step_do_not_wait_for_each_other() {
     let world = World::new().await;
     let agent = world.live_agent("scout").await;
+    let (db, caller) = (world.database.db.clone(), world.alice.caller.clone());
+    let stopped = meet(&world, agent, async move {
+        let mut tx = db.tenant(caller.tenant).await.unwrap();
+        let stopped = app::agents::stop(&mut tx, agent, &caller).await;
+        tx.commit().await.unwrap();
+        stopped
+    });
+    assert_eq!(stopped.await.expect("the wish is heard").wanted, Wanted::Stopped);
+    world.run_flows(40).await;
+    assert_eq!(world.agent(agent).await.unwrap().seen.name(), "stopped");
+}
+
+/// So does whoever sets or removes what an agent's machine is given.
+#[tokio::test]
+async fn a_credential_and_a_settling_step_do_not_wait_for_each_other() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let (db, caller) = (world.database.db.clone(), world.alice.caller.clone());
+    let (ring, entropy) = (Arc::clone(&world.flows.ring), Arc::clone(&world.flows.entropy));
+    let kept = meet(&world, agent, async move {
+        let name = VariableName::parse("REGION").unwrap();
+        let value = Value::parse(Kind::Variable, &SecretText::new("north".to_owned())).unwrap();
+        let wish = Wish { agent: Some(agent), name: Some(&name), base_url: None, value: &value, checked: None };
+        let mut tx = db.tenant(caller.tenant).await.unwrap();
+        let kept = app::credentials::set(&mut tx, (&ring, entropy.as_ref()), &wish, &caller).await;
+        tx.commit().await.unwrap();
+        kept
+    });
+    let kept = kept.await.expect("it is kept");
+    let (db, caller) = (world.database.db.clone(), world.alice.caller.clone());
+    let removed = meet(&world, agent, async move {
+        let mut tx = db.tenant(caller.tenant).await.unwrap();
+        let removed = app::credentials::remove(&mut tx, kept.id, &caller).await;
+        tx.commit().await.unwrap();
+        removed
+    });
+    assert_eq!(removed.await.expect("it is removed").id, kept.id);
+}
+
+/// Has a wish arrive while a step of the agent's flow is being written down, and the step go on to the agent's row.
+async fn meet<T: Send + 'static>(world: &World, agent: AgentId, wish: impl Future<Output = T> + Send + 'static) -> T {
     world.database.sql("update flows set run_at = now()").await;
     let db = world.database.db.clone();
     let mut tx = db.system().await.unwrap();
@@ -34,13 +79,7 @@ async fn a_wish_and_a_settling_step_do_not_wait_for_each_other() {
     let mut settling = db.system().await.unwrap();
     assert!(store::flows::settle(&mut settling, &claim, &to).await.unwrap());
 
-    let caller = world.alice.caller.clone();
-    let wish = tokio::spawn(async move {
-        let mut tx = db.tenant(caller.tenant).await.unwrap();
-        let stopped = app::agents::stop(&mut tx, agent, &caller).await;
-        tx.commit().await.unwrap();
-        stopped
-    });
+    let wish = tokio::spawn(wish);
     while world
         .database
         .count("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
@@ -56,10 +95,7 @@ async fn a_wish_and_a_settling_step_do_not_wait_for_each_other() {
     let observation = Observation { seen: Some(seen), ..Observation::default() };
     store::agents::observe(&mut settling, agent, &observation).await.expect("the agent's row is free");
     settling.commit().await.unwrap();
-
-    assert_eq!(wish.await.unwrap().expect("the wish is heard").wanted, Wanted::Stopped);
-    world.run_flows(40).await;
-    assert_eq!(world.agent(agent).await.unwrap().seen.name(), "stopped");
+    wish.await.unwrap()
 }
 
 /// The worker that stopped the machine died before it could say so. Meanwhile the tenant wants it running again, and

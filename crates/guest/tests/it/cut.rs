@@ -65,10 +65,6 @@ impl Line {
         line
     }
 
-    fn name(&self, version: u64) -> String {
-        format!("v{version}")
-    }
-
     /// Sends the wanted version, as the flow does, over the line as it is.
     async fn send(&self) -> Result<InForce, String> {
         let answer = self.ask().await.map_err(|error| error.to_string())?;
@@ -94,7 +90,7 @@ impl Line {
     fn in_force(&self) -> u64 {
         let runs = self.world.gateway.runs();
         let whole = |version: u64| {
-            let name = self.name(version);
+            let name = name_of(version);
             (format!("berth/{name}"), token(&name), key(&name))
         };
         let one = [self.version - 1, self.version].into_iter().find(|version| runs == whole(*version));
@@ -103,7 +99,7 @@ impl Line {
 
     /// Files outside the folder that is in memory that hold a secret of this version.
     fn left_in_plain(&self) -> Vec<PathBuf> {
-        let marker = format!("{MARKER}-{}", self.name(self.version));
+        let marker = format!("{MARKER}-{}", name_of(self.version));
         let mut found = Vec::new();
         search(self.world.root(), &self.world.paths.secrets, marker.as_bytes(), &mut found);
         found
@@ -113,7 +109,7 @@ impl Line {
     async fn recover(&self) {
         self.proxy.cut(Cut::Never);
         let in_force = self.send().await.unwrap();
-        let meant = digest(&wanted(&self.name(self.version)), None);
+        let meant = digest(&wanted(&name_of(self.version)), None);
         assert_eq!((in_force.fence, in_force.digest, in_force.applied), (self.version, meant, true));
         assert_eq!(self.in_force(), self.version);
         assert_eq!(self.left_in_plain(), Vec::<PathBuf>::new());
@@ -240,8 +236,12 @@ fn until_new_keys(up: &[u8], mut at: usize) -> usize {
     }
 }
 
+fn name_of(version: u64) -> String {
+    format!("v{version}")
+}
+
 fn request(version: u64) -> Request {
-    let name = format!("v{version}");
+    let name = name_of(version);
     let padding = (0..PADDING).map(|n| SecretFile {
         name: format!("padding_{n}"),
         value: SecretText::new(format!("{MARKER}-{name} ").repeat(1_000)),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use clients::credentials::HttpCredentialVendors;
-use domain::{credential::Kind, reachable::NamedHosts};
+use domain::{
+    credential::{Kind, VARIABLES_MAX},
+    reachable::NamedHosts,
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::vendor::{FakeVendor, VendorMood, own_secret};
@@ -79,6 +82,19 @@ async fn what_its_vendor_refuses_is_not_kept_and_who_is_away_is_asked_later() {
     assert_eq!(tested["checked"]["verdict"], "refused", "{tested}");
     let list = house.get(&house.alice, "/api/v1/credentials").await.json();
     assert_eq!(list["credentials"][0]["checked"]["verdict"], "refused", "kept for whoever looks later");
+}
+
+/// No vendor is asked about a variable, so the limit on asking vendors leaves them alone.
+#[tokio::test]
+async fn an_agents_variables_are_set_all_at_once() {
+    let (house, _vendor) = house().await;
+    let agent = house.world.live_agent("scout").await.to_string();
+    let variable = |n: usize| json!({ "kind": "variable", "agent": agent, "name": format!("N_{n}"), "value": "value" });
+    for n in 0..VARIABLES_MAX {
+        let (status, kept) = set(&house, &house.alice, &variable(n)).await;
+        assert_eq!(status, StatusCode::CREATED, "{n}: {kept}");
+    }
+    assert_eq!(set(&house, &house.alice, &variable(VARIABLES_MAX)).await.0, StatusCode::CONFLICT);
 }
 
 #[tokio::test]
