@@ -1,8 +1,7 @@
 //! What a tenant gives reaches its agent's machine, the last version wins, and what is taken back leaves it.
 
 use app::credentials::CredentialError;
-use domain::life::Life;
-use domain::{AgentId, MachineId, credential::Kind};
+use domain::{AgentId, MachineId, credential::Kind, life::Life};
 use ssh::fake::Door;
 use testkit::World;
 
