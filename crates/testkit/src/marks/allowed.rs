@@ -66,12 +66,12 @@ impl Allowed {
         rows.map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The list that the project keeps: `docs/allowed-marks.tsv`.
+    /// The list that the project keeps: `docs/marks-allowed.tsv`.
     ///
     /// # Errors
     /// A row of it that is not of the form.
     pub fn kept() -> Result<Self, BadAllowance> {
-        Self::parse(include_str!("../../../../docs/allowed-marks.tsv"))
+        Self::parse(include_str!("../../../../docs/marks-allowed.tsv"))
     }
 
     /// Whether this is on the list.
