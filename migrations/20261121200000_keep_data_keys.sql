@@ -32,6 +32,9 @@ create function berth.refuse_retired_key() returns trigger
     set search_path = pg_catalog, public
 as $$
 begin
+    if not has_table_privilege('public.master_keys', 'select') then
+        raise exception 'only Berth itself wraps data keys' using errcode = 'check_violation';
+    end if;
     perform from public.master_keys where id = substring(new.wrapped from 2 for 16) and state <> 'retired' for share;
     if not found then
         raise exception 'wrapped under a master key that is retired or was never seen' using errcode = 'check_violation';

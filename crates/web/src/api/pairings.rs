@@ -66,8 +66,15 @@ pub(crate) async fn waiting(web: &Web, by: &Caller, agent: AgentId) -> Result<Ve
     serde_json::from_str(&answer).map_err(Problem::broken)
 }
 
+/// Whether the tenant has this agent: what is somebody else's reads like what is not there, whatever the body says.
+pub(crate) async fn known(web: &Web, by: &Caller, agent: AgentId) -> Result<(), Problem> {
+    let mut tx = web.db.tenant_read(by.tenant).await?;
+    store::agents::by_id(&mut tx, agent).await?.map(drop).ok_or_else(Problem::not_found)
+}
+
 /// Has somebody let in, and waits until they are.
 pub(crate) async fn let_in(web: &Web, by: &Caller, agent: AgentId, approval: &Approval) -> Result<(), Problem> {
+    known(web, by, agent).await?;
     if !is_pairing_request(&approval.request) {
         return Err(Problem::unusable("request", "That names no request: letters, digits, - and _ only."));
     }

@@ -251,6 +251,7 @@ pub(crate) async fn approve(
     At(id): At<id::Agent>,
     form: Form,
 ) -> Result<Response, Problem> {
+    pairings::known(&web, member.caller(), id).await?;
     let channel =
         Channel::parse(form.field("channel")).ok_or_else(|| Problem::unusable("channel", "That is no channel."))?;
     let approval = Approval { channel, request: form.field("request").to_owned() };

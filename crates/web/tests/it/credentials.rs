@@ -22,6 +22,8 @@ use crate::{
 async fn house() -> (House, FakeVendor) {
     let (mut house, vendor) = (House::new().await, FakeVendor::start().await);
     let checks = HttpCredentialVendors::new(vendor.addresses(), NamedHosts::default()).unwrap();
+    // The router has a share of it.
+    house.router = axum::Router::new();
     let site: &mut Site = Arc::get_mut(&mut house.web.site).unwrap();
     site.checks = Some(Arc::new(checks));
     house.router = web::router(house.web.clone(), Door::Public);

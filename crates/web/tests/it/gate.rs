@@ -10,7 +10,7 @@ pub mod bodies;
 use std::{fmt::Write as _, time::Duration};
 
 use axum::body::Body;
-use domain::{alert::AlertKind, entropy::mint, names::Email, people::Role};
+use domain::{alert::AlertKind, credential::Kind, entropy::mint, names::Email, people::Role};
 use http::{Method, Request, StatusCode, header};
 use serde_json::json;
 use store::alerts::NewAlert;
@@ -29,7 +29,8 @@ use crate::support::{CRON_SECRET, House, METRICS_TOKEN};
 const EXPECTED: &str = include_str!("gate.tsv");
 
 /// What stands in an address before an id, the rows where such a thing is found, and what its ids begin with.
-const OBJECTS: [(&str, &str, &str); 12] = [
+const OBJECTS: [(&str, &str, &str); 13] = [
+    ("credentials", "credentials where kind = 'anthropic'", "crd"),
     ("agents", "agents", "agt"),
     ("turns", "exchanges", "exc"),
     ("alerts", "alerts", "alr"),
@@ -86,6 +87,7 @@ impl Gate {
         let house = House::new().await;
         let agent = house.world.live_agent("marker-agent").await;
         plant(&house, agent).await;
+        house.world.set_credential(None, Kind::Anthropic, None, "sk-ant-marker-1234").await;
         let mut callers = vec![Caller { who: Who::Nobody, name: "nobody", secret: String::new() }];
         for role in [Role::Viewer, Role::Member, Role::Admin] {
             let secret = person(&house, role.name()).await;

@@ -230,7 +230,7 @@ impl House {
         let sessions = "update sessions set factor_at = berth.now() where factor_at is null \
                         and user_id in (select id from users where is_operator)";
         let factors = "insert into operator_factors (user_id, secret_sealed, confirmed_at) \
-                       select id, '\\x00', now() from users where is_operator on conflict do nothing";
+                       select id, decode(repeat('01', 45), 'hex'), now() from users where is_operator on conflict do nothing";
         self.world.database.sql(sessions).await;
         self.world.database.sql(factors).await;
         cookies

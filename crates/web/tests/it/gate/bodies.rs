@@ -12,6 +12,8 @@ pub fn body(route: &Route) -> (&'static str, String) {
                 "email" => "new@example.org",
                 "name" if route.path.ends_with("/delete") => "marker-agent",
                 "live" => "1",
+                "agent" => "",
+                "channel" => "telegram",
                 "role" => "viewer",
                 "reason" => "ticket 4711, it does not start",
                 _ => "x",
