@@ -93,7 +93,7 @@ pub async fn set(
     by: &Caller,
 ) -> Result<Credential, CredentialError> {
     let kind = wish.value.kind();
-    fits(kind, wish)?;
+    fits(kind, wish.agent.is_some(), wish.name.is_some(), wish.base_url.is_some())?;
     flow_first(tx, wish.agent).await?;
     may_change(tx, wish.agent, by).await?;
     let name = wish.name.map_or("", VariableName::as_str);
@@ -241,11 +241,15 @@ fn open(tenant: TenantId, key: &DataKey, found: SealedCredential) -> Result<Open
     Ok(Opened { secret: key.open(&place(tenant, credential.id), &sealed)?, credential })
 }
 
-fn fits(kind: Kind, wish: &Wish<'_>) -> Result<(), BadCredential> {
+/// Whether a kind has what belongs to it, and nothing else: an agent, a name, an address.
+///
+/// # Errors
+/// [`BadCredential`]
+pub fn fits(kind: Kind, agent: bool, name: bool, address: bool) -> Result<(), BadCredential> {
     match () {
-        () if kind.is_model_key() == wish.agent.is_some() => Err(BadCredential::Owner),
-        () if (kind == Kind::Variable) != wish.name.is_some() => Err(BadCredential::NameMissing),
-        () if (kind == Kind::Compatible) != wish.base_url.is_some() => Err(BadCredential::Address),
+        () if kind.is_model_key() == agent => Err(BadCredential::Owner),
+        () if (kind == Kind::Variable) != name => Err(BadCredential::NameMissing),
+        () if (kind == Kind::Compatible) != address => Err(BadCredential::Address),
         () => Ok(()),
     }
 }

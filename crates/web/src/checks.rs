@@ -41,6 +41,8 @@ pub(crate) async fn set(web: &Web, from: CameFrom, typed: &Typed, by: &Caller) -
             format!("{}s cannot be used yet: the machines of this Berth have no plugin for them.", kind.title());
         return Err(Problem::unusable("kind", detail));
     }
+    // Nobody is asked about what would not be kept.
+    app::credentials::fits(kind, typed.agent.is_some(), typed.name.is_some(), typed.base_url.is_some())?;
     if kind.is_model_key() && by.role < Role::Admin {
         return Err(Problem::not_allowed("Keys to models are set by admins and owners of the tenant."));
     }

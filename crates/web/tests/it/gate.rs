@@ -30,7 +30,7 @@ const EXPECTED: &str = include_str!("gate.tsv");
 
 /// What stands in an address before an id, the rows where such a thing is found, and what its ids begin with.
 const OBJECTS: [(&str, &str, &str); 13] = [
-    ("credentials", "credentials where kind = 'anthropic'", "crd"),
+    ("credentials", "credentials where kind = 'variable'", "crd"),
     ("agents", "agents", "agt"),
     ("turns", "exchanges", "exc"),
     ("alerts", "alerts", "alr"),
@@ -87,7 +87,7 @@ impl Gate {
         let house = House::new().await;
         let agent = house.world.live_agent("marker-agent").await;
         plant(&house, agent).await;
-        house.world.set_credential(None, Kind::Anthropic, None, "sk-ant-marker-1234").await;
+        house.world.set_credential(Some(agent), Kind::Variable, Some("MARKER"), "a marked value").await;
         let mut callers = vec![Caller { who: Who::Nobody, name: "nobody", secret: String::new() }];
         for role in [Role::Viewer, Role::Member, Role::Admin] {
             let secret = person(&house, role.name()).await;
