@@ -111,14 +111,6 @@ fn new_credential() -> Value {
         taken(properties, required)
     };
     json!({ "oneOf": [
-        of(
-            &["variable"],
-            json!({
-                "agent": agent, "name": { "type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" },
-                "value": { "type": "string", "minLength": 1, "maxLength": 2000, "pattern": "^[^\\x00]+$" },
-            }),
-            &["kind", "agent", "name", "value"],
-        ),
         of(&["anthropic", "openai", "openrouter"], json!({ "value": word }), &["kind", "value"]),
         of(
             &["compatible"],
@@ -129,6 +121,14 @@ fn new_credential() -> Value {
             &["telegram"],
             json!({ "agent": agent, "value": { "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" } }),
             &["kind", "agent", "value"],
+        ),
+        of(
+            &["variable"],
+            json!({
+                "agent": agent, "name": { "type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" },
+                "value": { "type": "string", "minLength": 1, "maxLength": 2000, "pattern": "^[^\\x00]+$" },
+            }),
+            &["kind", "agent", "name", "value"],
         ),
     ] })
 }
