@@ -69,8 +69,8 @@ struct Line {
     title: String,
     shown: String,
     set: Moment,
-    /// Tone and words of what its vendor said.
-    checked: (&'static str, String),
+    /// Tone, word and sentence of what its vendor said.
+    checked: (&'static str, &'static str, String),
     is_tested: bool,
 }
 
@@ -148,12 +148,12 @@ impl AgentLine {
 impl Line {
     fn of(row: &Credential, now: DateTime<Utc>) -> Self {
         let checked = match row.checked.as_ref().map(|checked| &checked.verdict) {
-            _ if row.kind == Kind::Variable => ("off", "not checked".to_owned()),
-            Some(Verdict::Accepted { who: Some(who) }) => ("live", format!("good: {who}")),
-            Some(Verdict::Accepted { who: None }) => ("live", "good".to_owned()),
-            Some(Verdict::Refused { why }) => ("failed", why.clone()),
-            Some(Verdict::Unknown { why }) => ("attention", why.clone()),
-            None => ("off", "not checked yet".to_owned()),
+            _ if row.kind == Kind::Variable => ("off", "not checked", String::new()),
+            Some(Verdict::Accepted { who: Some(who) }) => ("live", "good", who.clone()),
+            Some(Verdict::Accepted { who: None }) => ("live", "good", String::new()),
+            Some(Verdict::Refused { why }) => ("failed", "refused", why.clone()),
+            Some(Verdict::Unknown { why }) => ("attention", "not known", why.clone()),
+            None => ("off", "not checked yet", String::new()),
         };
         let title = match (&row.base_url, row.name.as_str()) {
             (Some(base), _) => format!("{} at {base}", row.kind.title()),
