@@ -94,7 +94,6 @@ pub async fn set(
 ) -> Result<Credential, CredentialError> {
     let kind = wish.value.kind();
     fits(kind, wish.agent.is_some(), wish.name.is_some(), wish.base_url.is_some())?;
-    flow_first(tx, wish.agent).await?;
     may_change(tx, wish.agent, by).await?;
     let name = wish.name.map_or("", VariableName::as_str);
     if let (Kind::Variable, Some(agent)) = (kind, wish.agent)
@@ -136,9 +135,10 @@ pub async fn set(
 /// # Errors
 /// [`CredentialError`]; the caller does not commit.
 pub async fn remove(tx: &mut TenantTx, id: CredentialId, by: &Caller) -> Result<Credential, CredentialError> {
+    // Looked up before it is locked: flow, agent, credential is the order in which everybody locks them.
+    let found = store::credentials::by_id(tx, id).await?.ok_or(CredentialError::NotFound)?;
+    may_change(tx, found.credential.agent, by).await?;
     let removed = store::credentials::remove(tx, id).await?.ok_or(CredentialError::NotFound)?;
-    flow_first(tx, removed.agent).await?;
-    may_change(tx, removed.agent, by).await?;
     bring(tx, removed.agent, format!("remove {}", removed.kind.name()), by).await?;
     audit::record(tx, by, Act::CredentialRemove, &id, &[("kind", removed.kind.name())]).await?;
     Ok(removed)
@@ -263,14 +263,6 @@ async fn may_change(tx: &mut TenantTx, agent: Option<AgentId>, by: &Caller) -> R
     let found: Option<Agent> = store::agents::lock(tx, agent).await?;
     found.filter(|agent| agent.wanted != Wanted::Gone).ok_or(CredentialError::NoAgent)?;
     if by.role < Role::Member { Err(CredentialError::Forbidden) } else { Ok(()) }
-}
-
-/// Before an agent is locked whose flow is woken in the end.
-async fn flow_first(tx: &mut TenantTx, agent: Option<AgentId>) -> Result<(), StoreError> {
-    match agent {
-        Some(agent) => store::order::flow_first(tx, LIFE, agent.uuid()).await,
-        None => Ok(()),
-    }
 }
 
 /// Has it brought to the machine, and says so on the agent's timeline.

@@ -51,11 +51,8 @@ pub async fn say(
     text: &TurnText,
     by: &Caller,
 ) -> Result<ExchangeId, AskError> {
-    let id: ExchangeId = mint(entropy);
     let words = Secret::new(text.as_str().as_bytes().to_vec());
-    let key = keys::of_tenant(tx, ring, entropy).await?;
-    let question = key.seal(entropy, &place(tx.tenant(), id, Half::Question), &words);
-    ask(tx, entropy, (id, agent, ExchangeKind::Turn), Some(&question), by).await
+    ask_in_words(tx, (ring, entropy), (agent, ExchangeKind::Turn), &words, by).await
 }
 
 /// Asks for the last log lines of an agent's machine.
@@ -95,11 +92,8 @@ pub async fn approve(
     approval: &Approval,
     by: &Caller,
 ) -> Result<ExchangeId, AskError> {
-    let id: ExchangeId = mint(entropy);
     let words = Secret::new(serde_json::json!(approval).to_string().into_bytes());
-    let key = keys::of_tenant(tx, ring, entropy).await?;
-    let question = key.seal(entropy, &place(tx.tenant(), id, Half::Question), &words);
-    ask(tx, entropy, (id, agent, ExchangeKind::Approve), Some(&question), by).await
+    ask_in_words(tx, (ring, entropy), (agent, ExchangeKind::Approve), &words, by).await
 }
 
 /// One half of an exchange's words.
@@ -212,6 +206,19 @@ fn open(
         question: half(Half::Question, row.question)?,
         answer: half(Half::Answer, row.answer)?,
     })
+}
+
+async fn ask_in_words(
+    tx: &mut TenantTx,
+    (ring, entropy): (&Keyring, &dyn Entropy),
+    (agent, kind): (AgentId, ExchangeKind),
+    words: &Secret,
+    by: &Caller,
+) -> Result<ExchangeId, AskError> {
+    let id: ExchangeId = mint(entropy);
+    let key = keys::of_tenant(tx, ring, entropy).await?;
+    let question = key.seal(entropy, &place(tx.tenant(), id, Half::Question), words);
+    ask(tx, entropy, (id, agent, kind), Some(&question), by).await
 }
 
 async fn ask(

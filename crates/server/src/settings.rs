@@ -90,7 +90,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     secret(
         "BERTH_SESSION_KEY",
-        "Signs what signed-in browsers show: 32 random bytes in base64. Several, separated by commas, while rotating: the first one signs, all of them are accepted. Not set: one is derived from CREDENTIAL_ENCRYPTION_KEY.",
+        "Signs what signed-in browsers show: 32 random bytes in base64. Several, separated by commas, while rotating: the first one signs, all of them are accepted. Not set: one is derived from the house's data key.",
     ),
     plain(
         "GOOGLE_CLIENT_ID",

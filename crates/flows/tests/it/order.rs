@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use app::credentials::Wish;
+use app::credentials::{CredentialError, Wish};
 use domain::{
     AgentId,
     agent::{Seen, Wanted},
@@ -141,4 +141,27 @@ async fn proofs_that_fail_for_half_a_minute_cost_no_agent_its_first_start() {
     world.guests.set_mood(SimMood::Well);
     world.run_flows(20).await;
     assert_eq!(world.agent(agent).await.unwrap().seen.name(), "live");
+}
+
+/// Setting and removing one credential at the same moment: flow, agent, credential is everybody's order.
+#[tokio::test]
+async fn setting_and_removing_do_not_wait_for_each_other() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    for round in 0..20 {
+        let id = world.set_credential(Some(agent), Kind::Discord, None, "a-discord-token").await;
+        let token = format!("another-token-{round}");
+        let removing = async {
+            let by = &world.alice.caller;
+            let mut tx = world.database.db.tenant(by.tenant).await.unwrap();
+            app::credentials::remove(&mut tx, id, by).await?;
+            Ok::<_, CredentialError>(tx.commit().await?)
+        };
+        let setting = world.try_credential(&world.alice, Some(agent), Kind::Discord, &token);
+        let (set, removed) = tokio::join!(setting, removing);
+        for ended in [set.map(drop), removed] {
+            let fault = matches!(ended, Err(CredentialError::Store(_)));
+            assert!(!fault, "round {round}: {ended:?}");
+        }
+    }
 }

@@ -1,12 +1,10 @@
 //! `/api/v1/agents/{id}/pairings`: who waits to be let in at an agent's channels, and letting them in.
 
-use std::time::Duration;
-
 use axum::{Json, extract::State};
 use domain::{
-    AgentId, ExchangeId,
+    AgentId,
     channel::Channel,
-    exchange::{Approval, ExchangeState},
+    exchange::Approval,
     id,
     people::Caller,
     protocol::{Pairing, is_pairing_request},
@@ -15,15 +13,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::turns::{self, failed},
+    api::turns,
     body::{self, At},
     guard::Member,
     problem::Problem,
     state::Web,
 };
-
-/// How long a person waits for the machine.
-const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Pairings {
@@ -62,8 +57,8 @@ pub(crate) async fn waiting(web: &Web, by: &Caller, agent: AgentId) -> Result<Ve
     let mut tx = web.db.tenant(by.tenant).await?;
     let id = app::exchanges::ask_pairings(&mut tx, &*web.dice.0, agent, by).await?;
     tx.commit().await?;
-    let answer = answered(web, by, (agent, id)).await?;
-    serde_json::from_str(&answer).map_err(Problem::broken)
+    let answer = turns::answer(web, by, (agent, id)).await?;
+    serde_json::from_str(&turns::words(answer.as_ref()).unwrap_or_default()).map_err(Problem::broken)
 }
 
 /// Whether the tenant has this agent: what is somebody else's reads like what is not there, whatever the body says.
@@ -81,19 +76,5 @@ pub(crate) async fn let_in(web: &Web, by: &Caller, agent: AgentId, approval: &Ap
     let mut tx = web.db.tenant(by.tenant).await?;
     let id = app::exchanges::approve(&mut tx, (&web.ring, &*web.dice.0), agent, approval, by).await?;
     tx.commit().await?;
-    answered(web, by, (agent, id)).await.map(drop)
-}
-
-async fn answered(web: &Web, by: &Caller, exchange: (AgentId, ExchangeId)) -> Result<String, Problem> {
-    let opened = turns::wait(web, by, exchange, LONGEST).await?.ok_or_else(|| {
-        let detail =
-            "The machine has not answered within 30 seconds. It may be starting or unreachable; try again in a minute.";
-        Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer-yet", detail)
-    })?;
-    match &opened.exchange.state {
-        ExchangeState::Failed { why, .. } => Err(failed(Some(why.clone()))),
-        ExchangeState::Asked | ExchangeState::Answered { .. } => {
-            Ok(turns::words(opened.answer.as_ref()).unwrap_or_default())
-        }
-    }
+    turns::answer(web, by, (agent, id)).await.map(drop)
 }

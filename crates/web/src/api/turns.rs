@@ -37,7 +37,7 @@ use crate::{
 /// Longest wait for an answer to a turn.
 const TURN_SECONDS: i64 = 60;
 /// Longest wait for log lines.
-const LOGS: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(30);
 /// How often a waiting request looks by itself: a commit in another process does not wake this one.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -93,16 +93,19 @@ pub(crate) async fn logs(
     let mut tx = web.db.tenant(by.tenant).await?;
     let id = app::exchanges::ask_logs(&mut tx, &*web.dice.0, agent, by).await?;
     tx.commit().await?;
-    let opened = wait(&web, by, (agent, id), LOGS).await?.ok_or_else(|| {
+    Ok(Json(LogsView { lines: log_lines(answer(&web, by, (agent, id)).await?.as_ref()) }))
+}
+
+/// What a machine answers while a person waits, at most 30 seconds.
+pub(crate) async fn answer(web: &Web, by: &Caller, exchange: (AgentId, ExchangeId)) -> Result<Option<Secret>, Problem> {
+    let opened = wait(web, by, exchange, ANSWER).await?.ok_or_else(|| {
         let detail =
             "The machine has not answered within 30 seconds. It may be starting or unreachable; try again in a minute.";
         Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer-yet", detail)
     })?;
-    match &opened.exchange.state {
-        ExchangeState::Failed { why, .. } => Err(failed(Some(why.clone()))),
-        ExchangeState::Asked | ExchangeState::Answered { .. } => {
-            Ok(Json(LogsView { lines: log_lines(opened.answer.as_ref()) }))
-        }
+    match opened.exchange.state {
+        ExchangeState::Failed { why, .. } => Err(failed(Some(why))),
+        ExchangeState::Asked | ExchangeState::Answered { .. } => Ok(opened.answer),
     }
 }
 
@@ -173,7 +176,7 @@ fn turn(opened: &Opened) -> TurnView {
     }
 }
 
-pub(crate) fn failed(why: Option<String>) -> Problem {
+fn failed(why: Option<String>) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "no-answer", why.unwrap_or_else(|| "The agent did not answer.".to_owned()))
 }
 

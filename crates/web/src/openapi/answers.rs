@@ -149,9 +149,16 @@ fn particular(verb: Verb, path: &str) -> Vec<(u16, &'static str)> {
             vec![(401, "What the vendor said cannot be trusted"), (403, "Nobody is let in by that")]
         }
         (Verb::Post, "/api/v1/agents/{id}/turns") => vec![NO_ANSWER],
-        (_, "/api/v1/agents/{id}/logs") => {
+        (
+            _,
+            "/api/v1/agents/{id}/logs"
+            | "/api/v1/agents/{id}/pairings"
+            | "/agents/{id}/pairings"
+            | "/agents/{id}/pairings/approve",
+        ) => {
             vec![NO_ANSWER, (409, "It does not run"), (504, "The machine has not answered yet")]
         }
+        (Verb::Post, "/credentials" | "/api/v1/credentials") => vec![(404, "There is no such agent")],
         (_, "/llm/v1/messages" | CHAT) => vec![
             (402, "The tenant's account at the vendor does not pay for it"),
             (404, "There is no such model"),

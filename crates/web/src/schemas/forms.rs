@@ -1,7 +1,7 @@
 //! The forms of our pages: each field as its handler reads it.
 
 use app::invites::{BATCH_MAX, DAYS_MAX, USES_MAX};
-use domain::{job::CatchUp, scopes::Scope};
+use domain::{channel::Channel, credential::Kind, job::CatchUp, scopes::Scope};
 use serde_json::{Map, Value, json};
 
 use super::texts;
@@ -28,6 +28,9 @@ fn field(path: &str, name: &str) -> Value {
         ("/agents", "name") => texts::agent_name(),
         ("/welcome", "step") => json!({ "enum": ["name", "model", "channel", "instructions"] }),
         ("/agents/{id}/turns", "text") => texts::turn(),
+        ("/credentials", "kind") => json!({ "enum": Kind::EVERY.map(Kind::name) }),
+        ("/agents/{id}/pairings/approve", "channel") => json!({ "enum": Channel::ALL.map(Channel::as_str) }),
+        ("/agents/{id}/pairings/approve", "request") => texts::pairing_request(),
         (path, "reason") if path.starts_with("/admin/") => texts::reason(),
         ("/admin/schedules/{job}", "catch_up") => json!({ "enum": CatchUp::EVERY.map(CatchUp::name) }),
         ("/admin/schedules/{job}", "cron") => json!({ "type": "string", "maxLength": 100 }),
@@ -44,9 +47,9 @@ fn is_required(path: &str, name: &str) -> bool {
     let optional = matches!(
         (path, name),
         ("/login", _)
-            | (_, "next" | "live" | "note" | "enabled" | "model" | "instructions")
+            | (_, "next" | "live" | "note" | "enabled" | "model" | "instructions" | "agent" | "base_url")
             | ("/setup" | "/invitation", "link")
-            | ("/welcome", "name")
+            | ("/credentials" | "/welcome", "name")
     );
     !optional
 }

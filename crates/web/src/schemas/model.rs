@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{named, object};
+use super::{named, object, texts};
 
 /// The model a tenant's agents talk to.
 pub(super) fn offered() -> Value {
@@ -87,11 +87,7 @@ fn chat() -> Value {
     let options = object(json!({ "include_usage": { "type": "boolean" } }), &[]);
     object(
         json!({
-            "model": {
-                "type": "string", "example": "openai/gpt-5.5",
-                "description": "The vendor whose key is meant, and its model: openai/…, openrouter/… or compatible/…",
-            },
-            "messages": { "type": "array", "items": message }, "stream": { "type": "boolean" },
+            "model": texts::own_model(), "messages": { "type": "array", "items": message }, "stream": { "type": "boolean" },
             "stream_options": { "oneOf": [options, { "type": "null" }] },
         }),
         &["model", "messages"],

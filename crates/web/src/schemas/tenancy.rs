@@ -32,7 +32,7 @@ pub(super) fn all() -> impl Iterator<Item = (String, Value)> {
         (
             "NewApproval",
             taken(
-                json!({ "channel": { "enum": Channel::ALL.map(Channel::as_str) }, "request": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" } }),
+                json!({ "channel": { "enum": Channel::ALL.map(Channel::as_str) }, "request": texts::pairing_request() }),
                 &["channel", "request"],
             ),
         ),
@@ -102,7 +102,6 @@ fn credential() -> Value {
 
 /// A key to models is the tenant's; a bot and a variable are an agent's.
 fn new_credential() -> Value {
-    let word = json!({ "type": "string", "pattern": "^[!-~]{8,500}$", "example": "sk-ant-123456789012" });
     let agent = id("agt");
     let of = |kinds: &[&str], mut properties: Value, required: &[&str]| {
         if let Value::Object(properties) = &mut properties {
@@ -111,23 +110,20 @@ fn new_credential() -> Value {
         taken(properties, required)
     };
     json!({ "oneOf": [
-        of(&["anthropic", "openai", "openrouter"], json!({ "value": word }), &["kind", "value"]),
+        of(&["anthropic", "openai", "openrouter"], json!({ "value": texts::key() }), &["kind", "value"]),
         of(
             &["compatible"],
-            json!({ "value": word, "base_url": { "type": "string", "pattern": "^https://[a-z0-9]{1,60}\\.example(/[a-z0-9]{1,20})?$" } }),
+            json!({ "value": texts::key(), "base_url": texts::base_url() }),
             &["kind", "value", "base_url"],
         ),
         of(
             &["telegram"],
-            json!({ "agent": agent, "value": { "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" } }),
+            json!({ "agent": agent, "value": texts::telegram_token() }),
             &["kind", "agent", "value"],
         ),
         of(
             &["variable"],
-            json!({
-                "agent": agent, "name": { "type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" },
-                "value": { "type": "string", "minLength": 1, "maxLength": 2000, "pattern": "^[^\\x00]+$" },
-            }),
+            json!({ "agent": agent, "name": texts::variable_name(), "value": texts::variable_value() }),
             &["kind", "agent", "name", "value"],
         ),
     ] })

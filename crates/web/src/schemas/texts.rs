@@ -4,7 +4,7 @@
 //! too. A peer sends what fits a pattern, and what does not: `crates/server/tests/faults/peers/prober.rs`.
 
 use app::invites::NOTE_CHARS_MAX;
-use domain::job::Job;
+use domain::{job::Job, model::OwnModel, protocol::PAIRING_REQUEST_CHARS_MAX};
 use serde_json::{Value, json};
 
 use super::with;
@@ -81,6 +81,47 @@ pub(crate) fn note() -> Value {
 pub(crate) fn invite_code() -> Value {
     let pattern = "^[- ]*([A-HJ-NP-Za-hj-np-z2-9][- ]*){12}$";
     json!({ "type": "string", "pattern": pattern, "maxLength": 40, "examples": ["ABCD-EFGH-JKLM"] })
+}
+
+/// [`domain::credential::Value`] of a key or a token.
+pub(crate) fn key() -> Value {
+    json!({ "type": "string", "pattern": "^[!-~]{8,500}$", "example": "sk-ant-123456789012" })
+}
+
+/// [`domain::credential::Value`] of a Telegram bot.
+pub(crate) fn telegram_token() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" })
+}
+
+/// [`domain::credential::BaseUrl`]
+pub(crate) fn base_url() -> Value {
+    let pattern = r#"^https?://[!"$-.0->A-\[\]-~][!"$->A-\[\]-~]{0,280}$"#;
+    json!({ "type": "string", "pattern": pattern, "example": "https://models.example/v1" })
+}
+
+/// [`domain::variable::VariableName`], but for the names that are not free.
+pub(crate) fn variable_name() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" })
+}
+
+/// [`domain::variable::VariableValue`]
+pub(crate) fn variable_value() -> Value {
+    let pattern = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]+$";
+    json!({ "type": "string", "pattern": pattern, "maxLength": 8192, "description": "At most 8 KB" })
+}
+
+/// [`domain::protocol::is_pairing_request`]
+pub(crate) fn pairing_request() -> Value {
+    json!({ "type": "string", "pattern": format!("^[A-Za-z0-9_-]{{1,{PAIRING_REQUEST_CHARS_MAX}}}$") })
+}
+
+/// [`domain::model::OwnModel`] of a vendor that speaks Chat Completions.
+pub(crate) fn own_model() -> Value {
+    json!({
+        "type": "string", "pattern": "^(openai|openrouter|compatible)/[A-Za-z0-9._:/@+-]+$",
+        "maxLength": OwnModel::BYTES_MAX, "example": "openai/gpt-5.5",
+        "description": "The vendor whose key is meant, and its model: openai/…, openrouter/… or compatible/…",
+    })
 }
 
 /// A word of ours to choose by: small letters and underscores.
