@@ -73,6 +73,9 @@ pub enum ExchangeState {
         at: DateTime<Utc>,
         /// A sentence for the person who asked.
         why: String,
+        /// Whether what was asked about is not there any more: the same question would fail again.
+        #[serde(default)]
+        is_gone: bool,
     },
 }
 

@@ -10,7 +10,7 @@ use domain::{
     AgentId, ExchangeId,
     agent::Seen,
     exchange::{Approval, ExchangeKind, ExchangeState, ExchangeStep, KEPT},
-    protocol::{Ask, LOG_LINES_MAX, LogLine, Reply, SecretText},
+    protocol::{Ask, LOG_LINES_MAX, LogLine, Refusal, Reply, SecretText},
     timeline::Happening,
 };
 use store::{exchanges::ExchangeRow, flows::Claim, machines::Machine};
@@ -136,6 +136,10 @@ impl Here<'_> {
             Err(error) if error.is_unreachable() && self.waited() < PATIENCE => {
                 Ok(Outcome::next(Next::Wait(stored(&ExchangeStep::Ask { agent: self.agent }), Duration::from_secs(1))))
             }
+            Err(AskError::Guest(Refusal::NoPairing)) => {
+                let why = "There is no such request for access any more. Look again who waits.".to_owned();
+                Ok(self.ended(ExchangeState::Failed { at: self.claim.now, why, is_gone: true }, None))
+            }
             Err(AskError::Guest(refusal)) => Ok(self.failed(&sentence(&refusal.to_string()))),
             Err(error) => Ok(self.failed(&sentence(&error.to_string()))),
         }
@@ -155,7 +159,7 @@ impl Here<'_> {
     }
 
     fn failed(&self, why: &str) -> Outcome {
-        self.ended(ExchangeState::Failed { at: self.claim.now, why: why.to_owned() }, None)
+        self.ended(ExchangeState::Failed { at: self.claim.now, why: why.to_owned(), is_gone: false }, None)
     }
 
     fn ended(&self, state: ExchangeState, answer: Option<vault::Sealed>) -> Outcome {

@@ -1,7 +1,12 @@
 //! Words between a person and an agent: carried once, sealed at rest, forgotten after ten minutes.
 
 use app::exchanges::{ask_logs, read, say};
-use domain::{AgentId, ExchangeId, exchange::ExchangeState, names::TurnText};
+use domain::{
+    AgentId, ExchangeId,
+    channel::Channel,
+    exchange::{Approval, ExchangeState},
+    names::TurnText,
+};
 use ssh::fake::Door;
 use testkit::World;
 
@@ -108,4 +113,20 @@ async fn a_log_tail_is_an_exchange_like_any_other() {
     world.run_flows(10).await;
     let (_, words) = answer(&world, id).await.unwrap();
     assert_eq!(words.as_deref(), Some("1970-01-01 00:00:00 openclaw ready"));
+}
+
+#[tokio::test]
+async fn who_waits_no_more_is_not_let_in_and_that_is_said() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let by = &world.alice.caller;
+    let approval = Approval { channel: Channel::Telegram, request: "r-1".to_owned() };
+    let mut tx = world.database.db.tenant(by.tenant).await.unwrap();
+    let with = (&*world.flows.ring, world.flows.entropy.as_ref());
+    let id = app::exchanges::approve(&mut tx, with, agent, &approval, by).await.unwrap();
+    tx.commit().await.unwrap();
+    world.run_flows(10).await;
+    let state = answer(&world, id).await.unwrap().0;
+    let ExchangeState::Failed { why, is_gone: true, .. } = state else { panic!("{state:?}") };
+    assert_eq!(why, "There is no such request for access any more. Look again who waits.");
 }

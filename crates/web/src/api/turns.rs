@@ -104,6 +104,7 @@ pub(crate) async fn answer(web: &Web, by: &Caller, exchange: (AgentId, ExchangeI
         Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer-yet", detail)
     })?;
     match opened.exchange.state {
+        ExchangeState::Failed { why, is_gone: true, .. } => Err(Problem::conflict("gone", why)),
         ExchangeState::Failed { why, .. } => Err(failed(Some(why))),
         ExchangeState::Asked | ExchangeState::Answered { .. } => Ok(opened.answer),
     }
