@@ -19,6 +19,7 @@ pub mod alerts;
 pub mod audit;
 mod callers;
 mod carry;
+pub mod credential_views;
 pub mod credentials;
 mod db;
 pub mod dynamic;

@@ -201,6 +201,12 @@ impl FromRef<Web> for OwnModels {
     }
 }
 
+impl FromRef<Web> for (Db, Dice) {
+    fn from_ref(web: &Web) -> Self {
+        (web.db.clone(), web.dice.clone())
+    }
+}
+
 impl FromRef<Web> for (Models, OwnModels) {
     fn from_ref(web: &Web) -> Self {
         (web.models.clone(), web.own_models.clone())

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod doors;
+mod fingerprints;
 mod house;
 mod people;
 mod welcome;

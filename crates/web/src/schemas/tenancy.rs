@@ -239,8 +239,63 @@ fn tenant_data() -> Value {
         json!({
             "id": id("ten"), "members": { "type": "array", "items": named("Member") },
             "agents": { "type": "array", "items": named("Agent") },
+            "credentials": { "type": "array", "items": fingerprinted() },
+            "data_key": maybe(&data_key()),
         }),
-        &["id", "members", "agents"],
+        &["id", "members", "agents", "credentials", "data_key"],
+    )
+}
+
+/// A credential as operators see it.
+fn fingerprinted() -> Value {
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    let agent = object(
+        json!({ "id": id("agt"), "name": text(), "wanted": whole, "in_force": whole }),
+        &["id", "name", "wanted", "in_force"],
+    );
+    let checked = object(
+        json!({ "at": time(), "verdict": { "enum": ["accepted", "refused", "unknown"] }, "why": maybe(&text()) }),
+        &["at", "verdict", "why"],
+    );
+    let opened = object(json!({ "at": time(), "purpose": text() }), &["at", "purpose"]);
+    let told = "Equal for the same key or token of this tenant, and for the same variable of the same agent with the same \
+                value. Says nothing about the value, and nothing beside another tenant's. Null: not known until set anew.";
+    object(
+        json!({
+            "id": id("crd"), "kind": { "enum": Kind::EVERY.map(Kind::name) }, "name": maybe(&text()),
+            "host": maybe(&text()), "agent": maybe(&agent),
+            "fingerprint": maybe(&json!({ "type": "string", "pattern": "^[0-9a-f]{12}$", "description": told })),
+            "version": whole, "set_at": time(), "age_days": whole, "set_by": id("usr"), "checked": maybe(&checked),
+            "opened": maybe(&opened),
+        }),
+        &[
+            "id",
+            "kind",
+            "name",
+            "host",
+            "agent",
+            "fingerprint",
+            "version",
+            "set_at",
+            "age_days",
+            "set_by",
+            "checked",
+            "opened",
+        ],
+    )
+}
+
+fn data_key() -> Value {
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    let master = object(
+        json!({ "id": text(), "state": { "enum": ["current", "retiring", "retired"] }, "since": time() }),
+        &["id", "state", "since"],
+    );
+    object(
+        json!({
+            "id": { "type": "string", "format": "uuid" }, "created_at": time(), "age_days": whole, "master": master,
+        }),
+        &["id", "created_at", "age_days", "master"],
     )
 }
 
