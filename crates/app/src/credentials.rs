@@ -116,7 +116,8 @@ pub async fn set(
     let key = keys::of_tenant(tx, ring, entropy).await?;
     let secret = Secret::new(wish.value.expose().as_bytes().to_vec());
     let sealed = key.seal(entropy, &place(tx.tenant(), new.id), &secret);
-    let kept = store::credentials::put(tx, &new, (&sealed, fingerprint(&key, wish))).await?.ok_or(CredentialError::Again)?;
+    let kept =
+        store::credentials::put(tx, &new, (&sealed, fingerprint(&key, wish))).await?.ok_or(CredentialError::Again)?;
     if kind.is_bot_token() {
         let hashes = ring.keyed("bot token", format!("{} {}", kind.name(), wish.value.expose()).as_bytes())?;
         let hashes: Vec<Vec<u8>> = hashes.all().map(|hash| hash.to_vec()).collect();

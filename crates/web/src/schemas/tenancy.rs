@@ -2,6 +2,7 @@
 
 use domain::{channel::Channel, credential::Kind};
 use serde_json::{Value, json};
+use vault::{Imported, Rounds};
 
 use super::{
     named, object, taken,
@@ -100,33 +101,41 @@ fn credential() -> Value {
     )
 }
 
-/// A key to models is the tenant's; a bot and a variable are an agent's.
+/// A key to models is the tenant's; a bot and a variable are an agent's. Each comes as a value, or sealed by another
+/// program.
 fn new_credential() -> Value {
     let agent = id("agt");
-    let of = |kinds: &[&str], mut properties: Value, required: &[&str]| {
-        if let Value::Object(properties) = &mut properties {
-            properties.insert("kind".to_owned(), json!({ "enum": kinds }));
-        }
-        taken(properties, required)
+    let of = |kinds: &[&str], beside: &Value, value: Value| {
+        ["value", "imported"].map(|way| {
+            let mut properties = beside.clone();
+            properties["kind"] = json!({ "enum": kinds });
+            properties[way] = if way == "value" { value.clone() } else { imported() };
+            let required: Vec<String> =
+                properties.as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+            taken(properties, &required.iter().map(String::as_str).collect::<Vec<_>>())
+        })
     };
-    json!({ "oneOf": [
-        of(&["anthropic", "openai", "openrouter"], json!({ "value": texts::key() }), &["kind", "value"]),
-        of(
-            &["compatible"],
-            json!({ "value": texts::key(), "base_url": texts::base_url() }),
-            &["kind", "value", "base_url"],
-        ),
-        of(
-            &["telegram"],
-            json!({ "agent": agent, "value": texts::telegram_token() }),
-            &["kind", "agent", "value"],
-        ),
-        of(
-            &["variable"],
-            json!({ "agent": agent, "name": texts::variable_name(), "value": texts::variable_value() }),
-            &["kind", "agent", "name", "value"],
-        ),
-    ] })
+    let all = [
+        of(&["anthropic", "openai", "openrouter"], &json!({}), texts::key()),
+        of(&["compatible"], &json!({ "base_url": texts::base_url() }), texts::key()),
+        of(&["telegram"], &json!({ "agent": agent }), texts::telegram_token()),
+        of(&["variable"], &json!({ "agent": agent, "name": texts::variable_name() }), texts::variable_value()),
+    ];
+    json!({ "oneOf": all.concat() })
+}
+
+/// A value that another program sealed: opened once, and kept as every other one.
+fn imported() -> Value {
+    let of = |form: &str, mut properties: Value| {
+        properties["form"] = json!({ "const": form });
+        properties["text"] = texts::imported();
+        properties["passphrase"] = json!({ "type": "string", "minLength": 1, "maxLength": Imported::PASSPHRASE_MAX });
+        taken(properties, &["form", "text", "passphrase"])
+    };
+    let rounds = json!({ "type": "integer", "minimum": Rounds::LEAST, "maximum": Rounds::MOST, "description": "10000 unless `-iter` said otherwise" });
+    let told = "`gcm`: base64 of salt (16 bytes), nonce (12), ciphertext and tag, by PBKDF2-HMAC-SHA256 with 100000 rounds and \
+                AES-256-GCM. `openssl`: what `openssl enc -aes-256-cbc -pbkdf2 -md sha256 -a` writes.";
+    json!({ "oneOf": [of("gcm", json!({})), of("openssl", json!({ "rounds": rounds }))], "description": told })
 }
 
 fn erased_account() -> Value {
