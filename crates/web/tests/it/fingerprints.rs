@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
+use chrono::TimeDelta;
 use domain::credential::Kind;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -88,9 +89,9 @@ async fn an_operator_sees_what_is_there_and_nothing_of_a_value() {
     let stage = Stage::new().await;
     let (house, tenant) = (&stage.house, stage.house.world.alice.caller.tenant);
     house.world.run_flows(40).await;
-    // A year and a day ago, as far as anybody can tell.
-    house.world.database.sql("update credentials set set_at = now() - interval '366 days' where kind = 'openai'").await;
-    house.world.database.sql("update data_keys set created_at = now() - interval '30 days'").await;
+    let ago = |days| (house.web.dice.now() - TimeDelta::days(days) - TimeDelta::hours(1)).to_rfc3339();
+    house.world.database.sql(&format!("update credentials set set_at = '{}' where kind = 'openai'", ago(366))).await;
+    house.world.database.sql(&format!("update data_keys set created_at = '{}'", ago(30))).await;
 
     let read = stage.read().await;
     let mut fingerprints = BTreeSet::new();
