@@ -5,6 +5,7 @@
 //! browser shows with each request. The envelope's bytes
 //! are specified in `docs/decisions/0005-envelope.md`. [`Imported`] reads two forms of others, once. A [`Fingerprint`]
 //! tells two values of one tenant apart, and nothing else about them.
+//! [`stripe::check`] tells whether Stripe sent a webhook.
 //!
 //! Invariants: the only crate that knows a cipher. A value that is no envelope
 //! is an error, never passed through. Plaintext lives in [`Secret`] alone, which
@@ -20,6 +21,7 @@ mod keyring;
 mod place;
 mod secret;
 mod session;
+pub mod stripe;
 mod token;
 mod totp;
 #[cfg(test)]

@@ -124,10 +124,11 @@ impl Marked {
     /// What `openssl enc` makes of the secret that is brought along, under its passphrase. Both come to it by files of the
     /// operator's own: an environment is watched.
     pub(super) fn brought_along(&self) -> String {
-        let value = file(&self.files, "brought-along", self.marks.value(Class::ImportedSecret));
+        let value = self.files.path().join("brought-along");
+        fs::write(&value, self.marks.value(Class::ImportedSecret)).unwrap();
         let passphrase = file(&self.files, "passphrase", self.marks.value(Class::ImportPassphrase));
         let mut command = Command::new("openssl");
-        command.args(["enc", "-aes-256-cbc", "-pbkdf2", "-md", "sha256", "-a", "-in", &value]);
+        command.args(["enc", "-aes-256-cbc", "-pbkdf2", "-md", "sha256", "-a", "-in"]).arg(&value);
         let output = command.args(["-pass", &format!("file:{passphrase}")]).output().expect("openssl is installed");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

@@ -117,7 +117,7 @@ async fn bring_along(house: &Marked, visitor: &Visitor, agent: &str) {
         let answer = visitor.ask("credential-imported", Method::POST, "/api/v1/credentials", Some(wish)).await;
         assert_eq!(answer.status, status, "{}", answer.body);
     }
-    arrived(house, Kind::Variable, &format!("{}\n", house.marks.value(Class::ImportedSecret))).await;
+    arrived(house, Kind::Variable, house.marks.value(Class::ImportedSecret)).await;
 }
 
 /// Power off and on, proofs, logs; every page that shows the agent or its credentials.
