@@ -107,9 +107,8 @@ fn new_credential() -> Value {
     let agent = id("agt");
     let of = |kinds: &[&str], beside: &Value, value: Value| {
         ["value", "imported"].map(|way| {
-            let mut properties = beside.clone();
-            properties["kind"] = json!({ "enum": kinds });
-            properties[way] = if way == "value" { value.clone() } else { imported() };
+            let given = if way == "value" { value.clone() } else { imported() };
+            let properties = with(with(beside.clone(), "kind", json!({ "enum": kinds })), way, given);
             let required: Vec<String> =
                 properties.as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
             taken(properties, &required.iter().map(String::as_str).collect::<Vec<_>>())
@@ -126,16 +125,14 @@ fn new_credential() -> Value {
 
 /// A value that another program sealed: opened once, and kept as every other one.
 fn imported() -> Value {
-    let of = |form: &str, mut properties: Value| {
-        properties["form"] = json!({ "const": form });
-        properties["text"] = texts::imported();
-        properties["passphrase"] = json!({ "type": "string", "minLength": 1, "maxLength": Imported::PASSPHRASE_MAX });
-        taken(properties, &["form", "text", "passphrase"])
-    };
+    let passphrase = json!({ "type": "string", "minLength": 1, "maxLength": Imported::PASSPHRASE_MAX });
+    let of = |form: &str| json!({ "form": { "const": form }, "text": texts::imported(), "passphrase": passphrase });
     let rounds = json!({ "type": "integer", "minimum": Rounds::LEAST, "maximum": Rounds::MOST, "description": "10000 unless `-iter` said otherwise" });
     let told = "`gcm`: base64 of salt (16 bytes), nonce (12), ciphertext and tag, by PBKDF2-HMAC-SHA256 with 100000 rounds and \
                 AES-256-GCM. `openssl`: what `openssl enc -aes-256-cbc -pbkdf2 -md sha256 -a` writes.";
-    json!({ "oneOf": [of("gcm", json!({})), of("openssl", json!({ "rounds": rounds }))], "description": told })
+    let required = ["form", "text", "passphrase"];
+    let both = [taken(of("gcm"), &required), taken(with(of("openssl"), "rounds", rounds), &required)];
+    json!({ "oneOf": both, "description": told })
 }
 
 fn erased_account() -> Value {

@@ -52,7 +52,7 @@ struct Data {
     members: Vec<(String, &'static str, Moment)>,
     agents: Vec<(String, String, &'static str, &'static str)>,
     credentials: Vec<FingerprintLine>,
-    data_key: Option<DataKeyLine>,
+    key: Option<DataKeyLine>,
 }
 
 impl TenantPage {
@@ -83,7 +83,7 @@ impl TenantPage {
             members: shown.members.iter().map(member).collect(),
             agents: shown.agents.iter().map(agent).collect(),
             credentials: shown.credentials.iter().map(line).collect(),
-            data_key: shown.data_key.as_ref().map(|key| DataKeyLine::of(key, look)),
+            key: shown.data_key.as_ref().map(|key| DataKeyLine::of(key, look)),
         };
         Self { data: Some(data), reason: reason.to_owned(), ..self }
     }
