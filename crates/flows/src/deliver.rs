@@ -217,11 +217,11 @@ pub fn next_keys(world: &World, machine: MachineId) -> Result<NextKeys, StepErro
 ///
 /// # Errors
 /// The key does not open, or is none.
-pub fn rekey(world: &World, machine: MachineId, next: &NextKeys) -> Result<(Ask, String), StepError> {
+pub fn rekey(world: &World, machine: MachineId, fence: u64, next: &NextKeys) -> Result<(Ask, String), StepError> {
     let key = open(world, machine, Column::MACHINE_KEY_NEXT, &next.machine_key)?;
     let key = Zeroizing::new(STANDARD.encode(key.expose()));
     let id = MasterKey::parse(&key).map_err(|_| StepError::retry("a machine's next key is no key"))?.id();
-    Ok((Ask::Rekey { key: SecretText::new(key.to_string()) }, id.to_string()))
+    Ok((Ask::Rekey { fence, key: SecretText::new(key.to_string()) }, id.to_string()))
 }
 
 /// Seals the next keys for the place of those in force.

@@ -95,10 +95,7 @@ impl On<'_> {
         let fence = store::machines::want(&mut tx, self.row.id, &digest, given.version).await?;
         let (fence, keys) = machine_rotation::take_along(&mut tx, self, fence, wish.of.is_some()).await?;
         tx.commit().await?;
-        let rekeying = match &keys.next {
-            Some(next) => Some((next, machine_rotation::rekey(self, next).await?)),
-            None => None,
-        };
+        machine_rotation::begun(self, fence, &keys).await?;
         let version = given.version;
         let ask = deliver::apply(self.world, self.row, (fence, &keys), (wanted, given))?;
         let sent = deliver::digest_of_secrets(&ask);
@@ -114,10 +111,7 @@ impl On<'_> {
         if in_force.secrets_digest.as_ref().is_some_and(|there| Some(there) != sent.as_ref()) {
             return Err(StepError::retry("the machine does not hold the secrets that were sent"));
         }
-        let rotated = match rekeying {
-            Some((next, rekeying)) => Some(machine_rotation::ended(self, next, rekeying).await?),
-            None => None,
-        };
+        let rotated = machine_rotation::ended(self, fence, &keys).await?;
         Ok(Configured { in_force, version, rotated })
     }
 

@@ -3,9 +3,10 @@
 //! A rotation rides on an ordinary delivery, so nothing is asked of a machine by two flows, and whatever keeps a
 //! delivery (a machine that is away, one that is stopped) keeps a rotation too. Its lines, in this order:
 //! 1. the next token and key are made, sealed and committed beside those in force, under the next fence ([`take_along`]);
-//! 2. the machine seals what it keeps under the next key, and proves it by reading all of it back ([`rekey`]);
+//! 2. the machine seals what it keeps under the next key ([`begun`]), so that nothing newer is ever sealed under the old;
 //! 3. the delivery brings the next token; the guest asks the gateway with it alone, and says what is in force;
-//! 4. the settled step puts both in the place of the old ones, which are nowhere any more ([`ended`]).
+//! 4. the machine is asked once more whether the next key is its own ([`ended`]), now that nothing older gets in;
+//! 5. the settled step puts both in the place of the old ones, which are nowhere any more.
 //!
 //! Whoever dies between two of these leaves a machine that holds the one or the other of two keys that both lie here,
 //! and the same delivery, run again, sends the same next ones and goes on.
@@ -72,8 +73,8 @@ pub(crate) async fn take_along(
 }
 
 /// What a machine did with its next key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rekeying {
+#[derive(Debug)]
+enum Rekeying {
     /// It seals under it, and nothing else opens there.
     Done,
     /// Its guest is older than the verb: it keeps the key that it was made with.
@@ -82,9 +83,20 @@ pub(crate) enum Rekeying {
     NotYet(String),
 }
 
-/// Gives the machine its next key. The same one again is success.
-pub(crate) async fn rekey(on: &On<'_>, next: &NextKeys) -> Result<Rekeying, StepError> {
-    let (ask, id) = deliver::rekey(on.world, on.row.id, next)?;
+/// Gives the machine its next key, before anything newer is sealed there.
+pub(crate) async fn begun(on: &On<'_>, fence: u64, keys: &KeysNow) -> Result<(), StepError> {
+    // One that could not is asked again in the end.
+    if let Some(next) = &keys.next
+        && let Rekeying::NotYet(why) = rekey(on, fence, next).await?
+    {
+        tracing::warn!(machine = %on.row.id, why, "the machine does not change its key yet");
+    }
+    Ok(())
+}
+
+/// The same key again is success.
+async fn rekey(on: &On<'_>, fence: u64, next: &NextKeys) -> Result<Rekeying, StepError> {
+    let (ask, id) = deliver::rekey(on.world, on.row.id, fence, next)?;
     match on.ask(ask, REKEY_PATIENCE).await {
         Ok(Reply::Rekeyed(done)) if done.key == id => Ok(Rekeying::Done),
         Ok(_) => Err(AskError::Other.into()),
@@ -98,15 +110,13 @@ pub(crate) async fn rekey(on: &On<'_>, next: &NextKeys) -> Result<Rekeying, Step
     }
 }
 
-/// The delivery is in force with the next token. A machine that could not change its key before tries again.
-pub(crate) async fn ended(on: &On<'_>, next: &NextKeys, rekeying: Rekeying) -> Result<Taken, StepError> {
-    let rekeying = match rekeying {
-        Rekeying::NotYet(_) => rekey(on, next).await?,
-        other => other,
-    };
-    match rekeying {
-        Rekeying::Done => deliver::taken(on.world, on.row.id, next, true),
-        Rekeying::Unknown => deliver::taken(on.world, on.row.id, next, false),
+/// The delivery is in force with the next token, and whatever was sent under an older fence is refused from now on: the
+/// key that the machine has now is the one that it keeps.
+pub(crate) async fn ended(on: &On<'_>, fence: u64, keys: &KeysNow) -> Result<Option<Taken>, StepError> {
+    let Some(next) = &keys.next else { return Ok(None) };
+    match rekey(on, fence, next).await? {
+        Rekeying::Done => deliver::taken(on.world, on.row.id, next, true).map(Some),
+        Rekeying::Unknown => deliver::taken(on.world, on.row.id, next, false).map(Some),
         Rekeying::NotYet(why) => Err(StepError::retry(format!("the machine could not change its key: {why}"))),
     }
 }

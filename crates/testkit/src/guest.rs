@@ -197,7 +197,8 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
         Ask::Rekey { .. } if mood == SimMood::Damaged && !sim.mended => {
             Err(Refusal::Broken { why: "what is kept here does not open, so its key is not changed".into() })
         }
-        Ask::Rekey { key } => {
+        Ask::Rekey { fence, .. } if *fence < sim.fence => Err(Refusal::Fenced { fence: *fence, applied: sim.fence }),
+        Ask::Rekey { key, .. } => {
             let key = vault::MasterKey::parse(key.expose()).map_err(|_| Refusal::Malformed { why: "no key".into() })?;
             sim.key = Some(key.id().to_string());
             Ok(Reply::Rekeyed(Rekeyed { key: key.id().to_string(), secrets_digest: sim.secrets.clone() }))
