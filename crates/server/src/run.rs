@@ -154,6 +154,7 @@ fn made_with(config: MachineConfig, installation: InstallationId, models: AgentM
         pool: config.spares,
         ssh_port: config.ssh_port,
         telegram: config.telegram,
+        keys_age_max: config.keys_age_max,
     };
     (settings, machines)
 }

@@ -250,6 +250,12 @@ pub async fn reseal(tx: &mut SystemTx, older: &Older, anew: &Sealed) -> Result<(
         ("machines", "model_key_sealed") => {
             put!("update machines set model_key_sealed = $3 where id = $1 and model_key_sealed = $2")
         }
+        ("machines", "gateway_token_next_sealed") => {
+            put!("update machines set gateway_token_next_sealed = $3 where id = $1 and gateway_token_next_sealed = $2")
+        }
+        ("machines", "machine_key_next_sealed") => {
+            put!("update machines set machine_key_next_sealed = $3 where id = $1 and machine_key_next_sealed = $2")
+        }
         ("ssh_authorities", "key_sealed") => {
             put!("update ssh_authorities set key_sealed = $3 where id = $1 and key_sealed = $2")
         }

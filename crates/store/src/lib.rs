@@ -39,6 +39,7 @@ pub mod keys;
 pub mod letters;
 pub mod limits;
 pub mod links;
+pub mod machine_rotations;
 pub mod machine_views;
 pub mod machines;
 pub mod members;

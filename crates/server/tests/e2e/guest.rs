@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::{berth::Berth, curl::Curl, machines::Machines, setting::say};
 
 /// Above every fence that Berth itself uses in these tests, so that it leaves the machine to us.
-const FENCE: u64 = 1000;
+pub(crate) const FENCE: u64 = 1000;
 /// Longest until a gateway that was started anew is ready.
 const READY_MAX: Duration = Duration::from_mins(2);
 

@@ -21,7 +21,7 @@ use crate::{
     body::{At, Form},
     checks::{self, Brought, BroughtValue, is_offered},
     guard::{CameFrom, Member},
-    pages::{self, frame::Frame, words::Moment},
+    pages::{self, frame::Frame, rotation::MachineKeys, words::Moment},
     problem::Problem,
     state::Web,
 };
@@ -43,6 +43,8 @@ pub(crate) struct CredentialsPage {
     fault: Option<String>,
     /// Who waits, once somebody looked; or why nobody knows.
     waiting: Option<Result<Vec<WaitingLine>, String>>,
+    /// The token and the key of the agent's machine.
+    pub(super) machine_keys: Option<MachineKeys>,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl CredentialsPage {
             base_url: String::new(),
             fault: None,
             waiting: None,
+            machine_keys: given.and_then(|given| MachineKeys::of(by, &given.agent, now)),
         }
     }
 
@@ -285,7 +288,7 @@ fn brought(form: &Form, agent: Option<AgentId>) -> Result<Brought, BadCredential
     })
 }
 
-async fn read(web: &Web, by: &Caller, agent: Option<AgentId>) -> Result<CredentialsPage, Problem> {
+pub(super) async fn read(web: &Web, by: &Caller, agent: Option<AgentId>) -> Result<CredentialsPage, Problem> {
     let mut tx = web.db.tenant_read(by.tenant).await?;
     let given = match agent {
         Some(id) => {

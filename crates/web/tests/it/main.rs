@@ -30,6 +30,7 @@ mod openapi;
 mod ops;
 mod pages;
 mod peers;
+mod rotation;
 mod sealed;
 mod sessions;
 mod support;
