@@ -174,7 +174,7 @@ pub async fn ask_some(
          limit $3
          for update of f",
         after,
-        only.map(|agent| agent.uuid()),
+        only.map(AgentId::uuid),
         BATCH,
     )
     .fetch_all(tx.conn())
@@ -285,7 +285,7 @@ pub async fn ages(tx: &mut SystemTx, agent: Option<AgentId>, limit: i64) -> Resu
              and case when $1::uuid is null then m.rotation_asked_at is not null else m.agent_id = $1 end
            order by m.rotation_due_at, m.id
            limit $2"#,
-        agent.map(|agent| agent.uuid()),
+        agent.map(AgentId::uuid),
         limit,
     )
     .fetch_all(tx.conn())
