@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         },
         ["boot", folder, address, port] => boot(Path::new(folder), address, port),
         _ => {
-            io::Write::write_all(&mut io::stderr(), b"Usage: machine boot FOLDER ADDRESS PORT | machine shim SOCKET\n").ok();
+            io::Write::write_all(&mut io::stderr(), b"Usage: machine boot FOLDER ADDRESS PORT | machine shim SOCKET\n")
+                .ok();
             ExitCode::from(2)
         }
     }
@@ -78,7 +79,8 @@ fn furnish(folder: &Path, root: &Path, paths: &Paths) {
     fs::copy(folder.join("etc/berth/guest.json"), &paths.config).unwrap();
     fs::copy(folder.join("etc/berth/machine.key"), &paths.machine_key).unwrap();
     let boot = format!("boot-{}\n", std::process::id());
-    let texts = [("image", "bench\n"), ("package.json", r#"{"version":"bench"}"#), ("journal", ""), ("unit", "active\n")];
+    let texts =
+        [("image", "bench\n"), ("package.json", r#"{"version":"bench"}"#), ("journal", ""), ("unit", "active\n")];
     for (name, text) in texts.into_iter().chain([("boot_id", boot.as_str()), ("starts", "first\n")]) {
         fs::write(root.join(name), text).unwrap();
     }
