@@ -12,8 +12,10 @@
 pub mod agent;
 pub mod alert;
 pub mod audit;
+pub mod billing;
 pub mod channel;
 pub mod credential;
+pub mod entitlement;
 pub mod entropy;
 pub mod exchange;
 pub mod id;

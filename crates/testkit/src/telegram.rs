@@ -293,7 +293,7 @@ impl FakeBotApi {
             // What is asked from beyond an update takes it off the list.
             bot.updates.retain(|update| update.get("update_id").and_then(Value::as_i64).is_some_and(|id| id >= offset));
             let found: Vec<Value> = bot.updates.iter().take(limit).cloned().collect();
-            (!found.is_empty()).then(|| Ok(Value::Array(found)))
+            (!found.is_empty()).then_some(Ok(Value::Array(found)))
         };
         let waits = async {
             loop {
