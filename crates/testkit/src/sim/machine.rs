@@ -29,8 +29,9 @@ pub(super) fn power_on(
 ) -> Power {
     let off = shared.end.child_token();
     if let Some(program) = &shared.options.program {
-        let what = (program.clone(), name.to_owned());
-        tokio::spawn(outside::run(Arc::clone(shared), what, files.clone(), address, off.clone()));
+        let folder = shared.options.folder.join("machines").join(name);
+        let address = SocketAddr::from((address, shared.options.ssh_port));
+        tokio::spawn(outside::run(program.clone(), folder, files.clone(), address, off.clone()));
         return Power { guest: None, _off: off.drop_guard() };
     }
     let Some((lock, config)) = read(files) else {
