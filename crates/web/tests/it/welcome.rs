@@ -31,11 +31,11 @@ async fn four_answers_lead_to_the_live_timeline_of_an_agent() {
     assert!(first.text.contains("What is your agent called?") && !first.text.contains("<script>"), "{}", first.text);
     assert_eq!(house.say(&cookie, "step=name&name=scout").await, "/welcome?step=model");
     let model = house.page(&cookie, "/welcome?step=model").await.text;
-    assert!(model.contains("built-in proof model") && model.contains("A key of your own: later"), "{model}");
+    assert!(model.contains("built-in proof model") && model.contains("A key of your own?"), "{model}");
     assert_eq!(house.say(&cookie, "step=model&model=berth-proof").await, "/welcome?step=channel");
     let channel = house.page(&cookie, "/welcome?step=channel").await.text;
     assert!(
-        channel.contains("come later") && !channel.contains("type=\"text\""),
+        channel.contains("A Telegram bot is connected") && !channel.contains("type=\"text\""),
         "nothing that stores nothing: {channel}"
     );
     assert_eq!(house.say(&cookie, "step=channel").await, "/welcome?step=instructions");
