@@ -38,10 +38,10 @@ pub enum SuspendError {
 pub async fn suspend_tenant(mut tx: SystemTx, tenant: TenantId, why: &Reason, by: &Caller) -> Result<(), SuspendError> {
     only_operators(by)?;
     if is_done(store::suspension::set_tenant(&mut tx, tenant, Some(why)).await?)? {
-        let details: &[(&str, &str)] = &[("reason", why.as_str())];
-        audit::record_for(&mut tx, tenant, Actor::of(by), Act::TenantSuspend, (&tenant, details)).await?;
+        // Flow, agent, audit: the order in which everybody locks them.
         let mut tx = tx.into_tenant(tenant).await?;
         agents::rest_all(&mut tx, "an operator").await?;
+        audit::record(&mut tx, by, Act::TenantSuspend, &tenant, &[("reason", why.as_str())]).await?;
         tx.commit().await?;
     }
     Ok(())

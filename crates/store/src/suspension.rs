@@ -15,10 +15,11 @@ pub enum Became {
     Unknown,
 }
 
-/// Takes a tenant out of service, or back (`None`).
+/// Takes a tenant out of service, or back (`None`). Rows that name the tenant may be written meanwhile: an audit
+/// event of somebody who holds a flow that we want next waits for nothing.
 pub async fn set_tenant(tx: &mut SystemTx, tenant: TenantId, why: Option<&Reason>) -> Result<Became, StoreError> {
     let done = sqlx::query_scalar!(
-        r#"with held as (select id, suspended_at from tenants where id = $1 for update), changed as (
+        r#"with held as (select id, suspended_at from tenants where id = $1 for no key update), changed as (
                update tenants t
                set suspended_at = case when $2::text is null then null else berth.now() end, suspended_why = $2
                from held
@@ -38,7 +39,7 @@ pub async fn set_tenant(tx: &mut SystemTx, tenant: TenantId, why: Option<&Reason
 /// Lets a person do nothing, or let them in again (`None`).
 pub async fn set_user(tx: &mut SystemTx, user: UserId, why: Option<&Reason>) -> Result<Became, StoreError> {
     let done = sqlx::query_scalar!(
-        r#"with held as (select id, suspended_at from users where id = $1 for update), changed as (
+        r#"with held as (select id, suspended_at from users where id = $1 for no key update), changed as (
                update users u
                set suspended_at = case when $2::text is null then null else berth.now() end, suspended_why = $2
                from held

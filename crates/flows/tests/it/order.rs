@@ -2,12 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use app::credentials::{CredentialError, Wish};
+use app::{
+    agents::ChangeAgentError,
+    credentials::{CredentialError, Wish},
+};
 use domain::{
     AgentId,
     agent::{Seen, Wanted},
     credential::{Kind, Value, VariableName},
     life::Life,
+    operators::Reason,
+    people::Caller,
     protocol::SecretText,
 };
 use store::{agents::Observation, flows::Settle};
@@ -163,5 +168,33 @@ async fn setting_and_removing_do_not_wait_for_each_other() {
             let fault = matches!(ended, Err(CredentialError::Store(_)));
             assert!(!fault, "round {round}: {ended:?}");
         }
+    }
+}
+
+/// An operator suspends a tenant while its people start and stop: flow, agent, audit is everybody's order.
+#[tokio::test]
+async fn suspending_and_stopping_do_not_wait_for_each_other() {
+    let world = World::new().await;
+    let agent = world.live_agent("scout").await;
+    let by = &world.alice.caller;
+    let operator = Caller { is_operator: true, ..world.mallory.caller.clone() };
+    let why = Reason::parse("ticket 4711, mails to strangers").unwrap();
+    for round in 0..20 {
+        let suspending = async {
+            let tx = world.database.db.system().await.unwrap();
+            app::suspension::suspend_tenant(tx, by.tenant, &why, &operator).await
+        };
+        let stopping = async {
+            let mut tx = world.database.db.tenant(by.tenant).await.unwrap();
+            app::agents::stop(&mut tx, agent, by).await?;
+            Ok::<_, ChangeAgentError>(tx.commit().await?)
+        };
+        let (suspended, stopped) = tokio::join!(suspending, stopping);
+        assert!(suspended.is_ok() && stopped.is_ok(), "round {round}: {suspended:?} {stopped:?}");
+        let tx = world.database.db.system().await.unwrap();
+        app::suspension::restore_tenant(tx, by.tenant, &operator).await.unwrap();
+        let mut tx = world.database.db.tenant(by.tenant).await.unwrap();
+        app::agents::start(&mut tx, agent, by).await.unwrap();
+        tx.commit().await.unwrap();
     }
 }

@@ -72,6 +72,19 @@ async fn no_key_is_taken_that_is_none_and_none_while_something_does_not_open() {
     assert_eq!(fs::read(&world.paths.machine_key).unwrap(), old);
 }
 
+/// A configuration that was begun and not brought to its end.
+fn begun(fence: u64) -> Bundle {
+    Bundle {
+        fence,
+        document: json!({}),
+        secrets: secrets("begun"),
+        instructions: None,
+        variables: vec![],
+        reach: vec![],
+        former_tokens: vec![],
+    }
+}
+
 /// A request that was on its way while a later configuration came changes nothing any more.
 #[tokio::test]
 async fn a_key_that_comes_after_a_later_configuration_is_refused() {
@@ -79,16 +92,7 @@ async fn a_key_that_comes_after_a_later_configuration_is_refused() {
     world.apply(3, "m").await.unwrap();
     rekey_at(&world, 3, &NEW).await.unwrap();
     assert_eq!(rekey_at(&world, 2, &OTHER).await.unwrap_err(), Refusal::Fenced { fence: 2, applied: 3 });
-    let begun = Bundle {
-        fence: 5,
-        document: json!({}),
-        secrets: secrets("begun"),
-        instructions: None,
-        variables: vec![],
-        reach: vec![],
-        former_tokens: vec![],
-    };
-    Store::open(&world.paths, machine()).unwrap().begin(&begun).unwrap();
+    Store::open(&world.paths, machine()).unwrap().begin(&begun(5)).unwrap();
     assert_eq!(rekey_at(&world, 4, &OTHER).await.unwrap_err(), Refusal::Fenced { fence: 4, applied: 5 });
     assert_eq!(fs::read(&world.paths.machine_key).unwrap(), NEW);
     rekey_at(&world, 5, &OTHER).await.unwrap();
@@ -102,15 +106,6 @@ async fn a_machine_that_dies_between_any_two_steps_opens_what_it_kept() {
         for then in [NEW, OTHER] {
             let world = World::new().await;
             world.apply(1, "m").await.unwrap();
-            let begun = |fence| Bundle {
-                fence,
-                document: json!({}),
-                secrets: secrets("begun"),
-                instructions: None,
-                variables: vec![],
-                reach: vec![],
-                former_tokens: vec![],
-            };
             Store::open(&world.paths, machine()).unwrap().begin(&begun(2)).unwrap();
             dies(world.root(), point);
             let left = Store::open(&world.paths, machine()).unwrap();
