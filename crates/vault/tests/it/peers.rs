@@ -127,7 +127,7 @@ fn pythons_cryptography_reads_a_thousand_envelopes_by_the_page_alone() {
 
 /// Values of every length around a block, as words.
 fn words() -> Vec<String> {
-    let lengths = (0..=49).chain([255, 4_096, 65_519]);
+    let lengths = (0..=49).chain([255, 4_096, 20_000]);
     lengths.map(|length| "sk-µ-0123456789".chars().cycle().take(length).collect()).collect()
 }
 
