@@ -4,6 +4,7 @@
 //! sealed value is bound to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
 //! browser shows with each request. The envelope's bytes
 //! are specified in `docs/decisions/0005-envelope.md`. [`Imported`] reads two forms of others, once.
+//! [`stripe::check`] tells whether Stripe sent a webhook.
 //!
 //! Invariants: the only crate that knows a cipher. A value that is no envelope
 //! is an error, never passed through. Plaintext lives in [`Secret`] alone, which
@@ -18,6 +19,7 @@ mod keyring;
 mod place;
 mod secret;
 mod session;
+pub mod stripe;
 mod token;
 mod totp;
 #[cfg(test)]
