@@ -4,10 +4,17 @@
 //! moment. An event only says that something changed; so the order of events does not
 //! matter. Source: Stripe API Reference, "The Subscription object".
 
+mod call;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use call::{
+    BadIdempotencyKey, Checkout, CheckoutState, Dispute, DisputeState, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey,
+    NamedPrice, ToldEvent,
+};
 
 /// Most characters of a name that Stripe gave something.
 pub const NAME_CHARS_MAX: usize = 100;
