@@ -96,6 +96,12 @@ impl Stripe {
         Ok(Self { line: Line::new(address, key)? })
     }
 
+    /// The same with less patience than [`CALL_MAX`].
+    #[must_use]
+    pub fn within(self, call_max: Duration) -> Self {
+        Self { line: self.line.within(call_max.min(CALL_MAX)) }
+    }
+
     /// One call that changes nothing, or that may be sent again as it is.
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, PaymentsError> {
         wire::read(&self.line.send(request, None).await?)

@@ -27,6 +27,7 @@ pub(super) struct Line {
     http: Client,
     address: Url,
     authorization: HeaderValue,
+    call_max: Duration,
 }
 
 impl Line {
@@ -42,7 +43,11 @@ impl Line {
         let authorization = outgoing::sensitive(&bearer).ok().filter(|_| is_key).ok_or(NoStripe::BadKey)?;
         // Over HTTP/1.1: an HTTP/2 library has tables of headers, and a log of its own.
         let http = outgoing::builder(CONNECT_MAX).http1_only().build().map_err(|_| NoStripe::NoTls)?;
-        Ok(Self { http, address, authorization })
+        Ok(Self { http, address, authorization, call_max: CALL_MAX })
+    }
+
+    pub(super) fn within(self, call_max: Duration) -> Self {
+        Self { call_max, ..self }
     }
 
     /// The body of an answer with success.
@@ -51,8 +56,9 @@ impl Line {
         request: RequestBuilder,
         key: Option<&IdempotencyKey>,
     ) -> Result<Vec<u8>, PaymentsError> {
-        let answered = timeout(CALL_MAX, self.exchange(request, key)).await;
-        let answered = answered.unwrap_or_else(|_| Err(unavailable(format!("no answer in {} s", CALL_MAX.as_secs()))));
+        let answered = timeout(self.call_max, self.exchange(request, key)).await;
+        let answered =
+            answered.unwrap_or_else(|_| Err(unavailable(format!("no answer in {} ms", self.call_max.as_millis()))));
         if let Err(error) = &answered {
             tracing::warn!(%error, "a call to Stripe failed");
         }
