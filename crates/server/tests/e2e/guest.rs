@@ -53,6 +53,19 @@ impl Guest {
         self.machines.inside(&self.name, script).await
     }
 
+    /// Looks inside again and again, for a minute at most, until what is written there is as it should be.
+    pub(crate) async fn inside_until(&self, script: &str, is_so: impl Fn(&str) -> bool) {
+        let mut seen = String::new();
+        for _ in 0..120 {
+            seen = self.inside(script).await;
+            if is_so(&seen) {
+                return;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        panic!("not so in a minute: {script}\n{seen}");
+    }
+
     /// One request, as the shim takes it from SSH.
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Reply, Refusal> {
         let request = serde_json::to_string(&Request::new(ask)).unwrap();
