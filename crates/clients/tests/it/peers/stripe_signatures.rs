@@ -21,8 +21,8 @@ const NOW: i64 = 1_795_000_000;
 /// `docs/decisions/0091-stripe-requests.md` says why.
 const STRICTER: [(&str, &str); 8] = [
     ("a sign before the moment", "Malformed"),
-    ("an item without a value", "Malformed"),
     ("in the future", "FromTheFuture"),
+    ("in the past", "TooOld"),
     ("more after a signature", "NoMatch"),
     ("no text in the body, signed", "NotText"),
     ("nought before the moment", "Malformed"),
