@@ -109,6 +109,9 @@ class Worker:
             sys.exit(f"{self.process.args[0]} ended too early, with {self.process.wait()}.")
         return line.strip()
 
+    def json(self):
+        return json.loads(self.line())
+
     def until(self, word):
         while self.line() != word:
             pass

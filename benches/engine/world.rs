@@ -34,6 +34,7 @@ pub(crate) async fn on(url: &str, connections_max: u32) -> Result<World, Failure
             models: AgentModels::proof(),
             ssh_port: 22,
             telegram: None,
+            keys_age_max: None,
             pool: Pool::default(),
         }),
         adopt: |_, _| {},

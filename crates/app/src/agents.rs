@@ -26,6 +26,8 @@ pub mod signal {
     pub const RESTART: &str = "restart";
     /// Take a proof.
     pub const PROVE: &str = "prove";
+    /// Replace the machine's gateway token and machine key.
+    pub const ROTATE: &str = "rotate";
     /// Try again after a failure.
     pub const RETRY: &str = "retry";
     /// The machine is up.
@@ -140,6 +142,9 @@ pub enum ChangeAgentError {
     /// It has to be running for that.
     #[error("this agent is stopped; start it first")]
     NotRunning,
+    /// It has no machine whose token and key could be replaced.
+    #[error("this agent has no machine yet; the token and the key of its first one will be new")]
+    NoMachine,
     /// There is nothing to retry.
     #[error("there is nothing to retry: this agent has not failed")]
     NotFailed,
@@ -199,6 +204,20 @@ pub async fn restart(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agen
 /// [`ChangeAgentError`]; nothing was written.
 pub async fn prove(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
     ask_running(tx, id, signal::PROVE, by).await
+}
+
+/// Has the gateway token and the machine key of its machine replaced: at once where it runs, at its next start where
+/// it does not. Asked again while that is on its way, it is the same one.
+///
+/// # Errors
+/// [`ChangeAgentError`]; the caller does not commit.
+pub async fn rotate(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let agent = changeable(tx, id, Role::Admin, by).await?;
+    store::timeline::append(tx, id, &[asked(signal::ROTATE, by)]).await?;
+    store::flows::signal(tx, LIFE, id.uuid(), signal::ROTATE).await?;
+    record(tx, by, Act::AgentRotate, &agent).await?;
+    // The machine's row last: a delivery locks it after it wrote to the audit.
+    if store::machine_rotations::ask(tx, id).await? { Ok(agent) } else { Err(ChangeAgentError::NoMachine) }
 }
 
 /// Tries again where Berth gave up.

@@ -16,7 +16,7 @@ use store::{
     StoreError, TenantTx,
     credentials::{Credential, NewCredential, SealedCredential},
 };
-use vault::{DataKey, Keyring, OpenError, Owner, Place, Sealed, Secret};
+use vault::{DataKey, Fingerprint, Keyring, OpenError, Owner, Place, Sealed, Secret};
 
 use crate::{
     agents::{LIFE, signal},
@@ -116,7 +116,8 @@ pub async fn set(
     let key = keys::of_tenant(tx, ring, entropy).await?;
     let secret = Secret::new(wish.value.expose().as_bytes().to_vec());
     let sealed = key.seal(entropy, &place(tx.tenant(), new.id), &secret);
-    let kept = store::credentials::put(tx, &new, &sealed).await?.ok_or(CredentialError::Again)?;
+    let kept =
+        store::credentials::put(tx, &new, (&sealed, fingerprint(&key, wish))).await?.ok_or(CredentialError::Again)?;
     if kind.is_bot_token() {
         let hashes = ring.keyed("bot token", format!("{} {}", kind.name(), wish.value.expose()).as_bytes())?;
         let hashes: Vec<Vec<u8>> = hashes.all().map(|hash| hash.to_vec()).collect();
@@ -233,6 +234,16 @@ pub async fn judged(tx: &mut TenantTx, of: &Credential, checked: &Checked) -> Re
 #[must_use]
 pub fn place(tenant: TenantId, credential: CredentialId) -> Place<'static> {
     Place { owner: Owner::Tenant(tenant), table: "credentials", column: "sealed", row: credential.uuid() }
+}
+
+/// What operators tell a value by. A key or a token has the same one wherever its tenant sets it as that kind: so they see
+/// that a revoked one was set again. A variable may be a word that others are too, so its agent and its name are part of it.
+fn fingerprint(key: &DataKey, wish: &Wish<'_>) -> Fingerprint {
+    let kind = wish.value.kind();
+    let agent = wish.agent.filter(|_| kind == Kind::Variable).map(AgentId::uuid);
+    let agent = agent.as_ref().map_or(&[][..], |agent| &agent.as_bytes()[..]);
+    let name = wish.name.map_or("", VariableName::as_str);
+    Fingerprint::of(key, &[kind.name().as_bytes(), agent, name.as_bytes(), wish.value.expose().as_bytes()])
 }
 
 fn open(tenant: TenantId, key: &DataKey, found: SealedCredential) -> Result<Opened, OpenError> {

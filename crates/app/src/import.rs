@@ -41,8 +41,13 @@ impl Derivations {
     /// Half of these processors, and one at least.
     #[must_use]
     pub fn new(processors: usize) -> Self {
-        let seats = (processors / 2).max(1);
-        Self { room: Arc::new(Semaphore::new(seats + Self::WAITING_MAX)), seats: Arc::new(Semaphore::new(seats)) }
+        Self::with_room((processors / 2).max(1), Self::WAITING_MAX)
+    }
+
+    /// So many run at once, and so many wait.
+    #[must_use]
+    pub fn with_room(seats: usize, waiting: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new(seats + waiting)), seats: Arc::new(Semaphore::new(seats)) }
     }
 
     /// Opens one value, on a thread of its own, when it is its turn.

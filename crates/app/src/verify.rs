@@ -33,13 +33,15 @@ pub const GRACE: TimeDelta = TimeDelta::minutes(3);
 const BATCH: i64 = 500;
 
 /// Every column that holds sealed values, with its table. A test compares it with the schema.
-pub const SEALED: [(&str, &str); 11] = [
+pub const SEALED: [(&str, &str); 13] = [
     ("credentials", "sealed"),
     ("data_keys", "wrapped"),
     ("exchanges", "answer"),
     ("exchanges", "question"),
+    ("machines", "gateway_token_next_sealed"),
     ("machines", "gateway_token_sealed"),
     ("machines", "host_key_sealed"),
+    ("machines", "machine_key_next_sealed"),
     ("machines", "machine_key_sealed"),
     ("machines", "machine_token_sealed"),
     ("machines", "model_key_sealed"),

@@ -53,6 +53,7 @@ acts! {
     AgentProve, "agent.prove", "asked for a proof";
     AgentRestart, "agent.restart", "restarted an agent";
     AgentRetry, "agent.retry", "tried again after a failure";
+    AgentRotate, "agent.rotate", "had an agent's gateway token and machine key replaced";
     AgentStart, "agent.start", "started an agent";
     AgentStop, "agent.stop", "stopped an agent";
     AlertAcknowledge, "alert.acknowledge", "acknowledged an alert";
@@ -66,6 +67,7 @@ acts! {
     KeysRotate, "keys.rotate", "made another master key the current one";
     KeysShred, "keys.shred", "destroyed a tenant's data key";
     LogsAsk, "logs.ask", "asked for an agent's logs";
+    MachinesRotate, "machines.rotate", "had machines' gateway tokens and machine keys replaced";
     InvitationCreate, "invitation.create", "invited somebody";
     InvitationRevoke, "invitation.revoke", "took an invitation back";
     MemberJoin, "member.join", "joined the tenant";

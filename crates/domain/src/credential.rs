@@ -306,6 +306,12 @@ impl BaseUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its host, with the port where one is named, and nothing of the path: some vendors put a key there.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.split('/').nth(2).unwrap_or_default()
+    }
 }
 
 /// What a vendor said of a credential.
@@ -404,7 +410,7 @@ mod tests {
     #[test]
     fn an_address_is_https_and_names_a_host() {
         assert_eq!(BaseUrl::parse(" https://llm.example/v1/ ").unwrap().as_str(), "https://llm.example/v1");
-        assert!(BaseUrl::parse("http://llm.internal:8000/v1").is_ok());
+        assert_eq!(BaseUrl::parse("http://llm.internal:8000/v1/k-123").unwrap().host(), "llm.internal:8000");
         for bad in [
             "",
             "ftp://llm.example",

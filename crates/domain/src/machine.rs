@@ -89,4 +89,7 @@ pub struct MachineFacts {
     pub openclaw: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// When its gateway token was last replaced; `None`: it is as old as the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_replaced_at: Option<DateTime<Utc>>,
 }

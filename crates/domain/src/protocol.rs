@@ -106,8 +106,11 @@ pub enum Ask {
         request: String,
     },
     /// Seal what is kept here under this machine key from now on. Idempotent; whoever dies in between leaves a
-    /// machine that opens what it kept, and the same request sent again finishes the work.
+    /// machine that opens what it kept, and the same request sent again finishes the work. One that was sent before
+    /// the configuration begun last is refused.
     Rekey {
+        /// Of the configuration that this key goes along with.
+        fence: u64,
         /// 32 bytes in base64.
         key: SecretText,
     },

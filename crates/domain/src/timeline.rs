@@ -27,7 +27,7 @@ pub struct Entry {
 pub enum Happening {
     /// Somebody asked for something.
     Asked {
-        /// `create`, `stop`, `start`, `restart`, `proof`, `retry`, `delete`.
+        /// `create`, `stop`, `start`, `restart`, `proof`, `retry`, `delete`, `rotate`.
         what: String,
         /// Who: a member's e-mail address or "Berth".
         by: String,
@@ -68,6 +68,11 @@ pub enum Happening {
         /// Whether it is a spare.
         spare: bool,
     },
+    /// Its machine holds another gateway token, and another machine key where its image can change that.
+    KeysReplaced {
+        /// Whether the machine key is another one too.
+        machine_key: bool,
+    },
     /// A proof ended.
     Proof {
         /// Its result.
@@ -97,6 +102,7 @@ impl Happening {
             Self::StepRetried { .. } => "step_retried",
             Self::Seen { .. } => "seen",
             Self::MachineTaken { .. } => "machine_taken",
+            Self::KeysReplaced { .. } => "keys_replaced",
             Self::Proof { .. } => "proof",
             Self::Exchanged { .. } => "exchanged",
         }

@@ -3,6 +3,7 @@
 //! One of the few places where a sealed value is opened; each is listed in SECURITY.md.
 
 use app::credentials::{Delivery, Opened};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clients::provider::PlacedFile;
 use domain::{
     AgentId, MachineId, TenantId,
@@ -17,10 +18,11 @@ use serde_json::Value;
 use ssh::HostKey;
 use store::{
     SystemTx,
+    machine_rotations::{KeysNow, NextKeys, Taken},
     machines::{Machine, MachineKeys},
 };
 use uuid::Uuid;
-use vault::{DataKey, Keyring, OpenError, Owner, Place, Sealed, Secret, Token, TokenKind, digest};
+use vault::{DataKey, Keyring, MasterKey, OpenError, Owner, Place, Sealed, Secret, Token, TokenKind, digest};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -41,7 +43,7 @@ pub fn reservation(world: &World, agent: Option<AgentId>) -> Result<Reservation,
     let model_key = Token::mint(entropy, TokenKind::Model);
     let mut machine_key = vec![0; 32];
     entropy.fill(&mut machine_key);
-    let seal = |column, secret: Secret| world.ring.seal(entropy, &place(id, column), &secret).map_err(unopened);
+    let seal = |column, secret: Secret| seal(world, id, column, &secret);
     let text = |token: &Token| Secret::new(token.expose().as_bytes().to_vec());
     Ok(Reservation {
         id,
@@ -155,17 +157,21 @@ fn channels(world: &World, bots: &[Kind]) -> Channels {
     }
 }
 
-/// The request that puts what is wanted in force, with its secrets.
+/// The request that puts what is wanted in force, with its secrets; the gateway's token is the next one where there is
+/// one.
 ///
 /// # Errors
 /// A key of the row does not open.
 pub fn apply(
     world: &World,
     machine: &Machine,
-    fence: u64,
+    (fence, keys): (u64, &KeysNow),
     (wanted, given): (WantedThere, Delivery),
 ) -> Result<Ask, StepError> {
-    let gateway_token = open(world, machine.id, Column::GATEWAY_TOKEN, &machine.keys.gateway_token)?;
+    let gateway_token = match &keys.next {
+        Some(next) => open(world, machine.id, Column::GATEWAY_TOKEN_NEXT, &next.gateway_token)?,
+        None => open(world, machine.id, Column::GATEWAY_TOKEN, &keys.gateway_token)?,
+    };
     let model_key = open(world, machine.id, Column::MODEL_KEY, &machine.keys.model_key)?;
     let mut secrets = vec![
         SecretFile { name: "gateway_token".to_owned(), value: text(&gateway_token)? },
@@ -192,6 +198,46 @@ pub fn digest_of_secrets(ask: &Ask) -> Option<String> {
     }
 }
 
+/// Makes a machine's next gateway token and machine key.
+///
+/// # Errors
+/// This process has no key to seal them with.
+pub fn next_keys(world: &World, machine: MachineId) -> Result<NextKeys, StepError> {
+    let entropy = world.entropy.as_ref();
+    let token = Secret::new(Token::mint(entropy, TokenKind::Gateway).expose().as_bytes().to_vec());
+    let mut key = vec![0; 32];
+    entropy.fill(&mut key);
+    Ok(NextKeys {
+        gateway_token: seal(world, machine, Column::GATEWAY_TOKEN_NEXT, &token)?,
+        machine_key: seal(world, machine, Column::MACHINE_KEY_NEXT, &Secret::new(key))?,
+    })
+}
+
+/// The request that gives a machine its next key, and that key's id, which it answers.
+///
+/// # Errors
+/// The key does not open, or is none.
+pub fn rekey(world: &World, machine: MachineId, fence: u64, next: &NextKeys) -> Result<(Ask, String), StepError> {
+    let key = open(world, machine, Column::MACHINE_KEY_NEXT, &next.machine_key)?;
+    let key = Zeroizing::new(STANDARD.encode(key.expose()));
+    let id = MasterKey::parse(&key).map_err(|_| StepError::retry("a machine's next key is no key"))?.id();
+    Ok((Ask::Rekey { fence, key: SecretText::new(key.to_string()) }, id.to_string()))
+}
+
+/// Seals the next keys for the place of those in force.
+///
+/// # Errors
+/// One of them does not open.
+pub fn taken(world: &World, machine: MachineId, next: &NextKeys, with_key: bool) -> Result<Taken, StepError> {
+    let token = open(world, machine, Column::GATEWAY_TOKEN_NEXT, &next.gateway_token)?;
+    let key = open(world, machine, Column::MACHINE_KEY_NEXT, &next.machine_key)?;
+    Ok(Taken {
+        sent: next.gateway_token.clone(),
+        gateway_token: seal(world, machine, Column::GATEWAY_TOKEN, &token)?,
+        machine_key: with_key.then(|| seal(world, machine, Column::MACHINE_KEY, &key)).transpose()?,
+    })
+}
+
 /// Opens the words of an exchange on their way to the machine.
 ///
 /// # Errors
@@ -208,6 +254,8 @@ impl Column {
     const MACHINE_TOKEN: &'static str = "machine_token_sealed";
     const GATEWAY_TOKEN: &'static str = "gateway_token_sealed";
     const MODEL_KEY: &'static str = "model_key_sealed";
+    const MACHINE_KEY_NEXT: &'static str = "machine_key_next_sealed";
+    const GATEWAY_TOKEN_NEXT: &'static str = "gateway_token_next_sealed";
 }
 
 fn place(machine: MachineId, column: &'static str) -> Place<'static> {
@@ -217,6 +265,10 @@ fn place(machine: MachineId, column: &'static str) -> Place<'static> {
 
 fn open(world: &World, machine: MachineId, column: &'static str, sealed: &Sealed) -> Result<Secret, StepError> {
     world.ring.open(&place(machine, column), sealed).map_err(unopened)
+}
+
+fn seal(world: &World, machine: MachineId, column: &'static str, secret: &Secret) -> Result<Sealed, StepError> {
+    world.ring.seal(world.entropy.as_ref(), &place(machine, column), secret).map_err(unopened)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

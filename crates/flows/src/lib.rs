@@ -20,6 +20,7 @@ pub mod invitation;
 pub mod letter;
 pub mod life;
 mod machine;
+mod machine_rotation;
 pub mod notice;
 pub mod outcome;
 pub mod refill;

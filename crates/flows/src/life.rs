@@ -198,10 +198,13 @@ impl Here<'_> {
             said.push(Happening::StepStarted { step: to.name().to_owned() });
         }
         // A wish that came before this claim wakes nobody any more: where it leads on at once, there is no rest.
-        // So does a change of what the machine is given, which came while an older one was brought there.
-        let is_due = matches!(to, Life::Live { .. }) && self.is_stale();
+        // So does a change of what the machine is given, which came while an older one was brought there, and a
+        // rotation whose turn has come.
+        let is_live = matches!(to, Life::Live { .. });
+        let is_due = is_live && (self.is_stale() || self.rotation_is_due());
         let sleeps = rests(&to) && self.wished_instead(&to).is_none() && !is_due;
-        let next = if sleeps { Next::Wait(stored(&to), REST) } else { Next::Go(stored(&to)) };
+        let rest = if is_live { self.rest() } else { REST };
+        let next = if sleeps { Next::Wait(stored(&to), rest) } else { Next::Go(stored(&to)) };
         let outcome = Outcome::next(next);
         if said.is_empty() { outcome } else { outcome.tenant(TenantWrite::Say(self.agent.id, said)) }
     }

@@ -13,18 +13,30 @@ use domain::{
     machine::MachineName,
     protocol::{Ask, Gateway, Hello, InForce, Refusal, Reply, SecretText},
 };
-use store::{flows::Claim, machines::Machine};
+use store::{flows::Claim, machine_rotations::Taken, machines::Machine};
 use tracing::Instrument as _;
 
 use crate::{
     World,
     deliver::{self, WantedThere, Wish},
+    machine_rotation,
     outcome::StepError,
     world::AskError,
 };
 
 /// A guest that can be reached answers a question about itself within this.
 const SHORT: Duration = Duration::from_secs(10);
+
+/// What a delivery left in force.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// As the machine reports it.
+    pub(crate) in_force: InForce,
+    /// Which version of the agent's credentials that is.
+    pub(crate) version: u64,
+    /// The token and key that it holds in the place of the old ones, if they were replaced.
+    pub(crate) rotated: Option<Taken>,
+}
 
 /// A machine, and the step that works on it.
 pub(crate) struct On<'a> {
@@ -73,17 +85,19 @@ impl On<'_> {
         }
     }
 
-    /// Puts configuration and secrets in force: wanted, read back and applied must be the same document.
-    /// Also returns which version of the agent's credentials that is.
-    pub(crate) async fn configure(&self, wish: &Wish) -> Result<(InForce, u64), StepError> {
+    /// Puts configuration and secrets in force: wanted, read back and applied must be the same document. An agent's
+    /// machine gets its next token and key along, where it is to have others.
+    pub(crate) async fn configure(&self, wish: &Wish) -> Result<Configured, StepError> {
         let wanted = WantedThere::of(self.world, wish);
         let digest = wanted.digest();
         // What is opened stands in the tenant's audit, and the fence is taken, before anything is sent.
         let (mut tx, given) = deliver::given(self.world, wish).await?;
         let fence = store::machines::want(&mut tx, self.row.id, &digest, given.version).await?;
+        let (fence, keys) = machine_rotation::take_along(&mut tx, self, fence, wish.of.is_some()).await?;
         tx.commit().await?;
+        machine_rotation::begun(self, fence, &keys).await?;
         let version = given.version;
-        let ask = deliver::apply(self.world, self.row, fence, (wanted, given))?;
+        let ask = deliver::apply(self.world, self.row, (fence, &keys), (wanted, given))?;
         let sent = deliver::digest_of_secrets(&ask);
         let in_force = match self.ask(ask, Duration::from_secs(45)).await {
             Ok(Reply::Applied(in_force)) => in_force,
@@ -97,7 +111,8 @@ impl On<'_> {
         if in_force.secrets_digest.as_ref().is_some_and(|there| Some(there) != sent.as_ref()) {
             return Err(StepError::retry("the machine does not hold the secrets that were sent"));
         }
-        Ok((in_force, version))
+        let rotated = machine_rotation::ended(self, fence, &keys).await?;
+        Ok(Configured { in_force, version, rotated })
     }
 
     /// Takes a real turn with a nonce. Only an answer that holds it counts; returns how long it took.

@@ -21,6 +21,7 @@ use store::{
     agents::Observation,
     alerts::NewAlert,
     flows::{ChildFlow, NewFlow},
+    machine_rotations::Taken,
     machines::{MachineKeys, NewMachine},
 };
 use uuid::Uuid;
@@ -176,6 +177,8 @@ pub enum HouseWrite {
     Hello(MachineId, Hello),
     /// What its gateway reported.
     InForce(MachineId, InForce),
+    /// It holds its next gateway token and machine key.
+    Rotated(MachineId, Box<Taken>),
     /// A person is needed.
     Alert {
         /// The same trouble has the same key.
@@ -286,6 +289,7 @@ pub(crate) async fn write_house(
         HouseWrite::Gone(machine) => store::machines::gone(tx, *machine).await,
         HouseWrite::Hello(machine, hello) => store::machines::report_hello(tx, *machine, hello).await,
         HouseWrite::InForce(machine, in_force) => store::machines::report_in_force(tx, *machine, in_force).await,
+        HouseWrite::Rotated(machine, taken) => store::machine_rotations::end(tx, *machine, taken).await,
         HouseWrite::Alert { key, kind, subject, message } => {
             let id = domain::entropy::mint(world.entropy.as_ref());
             store::alerts::open(tx, &NewAlert { id, key, kind: *kind, tenant, subject, message }).await

@@ -97,8 +97,8 @@ impl Here<'_> {
                 None => Ok(wait(step, NET)),
             },
             Spare::Apply => {
-                let (in_force, _) = on.configure(&Wish::default()).await?;
-                Ok(go(&Spare::Warm).house(HouseWrite::InForce(machine, in_force)))
+                let configured = on.configure(&Wish::default()).await?;
+                Ok(go(&Spare::Warm).house(HouseWrite::InForce(machine, configured.in_force)))
             }
             Spare::Warm => match on.prove(&nonce(self.world), "berth-warm".to_owned()).await {
                 Ok(_) => Ok(wait(&Spare::Ready, REST)

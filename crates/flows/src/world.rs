@@ -64,6 +64,8 @@ pub struct Machines {
     pub telegram: Option<ApiRoot>,
     /// How many spares are kept.
     pub pool: Pool,
+    /// At which age a machine's gateway token and machine key are replaced without anybody asking; none: never.
+    pub keys_age_max: Option<Duration>,
 }
 
 /// How many spare machines are kept ready.

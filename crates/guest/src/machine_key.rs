@@ -76,18 +76,29 @@ pub fn keys(paths: &Paths) -> Result<MachineKeys> {
 }
 
 /// Carries out `rekey`.
-pub async fn rekey(machine: &Machine, key: &SecretText) -> Result<Rekeyed, Refusal> {
+pub async fn rekey(machine: &Machine, fence: u64, key: &SecretText) -> Result<Rekeyed, Refusal> {
     let malformed = || Refusal::Malformed { why: "the machine key is not 32 bytes in base64".to_owned() };
     // The ring's own rules: 32 bytes, and no placeholder.
     let id = MasterKey::parse(key.expose()).map_err(|_| malformed())?.id().to_string();
     let bytes = Zeroizing::new(STANDARD.decode(key.expose().trim()).map_err(|_| malformed())?);
     let bytes: Bytes = Zeroizing::new(bytes.as_slice().try_into().map_err(|_| malformed())?);
     let _lock = machine.lock().await.map_err(|error| machine.broken(&error))?;
+    let applied = begun(machine).map_err(|error| machine.broken(&error))?;
+    if fence < applied {
+        return Err(Refusal::Fenced { fence, applied });
+    }
     let changed = change(&machine.paths, machine.config.machine, &bytes, &mut |_| {});
     let changed = changed.and_then(|()| opened_with(&machine.paths, machine.config.machine, &id));
     let done = changed.map_err(|error| machine.broken(&error))?;
     tracing::info!(key = done.key, "the machine key was changed");
     Ok(done)
+}
+
+/// The fence of the configuration begun last. What does not open says nothing; the change itself refuses then.
+fn begun(machine: &Machine) -> Result<u64> {
+    let store = machine.store()?;
+    let bundles = store.current().ok().flatten().into_iter().chain(store.next());
+    Ok(bundles.map(|bundle| bundle.fence).max().unwrap_or_default())
 }
 
 /// Changes the key; `at` is told of each point between two steps. The same change again finishes one that was cut

@@ -162,9 +162,9 @@ async fn carry_out(machine: &Machine, ask: Ask) -> Result<Reply, Refusal> {
             let _change = my_turn(machine.changes.lock()).await?;
             pairings::approve(machine, channel, &request).await.map(|()| Reply::Ok)
         }
-        Ask::Rekey { key } => {
+        Ask::Rekey { fence, key } => {
             let _change = my_turn(machine.changes.lock()).await?;
-            machine_key::rekey(machine, &key).await.map(Reply::Rekeyed)
+            machine_key::rekey(machine, fence, &key).await.map(Reply::Rekeyed)
         }
         Ask::Start => {
             let _change = my_turn(machine.changes.lock()).await?;

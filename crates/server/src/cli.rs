@@ -13,7 +13,7 @@ use crate::{
     audit,
     config::{Config, DatabaseConfig},
     entropy::System,
-    keys, memory,
+    keys, machines, memory,
     run::{self, Parts},
     settings::{self, Values},
     telemetry, verify,
@@ -50,6 +50,9 @@ enum Command {
     /// The keys under which every secret lies
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The gateway tokens and machine keys of agents' machines
+    #[command(subcommand)]
+    Machines(machines::Command),
     /// Bring the database's schema up to date
     Migrate,
     /// Show settings
@@ -150,6 +153,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Verify(_) | Command::Audit(_) => Ok(()), // have exit codes of their own: see `main`
         Command::Migrate => migrate().await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Machines(command) => machines::run(command).await,
         Command::Config(ConfigCommand::Example) => say(&settings::example()),
         Command::Config(ConfigCommand::Show) => say(&settings::effective(&Values::of_process()?)),
         Command::Admin(AdminCommand::IssueToken { email, operator, name, json }) => {

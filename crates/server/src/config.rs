@@ -52,6 +52,8 @@ pub struct MachineConfig {
     pub home: String,
     /// How many spares are kept.
     pub spares: Pool,
+    /// At which age a machine's gateway token and machine key are replaced by themselves; none: never.
+    pub keys_age_max: Option<Duration>,
     /// Where their SSH servers listen.
     pub ssh_port: u16,
     /// Where their agents' Telegram bots find the Bot API; none for Telegram's own.
@@ -127,6 +129,7 @@ impl Config {
                 limits: limits(values)?,
                 home,
                 spares: spares(values)?,
+                keys_age_max: keys_age_max(values)?,
                 ssh_port: u16::try_from(values.number("BERTH_MACHINE_SSH_PORT", 1..=65_535)?).unwrap_or(22),
                 telegram: telegram(values)?,
             },
@@ -299,6 +302,11 @@ fn spares(values: &Values) -> Result<Pool, BadSetting> {
         return Err(bad(name, "must be from BERTH_POOL_FLOOR to 1000"));
     }
     Ok(Pool { floor, ceiling })
+}
+
+fn keys_age_max(values: &Values) -> Result<Option<Duration>, BadSetting> {
+    let days = values.number("BERTH_MACHINE_KEYS_DAYS", 0..=3650)?;
+    Ok((days > 0).then(|| Duration::from_hours(24 * days)))
 }
 
 fn runner(values: &Values) -> Result<RunnerOptions, BadSetting> {

@@ -10,6 +10,7 @@ pub mod config;
 mod entropy;
 mod house;
 mod keys;
+mod machines;
 mod memory;
 pub mod run;
 mod settings;

@@ -1,8 +1,9 @@
 //! Which parts of Berth run in this process, and how it ends.
 
-use std::{io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::Write as _, net::SocketAddr, num::NonZero, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use app::import::Derivations;
 use clients::{
     credentials::HttpCredentialVendors,
     incus::{Incus, Settings},
@@ -106,6 +107,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         site.pool = pool;
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
+        site.derivations = Derivations::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         site.checks =
             Some(Arc::new(HttpCredentialVendors::new(config.vendors.addresses.clone(), config.vendors.named.clone())?));
         models = answering(config.models)?;
@@ -152,6 +154,7 @@ fn made_with(config: MachineConfig, installation: InstallationId, models: AgentM
         pool: config.spares,
         ssh_port: config.ssh_port,
         telegram: config.telegram,
+        keys_age_max: config.keys_age_max,
     };
     (settings, machines)
 }

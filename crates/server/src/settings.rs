@@ -153,6 +153,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Disk of a machine, in MiB, where the storage pool can hold to it.",
     ),
     plain(
+        "BERTH_MACHINE_KEYS_DAYS",
+        Some("90"),
+        "90",
+        "After how many days a running machine's gateway token and machine key are replaced by themselves; 0: only when somebody asks.",
+    ),
+    plain(
         "BERTH_POOL_FLOOR",
         Some("0"),
         "2",

@@ -156,7 +156,7 @@ fn secret_bytes(request: &Request) -> usize {
             secrets.iter().map(|secret| secret.value.expose().len()).chain(variables).sum()
         }
         Ask::Turn { text, .. } => text.expose().len(),
-        Ask::Rekey { key } => key.expose().len(),
+        Ask::Rekey { key, .. } => key.expose().len(),
         Ask::Hello
         | Ask::Status
         | Ask::Start

@@ -7,7 +7,7 @@ use domain::{
 };
 use serde_json::Value;
 use uuid::Uuid;
-use vault::Sealed;
+use vault::{Fingerprint, Sealed};
 
 use crate::{
     db::TenantTx,
@@ -90,17 +90,19 @@ pub async fn place_of(tx: &mut TenantTx, new: &NewCredential<'_>) -> Result<Opti
 pub async fn put(
     tx: &mut TenantTx,
     new: &NewCredential<'_>,
-    sealed: &Sealed,
+    (sealed, fingerprint): (&Sealed, Fingerprint),
 ) -> Result<Option<Credential>, StoreError> {
     let tenant = tx.tenant();
     let row = sqlx::query_as!(
         Row,
         r#"insert into credentials as c
-               (tenant_id, id, agent_id, kind, name, base_url, sealed, tail, checked, set_by)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+               (tenant_id, id, agent_id, kind, name, base_url, sealed, tail, checked, set_by, fingerprint,
+                fingerprint_version)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)
            on conflict (tenant_id, agent_id, kind, name) do update
            set base_url = excluded.base_url, sealed = excluded.sealed, tail = excluded.tail,
-               checked = excluded.checked, set_by = excluded.set_by, set_at = berth.now(), version = c.version + 1
+               checked = excluded.checked, set_by = excluded.set_by, set_at = berth.now(), version = c.version + 1,
+               fingerprint = excluded.fingerprint, fingerprint_version = c.version + 1
            where c.id = excluded.id
            returning id, agent_id, kind, name, base_url, tail, version, checked, set_by, set_at, null::bytea as sealed"#,
         tenant.uuid(),
@@ -113,6 +115,7 @@ pub async fn put(
         new.tail,
         new.checked.map(json).transpose()?,
         new.by.uuid(),
+        fingerprint.to_string(),
     )
     .fetch_optional(tx.conn())
     .await?;

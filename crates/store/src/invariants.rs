@@ -123,7 +123,7 @@ pub struct MachineRow {
     /// Whether a flow is destroying it.
     pub leaving: bool,
     /// The name of each sealed column, and its bytes.
-    pub sealed: [(&'static str, Vec<u8>); 5],
+    pub sealed: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Living machines after this one, by id.
@@ -132,7 +132,8 @@ pub async fn machines(tx: &mut SystemTx, after: Uuid, limit: i64) -> Result<Vec<
         r#"select id, tenant_id, agent_id, state = 'made' as "made!",
                   coalesce(agent_id in (select subject from flows where step ->> 'step' = 'remove'), false)
                   or id in (select subject from flows where step ->> 'step' = 'remove') as "leaving!",
-                  host_key_sealed, machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed
+                  host_key_sealed, machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed,
+                  machine_key_next_sealed, gateway_token_next_sealed
            from machines
            where gone_at is null and id > $1
            order by id
@@ -149,12 +150,17 @@ pub async fn machines(tx: &mut SystemTx, after: Uuid, limit: i64) -> Result<Vec<
         made: row.made,
         leaving: row.leaving,
         sealed: [
-            ("host_key_sealed", row.host_key_sealed),
-            ("machine_key_sealed", row.machine_key_sealed),
-            ("machine_token_sealed", row.machine_token_sealed),
-            ("gateway_token_sealed", row.gateway_token_sealed),
-            ("model_key_sealed", row.model_key_sealed),
-        ],
+            ("host_key_sealed", Some(row.host_key_sealed)),
+            ("machine_key_sealed", Some(row.machine_key_sealed)),
+            ("machine_token_sealed", Some(row.machine_token_sealed)),
+            ("gateway_token_sealed", Some(row.gateway_token_sealed)),
+            ("model_key_sealed", Some(row.model_key_sealed)),
+            ("machine_key_next_sealed", row.machine_key_next_sealed),
+            ("gateway_token_next_sealed", row.gateway_token_next_sealed),
+        ]
+        .into_iter()
+        .filter_map(|(column, stored)| Some((column, stored?)))
+        .collect(),
     });
     Ok(machines.collect())
 }
@@ -166,7 +172,8 @@ pub async fn keys_left(tx: &mut SystemTx, limit: i64) -> Result<Vec<MachineId>, 
          from machines
          where gone_at is not null
            and (host_key_sealed <> '' or machine_key_sealed <> '' or machine_token_sealed <> ''
-                or gateway_token_sealed <> '' or model_key_sealed <> '')
+                or gateway_token_sealed <> '' or model_key_sealed <> ''
+                or machine_key_next_sealed is not null or gateway_token_next_sealed is not null)
          order by id
          limit $1",
         limit,

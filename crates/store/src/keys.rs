@@ -35,6 +35,15 @@ impl MasterState {
             Self::Retired => "retired",
         }
     }
+
+    /// Reads the word back.
+    fn of(word: &str) -> Self {
+        match word {
+            "current" => Self::Current,
+            "retiring" => Self::Retiring,
+            _ => Self::Retired,
+        }
+    }
 }
 
 /// A master key that this database has seen.
@@ -75,11 +84,7 @@ pub async fn masters(tx: &mut SystemTx) -> Result<Vec<Master>, StoreError> {
     .fetch_all(tx.conn())
     .await?;
     let master = |id: &[u8], state: &str, since, wraps: i64, older: i64| {
-        let state = match state {
-            "current" => MasterState::Current,
-            "retiring" => MasterState::Retiring,
-            _ => MasterState::Retired,
-        };
+        let state = MasterState::of(state);
         let count = |count: i64| u64::try_from(count).unwrap_or_default();
         Ok(Master { id: key_id(id)?, state, since, wraps: count(wraps), older: count(older) })
     };
@@ -245,6 +250,12 @@ pub async fn reseal(tx: &mut SystemTx, older: &Older, anew: &Sealed) -> Result<(
         ("machines", "model_key_sealed") => {
             put!("update machines set model_key_sealed = $3 where id = $1 and model_key_sealed = $2")
         }
+        ("machines", "gateway_token_next_sealed") => {
+            put!("update machines set gateway_token_next_sealed = $3 where id = $1 and gateway_token_next_sealed = $2")
+        }
+        ("machines", "machine_key_next_sealed") => {
+            put!("update machines set machine_key_next_sealed = $3 where id = $1 and machine_key_next_sealed = $2")
+        }
         ("ssh_authorities", "key_sealed") => {
             put!("update ssh_authorities set key_sealed = $3 where id = $1 and key_sealed = $2")
         }
@@ -254,6 +265,37 @@ pub async fn reseal(tx: &mut SystemTx, older: &Older, anew: &Sealed) -> Result<(
         _ => return Err(StoreError::corrupt("sealed_house_values", "in_table", "names a column that nobody seals")),
     };
     Ok(())
+}
+
+/// A tenant's data key as operators see it: its name and its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The name by which envelopes call it.
+    pub id: Uuid,
+    /// When it was drawn.
+    pub created_at: DateTime<Utc>,
+    /// The master key under which it is wrapped.
+    pub master: KeyId,
+    /// How far that one's life is.
+    pub state: MasterState,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// How old a tenant's data key is, and under which master key it lies. `None`: it has none.
+pub async fn standing(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<Standing>, StoreError> {
+    let row = sqlx::query!(
+        "select d.id, d.created_at, m.id as master, m.state, m.since
+         from data_keys d join master_keys m on m.id = substring(d.wrapped from 2 for 16)
+         where d.tenant_id = $1",
+        tenant.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    let standing = |id, created_at, master: &[u8], state: &str, since| {
+        Ok(Standing { id, created_at, master: key_id(master)?, state: MasterState::of(state), since })
+    };
+    row.map(|row| standing(row.id, row.created_at, &row.master, &row.state, row.since)).transpose()
 }
 
 /// The house's own data key. `None`: it was never made.

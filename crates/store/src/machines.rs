@@ -13,6 +13,7 @@ use crate::{
     db::SystemTx,
     error::{StoreError, json, read},
     house::{id, sealed},
+    machine_rotations::Rotation,
 };
 
 /// The sealed halves of a machine's row, each bound to its own column.
@@ -86,6 +87,8 @@ pub struct Machine {
     pub guest: Option<Hello>,
     /// When its row was made.
     pub created_at: chrono::DateTime<chrono::Utc>,
+    /// Whether its token and key are to be replaced, and how old they are.
+    pub rotation: Rotation,
 }
 
 /// Reserves a machine. The index `machines_of_agent` refuses a second living one for an agent.
@@ -120,10 +123,12 @@ pub async fn reserve(tx: &mut SystemTx, machine: &NewMachine<'_>) -> Result<(), 
 pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machine>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+        r#"select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, guest, created_at, credentials
-         from machines where id = $1 and gone_at is null",
+                in_force, guest, created_at, credentials, rotation_due_at,
+                gateway_token_next_sealed is not null as "rotation_begun!",
+                coalesce(gateway_token_replaced_at, created_at) as "token_made_at!"
+         from machines where id = $1 and gone_at is null"#,
         machine.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -135,10 +140,12 @@ pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machi
 pub async fn of_agent(tx: &mut SystemTx, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+        r#"select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, guest, created_at, credentials
-         from machines where agent_id = $1 and gone_at is null",
+                in_force, guest, created_at, credentials, rotation_due_at,
+                gateway_token_next_sealed is not null as "rotation_begun!",
+                coalesce(gateway_token_replaced_at, created_at) as "token_made_at!"
+         from machines where agent_id = $1 and gone_at is null"#,
         agent.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -163,7 +170,9 @@ pub async fn gone(tx: &mut SystemTx, machine: MachineId) -> Result<(), StoreErro
     sqlx::query!(
         "update machines
          set state = 'gone', gone_at = berth.now(), host_key_sealed = '', machine_key_sealed = '',
-             machine_token_sealed = '', gateway_token_sealed = '', model_key_sealed = ''
+             machine_token_sealed = '', gateway_token_sealed = '', model_key_sealed = '',
+             machine_key_next_sealed = null, gateway_token_next_sealed = null,
+             rotation_asked_at = null, rotation_due_at = null
          where id = $1 and state <> 'gone'",
         machine.uuid(),
     )
@@ -269,6 +278,9 @@ pub(crate) struct Row {
     pub(crate) guest: Option<Value>,
     pub(crate) created_at: chrono::DateTime<chrono::Utc>,
     pub(crate) credentials: i64,
+    pub(crate) rotation_due_at: Option<chrono::DateTime<chrono::Utc>>,
+    pub(crate) rotation_begun: bool,
+    pub(crate) token_made_at: chrono::DateTime<chrono::Utc>,
 }
 
 pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
@@ -297,6 +309,11 @@ pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
         in_force: row.in_force.map(|value| read("machines", "in_force", value)).transpose()?,
         guest: row.guest.map(|value| read("machines", "guest", value)).transpose()?,
         created_at: row.created_at,
+        rotation: Rotation {
+            due_at: row.rotation_due_at,
+            has_begun: row.rotation_begun,
+            token_made_at: row.token_made_at,
+        },
     })
 }
 

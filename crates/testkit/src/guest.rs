@@ -27,6 +27,10 @@ pub enum SimMood {
     Picky,
     /// The gateway keeps another configuration than it was sent.
     Forgetful,
+    /// Their guest is of a time before `rekey`.
+    Older,
+    /// What they keep does not open, until another configuration is put there.
+    Damaged,
 }
 
 #[derive(Default)]
@@ -45,6 +49,8 @@ struct Sim {
     approved: Vec<Pairing>,
     /// Id of the key that it was sent last.
     key: Option<String>,
+    /// Whether a damaged one was given something that opens.
+    mended: bool,
 }
 
 struct State {
@@ -187,7 +193,12 @@ fn reply(mood: SimMood, machine: MachineId, sim: &mut Sim, ask: &Ask) -> Result<
             sim.approved.push(sim.pairings.remove(place));
             Ok(Reply::Ok)
         }
-        Ask::Rekey { key } => {
+        Ask::Rekey { .. } if mood == SimMood::Older => Err(Refusal::Malformed { why: "no such verb".into() }),
+        Ask::Rekey { .. } if mood == SimMood::Damaged && !sim.mended => {
+            Err(Refusal::Broken { why: "what is kept here does not open, so its key is not changed".into() })
+        }
+        Ask::Rekey { fence, .. } if *fence < sim.fence => Err(Refusal::Fenced { fence: *fence, applied: sim.fence }),
+        Ask::Rekey { key, .. } => {
             let key = vault::MasterKey::parse(key.expose()).map_err(|_| Refusal::Malformed { why: "no key".into() })?;
             sim.key = Some(key.id().to_string());
             Ok(Reply::Rekeyed(Rekeyed { key: key.id().to_string(), secrets_digest: sim.secrets.clone() }))
@@ -204,6 +215,7 @@ fn apply(mood: SimMood, sim: &mut Sim, fence: u64, whole: &str) -> Result<Reply,
     if sim.digest.as_ref() != Some(&digest) {
         sim.applies += 1;
     }
+    sim.mended = mood == SimMood::Damaged;
     sim.fence = fence;
     sim.digest = Some(digest.clone());
     let digest = if mood == SimMood::Forgetful { "other".to_owned() } else { digest };

@@ -21,6 +21,7 @@ mod ledger;
 mod machine;
 mod network;
 mod operations;
+mod outside;
 mod received;
 mod sshd;
 mod wire;
@@ -73,6 +74,8 @@ pub struct Options {
     pub image: String,
     /// How long things take.
     pub delays: Delays,
+    /// What a machine with power is, instead of the server and the guest in here.
+    pub program: Option<PathBuf>,
 }
 
 impl Options {
@@ -85,6 +88,7 @@ impl Options {
             ssh_port: 2222,
             image: "berth-machine-simulated".to_owned(),
             delays: Delays::default(),
+            program: None,
         }
     }
 }

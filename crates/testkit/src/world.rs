@@ -83,6 +83,7 @@ impl World {
                 ssh_port: 22,
                 telegram: None,
                 pool: flows::Pool::default(),
+                keys_age_max: None,
             }),
             adopt: |_, _| {},
             carriers: Arc::new(Carriers {

@@ -80,7 +80,7 @@ enum Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadImport {
     /// Longer than [`Imported::TEXT_MAX`].
-    #[error("a sealed value has at most 96 KiB of text")]
+    #[error("a sealed value has at most 32 KiB of text")]
     Long,
     /// Not base64.
     #[error("it is not base64: paste the sealed value whole")]
@@ -96,8 +96,8 @@ pub enum BadImport {
 pub struct NotOpened;
 
 impl Imported {
-    /// The longest text that is looked at, in bytes.
-    pub const TEXT_MAX: usize = 96 * 1024;
+    /// The longest text that is looked at, in bytes: three times what the longest credential needs.
+    pub const TEXT_MAX: usize = 32 * 1024;
     /// The longest passphrase, in bytes.
     pub const PASSPHRASE_MAX: usize = 1024;
 

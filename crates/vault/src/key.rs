@@ -138,6 +138,13 @@ impl DataKey {
         open(&self.key, place, sealed)
     }
 
+    /// A keyed hash of some bytes for one purpose, made as [`crate::Keyring::keyed`] makes one: nobody without this key
+    /// can tell which bytes it was, and under another owner's key the same bytes give another one.
+    #[must_use]
+    pub fn keyed(&self, purpose: &str, bytes: &[u8]) -> Zeroizing<[u8; 32]> {
+        keyed(&self.root(), purpose, bytes)
+    }
+
     pub(crate) fn draw(entropy: &(impl Entropy + ?Sized)) -> Secret {
         let mut bytes = vec![0; 32];
         entropy.fill(&mut bytes);
@@ -184,6 +191,15 @@ pub(crate) fn open_raw(cipher: &LessSafeKey, nonce: [u8; 12], aad: &[u8], body: 
         .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut body)
         .map_err(|_| OpenError::Tampered)?;
     Ok(Secret::new(plain.to_vec()))
+}
+
+/// HMAC-SHA256 twice: a key for the purpose from the root, then the bytes under it.
+pub(crate) fn keyed(root: &hmac::Key, purpose: &str, bytes: &[u8]) -> Zeroizing<[u8; 32]> {
+    let key = hmac::sign(root, [b"berth derived key: ", purpose.as_bytes()].concat().as_slice());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+    let mut out = Zeroizing::new([0; 32]);
+    out.copy_from_slice(hmac::sign(&key, bytes).as_ref());
+    out
 }
 
 pub(crate) fn cipher(key: &[u8; 32]) -> Option<LessSafeKey> {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     envelope::{KeyId, Sealed},
-    key::{DataKey, MasterKey, OpenError},
+    key::{DataKey, MasterKey, OpenError, keyed},
     place::{Owner, Place},
     secret::Secret,
 };
@@ -128,13 +128,7 @@ impl Keyring {
     /// # Errors
     /// [`OpenError::NoKey`].
     pub fn keyed(&self, purpose: &str, bytes: &[u8]) -> Result<KeyedHashes, OpenError> {
-        let under = |root: &hmac::Key| {
-            let key = hmac::sign(root, [b"berth derived key: ", purpose.as_bytes()].concat().as_slice());
-            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
-            let mut out = Zeroizing::new([0; 32]);
-            out.copy_from_slice(hmac::sign(&key, bytes).as_ref());
-            out
-        };
+        let under = |root: &hmac::Key| keyed(root, purpose, bytes);
         let (first, older) = self.roots.split_first().ok_or(OpenError::NoKey)?;
         Ok(KeyedHashes { first: under(first), older: older.iter().map(under).collect() })
     }

@@ -3,7 +3,8 @@
 //! Start with [`Keyring`] (seal, open), [`DataKey`] (one for each tenant), [`Place`] (what a
 //! sealed value is bound to) and [`Token`] (shown once, stored as [`TokenHash`]). [`SessionKeys`] signs what a
 //! browser shows with each request. The envelope's bytes
-//! are specified in `docs/decisions/0005-envelope.md`. [`Imported`] reads two forms of others, once.
+//! are specified in `docs/decisions/0005-envelope.md`. [`Imported`] reads two forms of others, once. A [`Fingerprint`]
+//! tells two values of one tenant apart, and nothing else about them.
 //! [`stripe::check`] tells whether Stripe sent a webhook.
 //!
 //! Invariants: the only crate that knows a cipher. A value that is no envelope
@@ -13,6 +14,7 @@
 
 mod digest;
 mod envelope;
+mod fingerprint;
 mod imported;
 mod key;
 mod keyring;
@@ -28,6 +30,7 @@ mod webhook;
 
 pub use digest::{Digest, digest, same};
 pub use envelope::{KeyId, NotAnEnvelope, Sealed};
+pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use imported::{BadImport, BadRounds, Imported, NotOpened, Rounds};
 pub use key::{BadKey, DataKey, MasterKey, OpenError};
 pub use keyring::{KeyedHashes, Keyring};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use app::{
     credentials::{Opened, Wish},
+    import::ImportError,
     limits::Limit,
 };
 use clients::credentials::CredentialVendors;
@@ -15,57 +16,101 @@ use domain::{
     channel::Channel,
     credential::{BaseUrl, Checked, Kind, Value, VariableName, Verdict},
     people::{Caller, Role},
+    protocol::SecretText,
 };
 use store::credentials::Credential;
-use vault::Secret;
+use vault::{Imported, Secret};
 
-use crate::{guard::CameFrom, problem::Problem, state::Web};
+use crate::{api::agents::sentence, guard::CameFrom, problem::Problem, state::Web};
 
 /// Whoever knows whether credentials are good.
 pub type Checks = Arc<dyn CredentialVendors>;
 
-/// A credential as somebody typed it, of its kind's form.
+/// A credential as somebody brings it.
 #[derive(Debug)]
-pub(crate) struct Typed {
+pub(crate) struct Brought {
+    pub(crate) kind: Kind,
     pub(crate) agent: Option<AgentId>,
     pub(crate) name: Option<VariableName>,
     pub(crate) base_url: Option<BaseUrl>,
-    pub(crate) value: Value,
+    pub(crate) value: BroughtValue,
+}
+
+/// Its value, in one of the two ways in which it may come.
+#[derive(Debug)]
+pub(crate) enum BroughtValue {
+    /// Of its kind's form.
+    Typed(Value),
+    /// Sealed by another program under this passphrase.
+    Imported(Imported, Secret),
+}
+
+impl BroughtValue {
+    /// The field that holds it.
+    const fn field(&self) -> &'static str {
+        match self {
+            Self::Typed(_) => "value",
+            Self::Imported(..) => "imported",
+        }
+    }
 }
 
 /// Asks its vendor, then keeps it. What a vendor refuses is not kept; one that does not answer is asked later.
-pub(crate) async fn set(web: &Web, from: CameFrom, typed: &Typed, by: &Caller) -> Result<Credential, Problem> {
-    let kind = typed.value.kind();
+pub(crate) async fn set(web: &Web, from: CameFrom, brought: Brought, by: &Caller) -> Result<Credential, Problem> {
+    let Brought { kind, agent, name, base_url, value } = brought;
     if !is_offered(kind) {
         let detail =
             format!("{}s cannot be used yet: the machines of this Berth have no plugin for them.", kind.title());
         return Err(Problem::unusable("kind", detail));
     }
-    // Nobody is asked about what would not be kept.
-    app::credentials::fits(kind, typed.agent.is_some(), typed.name.is_some(), typed.base_url.is_some())?;
+    // Nobody is asked about what would not be kept, and nothing is opened for it.
+    app::credentials::fits(kind, agent.is_some(), name.is_some(), base_url.is_some())?;
     if kind.is_model_key() && by.role < Role::Admin {
         return Err(Problem::not_allowed("Keys to models are set by admins and owners of the tenant."));
     }
+    let field = value.field();
+    let value = match value {
+        BroughtValue::Typed(value) => value,
+        BroughtValue::Imported(imported, passphrase) => {
+            from.spend(web, |source| Limit::Import { source, tenant: by.tenant }).await?;
+            opened(web, kind, imported, passphrase).await?
+        }
+    };
     // Nobody is asked about a variable: an agent's fifty are set at once.
     if kind != Kind::Variable {
         from.spend(web, |source| Limit::Check { source, tenant: by.tenant }).await?;
     }
-    let secret = Secret::new(typed.value.expose().as_bytes().to_vec());
-    let checked = ask(web, kind, typed.base_url.as_ref(), &secret).await;
+    let secret = Secret::new(value.expose().as_bytes().to_vec());
+    let checked = ask(web, kind, base_url.as_ref(), &secret).await;
+    drop(secret);
     if let Verdict::Refused { why } = &checked.verdict {
-        return Err(Problem { slug: "refused-by-vendor", ..Problem::unusable("value", why.clone()) });
+        return Err(Problem { slug: "refused-by-vendor", ..Problem::unusable(field, why.clone()) });
     }
-    let wish = Wish {
-        agent: typed.agent,
-        name: typed.name.as_ref(),
-        base_url: typed.base_url.as_ref(),
-        value: &typed.value,
-        checked: Some(checked),
-    };
+    let (name, base_url) = (name.as_ref(), base_url.as_ref());
+    let wish = Wish { agent, name, base_url, value: &value, checked: Some(checked) };
     let mut tx = web.db.tenant(by.tenant).await?;
     let kept = app::credentials::set(&mut tx, (&web.ring, &*web.dice.0), &wish, by).await?;
     tx.commit().await?;
     Ok(kept)
+}
+
+/// Opens what another program sealed, on a thread that serves nobody else, and reads it as a value of its kind.
+async fn opened(web: &Web, kind: Kind, imported: Imported, passphrase: Secret) -> Result<Value, Problem> {
+    let opened = web.site.derivations.open(imported, passphrase).await.map_err(|error| {
+        let words = sentence(&error);
+        match error {
+            ImportError::NotOpened(_) => Problem { slug: "not-opened", ..Problem::unusable("imported", words) },
+            ImportError::Busy | ImportError::Stopping => {
+                Problem { retry_after_seconds: Some(60), ..Problem::unavailable("busy", words) }
+            }
+        }
+    })?;
+    // The reader gives text and nothing else.
+    let text = SecretText::new(opened.expose_text().unwrap_or_default().to_owned());
+    Value::parse(kind, &text).map_err(|error| {
+        let detail = format!("What was sealed cannot be used: {error}.");
+        Problem::unusable("imported", detail)
+    })
 }
 
 /// Asks its vendor about one that is kept, and keeps what it says.

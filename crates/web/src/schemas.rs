@@ -56,6 +56,10 @@ pub(crate) fn all() -> Value {
             json!({
                 "id": id("mch"), "isolation": { "enum": ["virtual_machine", "container"] }, "image": text,
                 "openclaw": maybe_text, "created_at": time,
+                "keys_replaced_at": {
+                    "type": "string", "format": "date-time",
+                    "description": "When its gateway token was last replaced; absent: it is as old as the machine.",
+                },
             }),
             &["id", "isolation", "image", "openclaw", "created_at"],
         ),

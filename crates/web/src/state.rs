@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use app::import::Derivations;
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeZone as _, Utc};
 use domain::{Entropy, limits::Proxies};
@@ -81,6 +82,8 @@ pub struct Site {
     pub sign_in: SignIn,
     /// Who is asked whether a credential is good; nobody in tests that do not need it.
     pub checks: Option<Checks>,
+    /// Opens what people bring along sealed by another program.
+    pub derivations: Derivations,
 }
 
 /// How many spares are kept, and made from what.
@@ -121,6 +124,7 @@ impl Site {
             pace: Pace::default(),
             sign_in: SignIn::default(),
             checks: None,
+            derivations: Derivations::new(1),
         }
     }
 
@@ -198,6 +202,12 @@ impl FromRef<Web> for Models {
 impl FromRef<Web> for OwnModels {
     fn from_ref(web: &Web) -> Self {
         web.own_models.clone()
+    }
+}
+
+impl FromRef<Web> for (Db, Dice) {
+    fn from_ref(web: &Web) -> Self {
+        (web.db.clone(), web.dice.clone())
     }
 }
 

@@ -8,13 +8,15 @@ use domain::{
     alert::AlertKind,
     entropy::mint,
     life::Life,
+    machine::MachineFacts,
     protocol::Hello,
+    timeline::Happening,
 };
 use store::agents::Observation;
 
 use super::{Here, wait};
 use crate::{
-    machine::{NotProved, nonce, trouble},
+    machine::{Configured, NotProved, nonce, trouble},
     outcome::{HouseWrite, Outcome, StepError, TenantWrite},
 };
 
@@ -47,7 +49,7 @@ impl Here<'_> {
         let outcome = self.go(&Life::Hello { machine }, Life::Apply { machine });
         let outcome = match &self.agent.machine {
             Some(facts) => {
-                let facts = domain::machine::MachineFacts { openclaw: Some(hello.openclaw.clone()), ..facts.clone() };
+                let facts = MachineFacts { openclaw: Some(hello.openclaw.clone()), ..facts.clone() };
                 let observation = Observation { machine: Some(facts), ..Observation::default() };
                 outcome.tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)))
             }
@@ -59,8 +61,10 @@ impl Here<'_> {
 
     /// Puts configuration and secrets in force.
     pub(super) async fn apply(&self, machine: MachineId) -> Result<Outcome, StepError> {
-        let (in_force, credentials) = self.on(machine)?.configure(&self.chosen).await?;
-        let observation = Observation { credentials: Some(credentials), ..Observation::default() };
+        let Configured { in_force, version, rotated } = self.on(machine)?.configure(&self.chosen).await?;
+        let facts = self.agent.machine.clone().filter(|_| rotated.is_some());
+        let facts = facts.map(|facts| MachineFacts { keys_replaced_at: Some(self.now()), ..facts });
+        let observation = Observation { credentials: Some(version), machine: facts, ..Observation::default() };
         let outcome = self
             .go(&Life::Apply { machine }, Life::Prove { machine, tries: 0 })
             .tenant(TenantWrite::Observe(self.agent.id, Box::new(observation)));
@@ -69,7 +73,12 @@ impl Here<'_> {
             Seen::Live { .. } => outcome,
             _ => self.see(outcome, Seen::Proving { since: self.now() }),
         };
-        Ok(outcome.house(HouseWrite::InForce(machine, in_force)))
+        let outcome = outcome.house(HouseWrite::InForce(machine, in_force));
+        let Some(taken) = rotated else { return Ok(outcome) };
+        let said = Happening::KeysReplaced { machine_key: taken.machine_key.is_some() };
+        Ok(outcome
+            .house(HouseWrite::Rotated(machine, Box::new(taken)))
+            .tenant(TenantWrite::Say(self.agent.id, vec![said])))
     }
 
     /// Takes a real turn with a nonce. Only an answer that holds it counts.

@@ -74,6 +74,7 @@ impl Here<'_> {
             image: spare.image.clone(),
             openclaw: spare.guest.as_ref().map(|hello| hello.openclaw.clone()),
             created_at: spare.created_at,
+            keys_replaced_at: None,
         };
         let observation = Observation { machine: Some(facts), ..Observation::default() };
         let outcome = self
@@ -92,6 +93,7 @@ impl Here<'_> {
             image: self.world.machines.image.clone(),
             openclaw: None,
             created_at: self.claim.now,
+            keys_replaced_at: None,
         };
         let observation = Observation { machine: Some(facts), ..Observation::default() };
         Ok(self

@@ -15,6 +15,7 @@ use super::{Here, REST, stored, wait};
 use crate::{
     deliver::WantedThere,
     machine::{absent, provider, trouble},
+    machine_rotation,
     outcome::{Next, Outcome, StepError},
 };
 
@@ -29,12 +30,12 @@ impl Here<'_> {
             Life::Restart { machine }
         } else if self.asked(signal::LOOK) {
             Life::Recover { machine, looks: 0 }
-        } else if self.is_stale() {
+        } else if self.is_stale() || self.rotation_is_due() {
             Life::Apply { machine }
         } else if self.asked(signal::PROVE) {
             Life::Prove { machine, tries: 0 }
         } else {
-            return wait(&here, REST);
+            return wait(&here, self.rest());
         };
         self.go(&here, next).heard()
     }
@@ -111,6 +112,21 @@ impl Here<'_> {
         let machine = self.machine.as_ref();
         machine
             .is_some_and(|row| row.digest != Some(self.wanted_digest()) || row.credentials != self.chosen.credentials)
+    }
+
+    /// Whether its token and key are to be replaced by now.
+    pub(super) fn rotation_is_due(&self) -> bool {
+        self.rotation_due_in().is_some_and(|pause| pause.is_zero())
+    }
+
+    /// How long to rest while live: not past the turn of a rotation.
+    pub(super) fn rest(&self) -> Duration {
+        self.rotation_due_in().map_or(REST, |pause| pause.min(REST))
+    }
+
+    fn rotation_due_in(&self) -> Option<Duration> {
+        let due_at = machine_rotation::due_at(self.world, self.machine.as_ref()?)?;
+        Some((due_at - self.now()).to_std().unwrap_or_default())
     }
 
     fn wanted_digest(&self) -> String {

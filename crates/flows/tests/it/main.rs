@@ -8,6 +8,7 @@ mod exchange;
 mod generic;
 mod jobs;
 mod life;
+mod machine_rotation;
 mod notice;
 mod order;
 mod pool;

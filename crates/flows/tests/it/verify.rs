@@ -324,6 +324,8 @@ async fn an_altered_data_key_is_named_with_what_it_loses() {
 async fn unlock(world: &World) {
     let checks = [
         ("machines", "machines_sealed"),
+        ("machines", "machines_next_sealed"),
+        ("machines", "machines_rotation"),
         ("exchanges", "exchanges_sealed"),
         ("ssh_authorities", "ssh_authorities_sealed"),
         ("operator_factors", "operator_factors_sealed"),

@@ -26,7 +26,11 @@ fn machine() -> MachineId {
 }
 
 async fn rekey(world: &World, key: &[u8]) -> Result<Reply, Refusal> {
-    world.ask(Ask::Rekey { key: SecretText::new(STANDARD.encode(key)) }).await
+    rekey_at(world, 9, key).await
+}
+
+async fn rekey_at(world: &World, fence: u64, key: &[u8]) -> Result<Reply, Refusal> {
+    world.ask(Ask::Rekey { fence, key: SecretText::new(STANDARD.encode(key)) }).await
 }
 
 #[tokio::test]
@@ -59,13 +63,36 @@ async fn no_key_is_taken_that_is_none_and_none_while_something_does_not_open() {
     let world = World::new().await;
     world.apply(1, "m").await.unwrap();
     for bad in ["", "AAAA", "not base64!", &STANDARD.encode([0; 32]), &STANDARD.encode([7; 31])] {
-        let refused = world.ask(Ask::Rekey { key: SecretText::new((*bad).to_owned()) }).await;
+        let refused = world.ask(Ask::Rekey { fence: 9, key: SecretText::new((*bad).to_owned()) }).await;
         assert!(matches!(refused, Err(Refusal::Malformed { .. })), "{bad:?}: {refused:?}");
     }
     let old = fs::read(&world.paths.machine_key).unwrap();
     fs::write(world.paths.sealed.join("current"), "damaged").unwrap();
     assert!(matches!(rekey(&world, &NEW).await, Err(Refusal::Broken { .. })));
     assert_eq!(fs::read(&world.paths.machine_key).unwrap(), old);
+}
+
+/// A request that was on its way while a later configuration came changes nothing any more.
+#[tokio::test]
+async fn a_key_that_comes_after_a_later_configuration_is_refused() {
+    let world = World::new().await;
+    world.apply(3, "m").await.unwrap();
+    rekey_at(&world, 3, &NEW).await.unwrap();
+    assert_eq!(rekey_at(&world, 2, &OTHER).await.unwrap_err(), Refusal::Fenced { fence: 2, applied: 3 });
+    let begun = Bundle {
+        fence: 5,
+        document: json!({}),
+        secrets: secrets("begun"),
+        instructions: None,
+        variables: vec![],
+        reach: vec![],
+        former_tokens: vec![],
+    };
+    Store::open(&world.paths, machine()).unwrap().begin(&begun).unwrap();
+    assert_eq!(rekey_at(&world, 4, &OTHER).await.unwrap_err(), Refusal::Fenced { fence: 4, applied: 5 });
+    assert_eq!(fs::read(&world.paths.machine_key).unwrap(), NEW);
+    rekey_at(&world, 5, &OTHER).await.unwrap();
+    assert_eq!(fs::read(&world.paths.machine_key).unwrap(), OTHER);
 }
 
 /// Dies by a signal between every two steps; then the machine opens what it kept, and either key that comes next is taken.

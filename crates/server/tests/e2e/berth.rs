@@ -84,7 +84,7 @@ impl Berth {
         format!("http://{}:{}", self.setting.home, self.machines)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let setting = &self.setting;
         let mut command = Command::new(PROGRAM);
         command

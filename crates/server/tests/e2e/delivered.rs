@@ -6,7 +6,7 @@ use domain::protocol::{Ask, Reply, SecretText};
 
 use crate::{
     berth::Berth,
-    guest::{Guest, Wish, done_with},
+    guest::{FENCE, Guest, Wish, done_with},
     setting::say,
 };
 
@@ -50,7 +50,9 @@ async fn what_is_delivered_lies_in_memory_only_and_is_gone_after_a_stop() {
 
     // Another machine key: what is kept opens under it, now and after a restart of everything.
     let key = SecretText::new(ANOTHER_KEY.into());
-    let Ok(Reply::Rekeyed(done)) = guest.ask(Ask::Rekey { key }).await else { panic!("not rekeyed") };
+    let Ok(Reply::Rekeyed(done)) = guest.ask(Ask::Rekey { fence: FENCE + wish.fence, key }).await else {
+        panic!("not rekeyed")
+    };
     assert_eq!(done.key, vault::MasterKey::parse(ANOTHER_KEY).unwrap().id().to_string());
     assert_eq!(guest.inside("stat -c '%u %a' /etc/berth/machine.key").await.trim(), "0 400");
     guest.inside("systemctl restart berth-guest.service openclaw.service").await;

@@ -19,6 +19,7 @@ mod machines;
 #[path = "../common/program.rs"]
 mod program;
 mod read_aloud;
+mod rotated;
 mod setting;
 mod several;
 mod telegram;

@@ -9,10 +9,11 @@ use std::{
 use testkit::sim::{Options, Simulator};
 
 const USAGE: &str = "\
-Usage: berth-sim FOLDER [--network 127.X.0.1] [--ssh-port PORT]
+Usage: berth-sim FOLDER [--network 127.X.0.1] [--ssh-port PORT] [--machine PROGRAM]
 
 Serves unix.socket in FOLDER, which must exist, and writes ledger.jsonl there.
 Prints the settings with which a Berth uses it, and runs until it is interrupted.
+With --machine each machine is a process: PROGRAM boot FOLDER ADDRESS PORT, until its input ends.
 ";
 
 #[tokio::main]
@@ -52,6 +53,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
         let value = arguments.next()?;
         match name.as_str() {
             "--network" => options.network = Some(value.parse().ok()?),
+            "--machine" => options.program = Some(PathBuf::from(value)),
             "--ssh-port" => options.ssh_port = value.parse().ok()?,
             _ => return None,
         }

@@ -134,7 +134,7 @@ impl Guest {
             // Nobody writes to a simulated agent.
             Ask::Pairings => Ok(Reply::Pairings { pairings: Vec::new() }),
             Ask::Approve { .. } => Err(Refusal::NoPairing),
-            Ask::Rekey { key } => {
+            Ask::Rekey { key, .. } => {
                 let _change = self.turn_to_act().await?;
                 self.shared.received.add(REKEYED, key.expose().as_bytes());
                 let key = MasterKey::parse(key.expose()).map_err(|_| Refusal::Malformed { why: "no key".into() })?;

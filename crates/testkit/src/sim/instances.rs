@@ -153,7 +153,7 @@ fn start(shared: &Arc<Shared>, name: &str) -> Ended {
         }
         (instance.files.clone(), address, Arc::clone(&instance.disk))
     };
-    let power = machine::power_on(shared, &files, address, disk);
+    let power = machine::power_on(shared, name, &files, address, disk);
     let mut all = shared.instances.all();
     let instance = all.there.get_mut(name).ok_or("Instance not found")?;
     instance.power = Some(power);

@@ -15,17 +15,25 @@ use super::{
     disk::Disk,
     guest::Guest,
     instances::Power,
+    outside,
     sshd::{self, Lock},
 };
 
 /// Boots. The address is taken at once; connections are answered after the start-up delay.
 pub(super) fn power_on(
     shared: &Arc<Shared>,
+    name: &str,
     files: &BTreeMap<String, Vec<u8>>,
     address: Ipv4Addr,
     disk: Arc<Disk>,
 ) -> Power {
     let off = shared.end.child_token();
+    if let Some(program) = &shared.options.program {
+        let folder = shared.options.folder.join("machines").join(name);
+        let address = SocketAddr::from((address, shared.options.ssh_port));
+        tokio::spawn(outside::run(program.clone(), folder, files.clone(), address, off.clone()));
+        return Power { guest: None, _off: off.drop_guard() };
+    }
     let Some((lock, config)) = read(files) else {
         // A machine without our files runs and answers nobody.
         return Power { guest: None, _off: off.drop_guard() };

@@ -114,7 +114,7 @@ macro_rules! changes {
     )*};
 }
 
-changes!(stop, start, restart, prove, retry, remove);
+changes!(stop, start, restart, prove, retry, rotate, remove);
 
 fn accepted(agent: Agent) -> Response {
     let location = [(header::LOCATION, format!("/api/v1/agents/{}", agent.id))];
@@ -163,6 +163,7 @@ impl From<ChangeAgentError> for Problem {
             ChangeAgentError::Forbidden => Self::not_allowed(sentence(&error)),
             ChangeAgentError::Deleting => Self::conflict("deleting", sentence(&error)),
             ChangeAgentError::NotRunning => Self::conflict("not-running", sentence(&error)),
+            ChangeAgentError::NoMachine => Self::conflict("no-machine", sentence(&error)),
             ChangeAgentError::NotFailed => Self::conflict("not-failed", sentence(&error)),
             ChangeAgentError::Store(error) => error.into(),
         }

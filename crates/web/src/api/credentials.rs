@@ -10,13 +10,14 @@ use domain::{
     protocol::SecretText,
 };
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::{Db, credentials::Credential};
+use vault::{Imported, Rounds, Secret};
 
 use crate::{
     api::agents::sentence,
     body::{self, At},
-    checks::{self, Typed},
+    checks::{self, Brought, BroughtValue},
     guard::{CameFrom, Member},
     problem::Problem,
     state::Web,
@@ -59,7 +60,7 @@ impl From<Credential> for CredentialView {
     }
 }
 
-/// What setting one takes.
+/// What setting one takes: a value, or one that another program sealed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCredential {
@@ -70,17 +71,74 @@ pub(crate) struct NewCredential {
     name: Option<String>,
     #[serde(default)]
     base_url: Option<String>,
-    value: SecretText,
+    #[serde(default, deserialize_with = "there")]
+    value: Option<SecretText>,
+    #[serde(default, deserialize_with = "there")]
+    imported: Option<NewImported>,
+}
+
+/// A value as another program sealed it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewImported {
+    form: Form,
+    text: SecretText,
+    passphrase: SecretText,
+    #[serde(default, deserialize_with = "rounds_there")]
+    rounds: Option<u32>,
+}
+
+/// In which of the two forms that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Gcm,
+    Openssl,
+}
+
+/// A field that may be left out and is not null.
+fn there<'d, T: Deserialize<'d>, D: Deserializer<'d>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn rounds_there<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    body::whole_number(deserializer).map(Some)
 }
 
 impl NewCredential {
-    fn typed(self) -> Result<Typed, BadCredential> {
-        Ok(Typed {
+    fn brought(self) -> Result<Brought, Problem> {
+        let value = match (self.value, self.imported) {
+            (Some(value), None) => BroughtValue::Typed(Value::parse(self.kind, &value)?),
+            (None, Some(imported)) => imported.read()?,
+            _ => return Err(Problem::unusable("value", "Give `value` or `imported`, one of the two.")),
+        };
+        Ok(Brought {
+            kind: self.kind,
             agent: self.agent,
             name: self.name.as_deref().map(VariableName::parse).transpose()?,
             base_url: self.base_url.as_deref().map(BaseUrl::parse).transpose()?,
-            value: Value::parse(self.kind, &self.value)?,
+            value,
         })
+    }
+}
+
+impl NewImported {
+    fn read(self) -> Result<BroughtValue, Problem> {
+        let rounds = self.rounds.map(Rounds::new).transpose();
+        let rounds = rounds.map_err(|error| Problem::unusable("imported.rounds", sentence(&error)))?;
+        let imported = match (self.form, rounds) {
+            (Form::Gcm, None) => Imported::gcm(self.text.expose()),
+            (Form::Gcm, Some(_)) => {
+                let detail = "The form `gcm` has 100000 rounds always: leave `rounds` out.";
+                return Err(Problem::unusable("imported.rounds", detail));
+            }
+            (Form::Openssl, rounds) => Imported::openssl(self.text.expose(), rounds.unwrap_or(Rounds::OPENSSL)),
+        };
+        let imported = imported.map_err(|error| {
+            let slug = "malformed-import";
+            Problem { slug, ..Problem::unusable("imported", sentence(&error)) }
+        })?;
+        Ok(BroughtValue::Imported(imported, Secret::new(self.passphrase.expose().as_bytes().to_vec())))
     }
 }
 
@@ -96,7 +154,7 @@ pub(crate) async fn set(
     member: Member,
     body::Json(new): body::Json<NewCredential>,
 ) -> Result<(StatusCode, Json<CredentialView>), Problem> {
-    let kept = checks::set(&web, from, &new.typed()?, member.caller()).await?;
+    let kept = checks::set(&web, from, new.brought()?, member.caller()).await?;
     Ok((StatusCode::CREATED, Json(kept.into())))
 }
 

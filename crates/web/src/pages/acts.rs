@@ -59,7 +59,10 @@ pub(crate) async fn delete(
 /// The page again, with a sentence on top; the state changed while somebody was looking.
 async fn refused(web: &Web, member: &Member, id: AgentId, error: ChangeAgentError) -> Result<Response, Problem> {
     match error {
-        ChangeAgentError::Deleting | ChangeAgentError::NotRunning | ChangeAgentError::NotFailed => {
+        ChangeAgentError::Deleting
+        | ChangeAgentError::NotRunning
+        | ChangeAgentError::NoMachine
+        | ChangeAgentError::NotFailed => {
             let mut page = agent::read(web, member.caller(), id, None).await?;
             page.fault = Some(sentence(&error));
             pages::page(StatusCode::CONFLICT, &page)

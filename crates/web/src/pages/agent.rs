@@ -187,7 +187,7 @@ impl AgentPage {
             differs: !words::is_as_wanted(&agent),
             is_failed: matches!(agent.seen, Seen::Failed { .. }) && agent.wanted != Wanted::Gone,
             story: story::tell(&entries, &usual, &agent, now),
-            events: "asked wanted step_started step_ended step_retried seen proof exchanged",
+            events: "asked wanted step_started step_ended step_retried seen proof keys_replaced exchanged",
             machine: MachinePart::of(&agent, now),
             proof: ProofPart::of(&agent, now),
             talk,

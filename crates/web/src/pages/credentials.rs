@@ -19,9 +19,9 @@ use store::credentials::Credential;
 use crate::{
     api::pairings,
     body::{At, Form},
-    checks::{self, Typed, is_offered},
+    checks::{self, Brought, BroughtValue, is_offered},
     guard::{CameFrom, Member},
-    pages::{self, frame::Frame, words::Moment},
+    pages::{self, frame::Frame, rotation::MachineKeys, words::Moment},
     problem::Problem,
     state::Web,
 };
@@ -43,6 +43,8 @@ pub(crate) struct CredentialsPage {
     fault: Option<String>,
     /// Who waits, once somebody looked; or why nobody knows.
     waiting: Option<Result<Vec<WaitingLine>, String>>,
+    /// The token and the key of the agent's machine.
+    pub(super) machine_keys: Option<MachineKeys>,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl CredentialsPage {
             base_url: String::new(),
             fault: None,
             waiting: None,
+            machine_keys: given.and_then(|given| MachineKeys::of(by, &given.agent, now)),
         }
     }
 
@@ -191,8 +194,8 @@ pub(crate) async fn set(
 ) -> Result<Response, Problem> {
     let by = member.caller();
     let agent = agent_of(&form)?;
-    let done = match typed(&form, agent) {
-        Ok(typed) => checks::set(&web, from, &typed, by).await,
+    let done = match brought(&form, agent) {
+        Ok(brought) => checks::set(&web, from, brought, by).await,
         Err(error) => Err(error.into()),
     };
     match done {
@@ -270,21 +273,22 @@ fn agent_of(form: &Form) -> Result<Option<AgentId>, Problem> {
     }
 }
 
-fn typed(form: &Form, agent: Option<AgentId>) -> Result<Typed, BadCredential> {
+fn brought(form: &Form, agent: Option<AgentId>) -> Result<Brought, BadCredential> {
     let kind = Kind::parse(form.field("kind")).ok_or(BadCredential::Form)?;
     let is_set = |name: &'static str| (!form.field(name).trim().is_empty()).then(|| form.field(name));
     // The form has all fields for all kinds: those that do not belong to this one are passed over.
     let name = is_set("name").filter(|_| kind == Kind::Variable);
     let base_url = is_set("base_url").filter(|_| kind == Kind::Compatible);
-    Ok(Typed {
+    Ok(Brought {
+        kind,
         agent,
         name: name.map(VariableName::parse).transpose()?,
         base_url: base_url.map(BaseUrl::parse).transpose()?,
-        value: Value::parse(kind, &SecretText::new(form.field("value").to_owned()))?,
+        value: BroughtValue::Typed(Value::parse(kind, &SecretText::new(form.field("value").to_owned()))?),
     })
 }
 
-async fn read(web: &Web, by: &Caller, agent: Option<AgentId>) -> Result<CredentialsPage, Problem> {
+pub(super) async fn read(web: &Web, by: &Caller, agent: Option<AgentId>) -> Result<CredentialsPage, Problem> {
     let mut tx = web.db.tenant_read(by.tenant).await?;
     let given = match agent {
         Some(id) => {

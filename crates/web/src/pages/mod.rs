@@ -18,6 +18,7 @@ pub(crate) mod letters;
 pub(crate) mod login;
 pub mod model;
 pub(crate) mod problem;
+pub(crate) mod rotation;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod setup;

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod doors;
+mod fingerprints;
 mod house;
 mod people;
 mod welcome;
@@ -170,6 +171,7 @@ fn agent(name: &str, wanted: Wanted, seen: Seen) -> Agent {
         image: "2026.11.21-3fa92c1b".to_owned(),
         openclaw: Some("2026.11.14".to_owned()),
         created_at: before(190_000),
+        keys_replaced_at: None,
     };
     Agent {
         id: id::<domain::id::Agent>(3) as AgentId,

@@ -2,6 +2,7 @@
 
 use domain::{channel::Channel, credential::Kind};
 use serde_json::{Value, json};
+use vault::{Imported, Rounds};
 
 use super::{
     named, object, taken,
@@ -100,33 +101,38 @@ fn credential() -> Value {
     )
 }
 
-/// A key to models is the tenant's; a bot and a variable are an agent's.
+/// A key to models is the tenant's; a bot and a variable are an agent's. Each comes as a value, or sealed by another
+/// program.
 fn new_credential() -> Value {
     let agent = id("agt");
-    let of = |kinds: &[&str], mut properties: Value, required: &[&str]| {
-        if let Value::Object(properties) = &mut properties {
-            properties.insert("kind".to_owned(), json!({ "enum": kinds }));
-        }
-        taken(properties, required)
+    let of = |kinds: &[&str], beside: &Value, value: Value| {
+        ["value", "imported"].map(|way| {
+            let given = if way == "value" { value.clone() } else { imported() };
+            let properties = with(with(beside.clone(), "kind", json!({ "enum": kinds })), way, given);
+            let required: Vec<String> =
+                properties.as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+            taken(properties, &required.iter().map(String::as_str).collect::<Vec<_>>())
+        })
     };
-    json!({ "oneOf": [
-        of(&["anthropic", "openai", "openrouter"], json!({ "value": texts::key() }), &["kind", "value"]),
-        of(
-            &["compatible"],
-            json!({ "value": texts::key(), "base_url": texts::base_url() }),
-            &["kind", "value", "base_url"],
-        ),
-        of(
-            &["telegram"],
-            json!({ "agent": agent, "value": texts::telegram_token() }),
-            &["kind", "agent", "value"],
-        ),
-        of(
-            &["variable"],
-            json!({ "agent": agent, "name": texts::variable_name(), "value": texts::variable_value() }),
-            &["kind", "agent", "name", "value"],
-        ),
-    ] })
+    let all = [
+        of(&["anthropic", "openai", "openrouter"], &json!({}), texts::key()),
+        of(&["compatible"], &json!({ "base_url": texts::base_url() }), texts::key()),
+        of(&["telegram"], &json!({ "agent": agent }), texts::telegram_token()),
+        of(&["variable"], &json!({ "agent": agent, "name": texts::variable_name() }), texts::variable_value()),
+    ];
+    json!({ "oneOf": all.concat() })
+}
+
+/// A value that another program sealed: opened once, and kept as every other one.
+fn imported() -> Value {
+    let passphrase = json!({ "type": "string", "minLength": 1, "maxLength": Imported::PASSPHRASE_MAX });
+    let of = |form: &str| json!({ "form": { "const": form }, "text": texts::imported(), "passphrase": passphrase });
+    let rounds = json!({ "type": "integer", "minimum": Rounds::LEAST, "maximum": Rounds::MOST, "description": "10000 unless `-iter` said otherwise" });
+    let told = "`gcm`: base64 of salt (16 bytes), nonce (12), ciphertext and tag, by PBKDF2-HMAC-SHA256 with 100000 rounds and \
+                AES-256-GCM. `openssl`: what `openssl enc -aes-256-cbc -pbkdf2 -md sha256 -a` writes.";
+    let required = ["form", "text", "passphrase"];
+    let both = [taken(of("gcm"), &required), taken(with(of("openssl"), "rounds", rounds), &required)];
+    json!({ "oneOf": both, "description": told })
 }
 
 fn erased_account() -> Value {
@@ -239,8 +245,63 @@ fn tenant_data() -> Value {
         json!({
             "id": id("ten"), "members": { "type": "array", "items": named("Member") },
             "agents": { "type": "array", "items": named("Agent") },
+            "credentials": { "type": "array", "items": fingerprinted() },
+            "data_key": maybe(&data_key()),
         }),
-        &["id", "members", "agents"],
+        &["id", "members", "agents", "credentials", "data_key"],
+    )
+}
+
+/// A credential as operators see it.
+fn fingerprinted() -> Value {
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    let agent = object(
+        json!({ "id": id("agt"), "name": text(), "wanted": whole, "in_force": whole }),
+        &["id", "name", "wanted", "in_force"],
+    );
+    let checked = object(
+        json!({ "at": time(), "verdict": { "enum": ["accepted", "refused", "unknown"] }, "why": maybe(&text()) }),
+        &["at", "verdict", "why"],
+    );
+    let opened = object(json!({ "at": time(), "purpose": text() }), &["at", "purpose"]);
+    let told = "Equal for the same key or token of this tenant, and for the same variable of the same agent with the same \
+                value. Says nothing about the value, and nothing beside another tenant's. Null: not known until set anew.";
+    object(
+        json!({
+            "id": id("crd"), "kind": { "enum": Kind::EVERY.map(Kind::name) }, "name": maybe(&text()),
+            "host": maybe(&text()), "agent": maybe(&agent),
+            "fingerprint": maybe(&json!({ "type": "string", "pattern": "^[0-9a-f]{12}$", "description": told })),
+            "version": whole, "set_at": time(), "age_days": whole, "set_by": id("usr"), "checked": maybe(&checked),
+            "opened": maybe(&opened),
+        }),
+        &[
+            "id",
+            "kind",
+            "name",
+            "host",
+            "agent",
+            "fingerprint",
+            "version",
+            "set_at",
+            "age_days",
+            "set_by",
+            "checked",
+            "opened",
+        ],
+    )
+}
+
+fn data_key() -> Value {
+    let whole = json!({ "type": "integer", "minimum": 0 });
+    let master = object(
+        json!({ "id": text(), "state": { "enum": ["current", "retiring", "retired"] }, "since": time() }),
+        &["id", "state", "since"],
+    );
+    object(
+        json!({
+            "id": { "type": "string", "format": "uuid" }, "created_at": time(), "age_days": whole, "master": master,
+        }),
+        &["id", "created_at", "age_days", "master"],
     )
 }
 

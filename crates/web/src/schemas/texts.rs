@@ -88,6 +88,15 @@ pub(crate) fn key() -> Value {
     json!({ "type": "string", "pattern": "^[!-~]{8,500}$", "example": "sk-ant-123456789012" })
 }
 
+/// [`vault::Imported`], of which it can be seen only when it is opened whether it is one.
+pub(crate) fn imported() -> Value {
+    let pattern = r"^[A-Za-z0-9+/=\t-\r ]+$";
+    json!({
+        "type": "string", "pattern": pattern, "maxLength": vault::Imported::TEXT_MAX,
+        "description": "The sealed value in base64, whole; spaces and line breaks count for nothing",
+    })
+}
+
 /// [`domain::credential::Value`] of a Telegram bot.
 pub(crate) fn telegram_token() -> Value {
     json!({ "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" })

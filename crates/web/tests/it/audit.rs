@@ -87,6 +87,9 @@ impl Stage {
         let waiting = newest(database, "waitlist", "wtg").await;
         crate::admin::plant_schedules(&house).await;
         // Last: whatever runs flows would make it well again.
+        if route.path.ends_with("/rotate") {
+            house.world.run_flows(40).await; // what has no machine has nothing to replace
+        }
         if route.path.ends_with("/start") {
             database.sql("update agents set wanted = 'stopped'").await;
         }
@@ -194,7 +197,7 @@ impl Stage {
             "/api/v1/agents/{id}/turns" => r#"{"text":"hello"}"#.to_owned(),
             "/agents/{id}/turns" => "text=hello&live=1".to_owned(),
             "/agents/{id}/logs" => "live=1".to_owned(),
-            "/agents/{id}/delete" => "name=scout".to_owned(),
+            "/agents/{id}/delete" | "/agents/{id}/rotate" => "name=scout".to_owned(),
             _ => String::new(),
         }
     }

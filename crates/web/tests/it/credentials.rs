@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::import::Derivations;
 use axum::body::Body;
 use clients::credentials::HttpCredentialVendors;
 use domain::{
@@ -19,13 +20,19 @@ use crate::{
 };
 
 /// A house whose vendors are all played by one.
-async fn house() -> (House, FakeVendor) {
+pub async fn house() -> (House, FakeVendor) {
+    house_with(Derivations::new(1)).await
+}
+
+/// The same, with so much room for what other programs sealed.
+pub async fn house_with(derivations: Derivations) -> (House, FakeVendor) {
     let (mut house, vendor) = (House::new().await, FakeVendor::start().await);
     let checks = HttpCredentialVendors::new(vendor.addresses(), NamedHosts::default()).unwrap();
     // The router has a share of it.
     house.router = axum::Router::new();
     let site: &mut Site = Arc::get_mut(&mut house.web.site).unwrap();
     site.checks = Some(Arc::new(checks));
+    site.derivations = derivations;
     house.router = web::router(house.web.clone(), Door::Public);
     (house, vendor)
 }

@@ -37,6 +37,7 @@ fn good() -> Good {
         image: "i".into(),
         openclaw: None,
         created_at: at(0),
+        keys_replaced_at: None,
     };
     let proof = ProofFacts {
         id: ProofId::from_uuid(Uuid::from_u128(4)),

@@ -1,6 +1,6 @@
 //! A Berth whose every secret is a mark: the operator's from files, the database's log and its WAL kept whole.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use domain::credential::Kind;
 use store::{Db, DbOptions};
@@ -119,6 +119,19 @@ impl Marked {
             Kind::Discord => marks.value(Class::DiscordToken).to_owned(),
             Kind::Variable => marks.value(Class::Variable).to_owned(),
         })
+    }
+
+    /// What `openssl enc` makes of the secret that is brought along, under its passphrase. Both come to it by files of the
+    /// operator's own: an environment is watched.
+    pub(super) fn brought_along(&self) -> String {
+        let value = self.files.path().join("brought-along");
+        fs::write(&value, self.marks.value(Class::ImportedSecret)).unwrap();
+        let passphrase = file(&self.files, "passphrase", self.marks.value(Class::ImportPassphrase));
+        let mut command = Command::new("openssl");
+        command.args(["enc", "-aes-256-cbc", "-pbkdf2", "-md", "sha256", "-a", "-in"]).arg(&value);
+        let output = command.args(["-pass", &format!("file:{passphrase}")]).output().expect("openssl is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     pub(super) fn answers(&self) -> PathBuf {

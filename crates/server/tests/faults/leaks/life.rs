@@ -98,6 +98,7 @@ pub(super) async fn furnish(house: &Marked, visitor: &Visitor) -> String {
             }
         }
     }
+    bring_along(house, visitor, &agent).await;
     for id in credentials(visitor).await {
         let path = format!("/api/v1/credentials/{id}/test");
         let answer = visitor.ask("credential-tested", Method::POST, &path, None).await;
@@ -105,6 +106,18 @@ pub(super) async fn furnish(house: &Marked, visitor: &Visitor) -> String {
     }
     talk(house, visitor, &agent).await;
     agent
+}
+
+/// A variable that another program sealed, first under a passphrase that is not its.
+async fn bring_along(house: &Marked, visitor: &Visitor, agent: &str) {
+    let text = house.brought_along();
+    for (passphrase, status) in [("another", 422), (house.marks.value(Class::ImportPassphrase), 201)] {
+        let imported = json!({ "form": "openssl", "text": text, "passphrase": passphrase });
+        let wish = json!({ "kind": "variable", "agent": agent, "name": "BROUGHT_ALONG", "imported": imported });
+        let answer = visitor.ask("credential-imported", Method::POST, "/api/v1/credentials", Some(wish)).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+    arrived(house, Kind::Variable, house.marks.value(Class::ImportedSecret)).await;
 }
 
 /// Power off and on, proofs, logs; every page that shows the agent or its credentials.
@@ -127,6 +140,11 @@ pub(super) async fn look_around(house: &Marked, visitor: &Visitor, (agent, jar):
     for path in OPERATED {
         visitor.ask("operated", Method::GET, path, None).await;
     }
+    let tenant = visitor.ask("me", Method::GET, "/api/v1/me", None).await.json()["tenant"].as_str().map(str::to_owned);
+    let path = format!("/api/admin/v1/tenants/{}/read", tenant.expect("whoever asks has a tenant"));
+    let reason = json!({ "reason": "the hunt looks at what operators are shown" });
+    let read = visitor.ask("operated", Method::POST, &path, Some(reason)).await;
+    assert!(read.status == 200 && read.body.contains("fingerprint"), "{}: {}", read.status, read.body);
 }
 
 /// An alert, a mail that cannot leave, a rotation of the master key.

@@ -4,6 +4,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod credentials;
 pub(crate) mod flows;
 pub(crate) mod invites;
 pub(crate) mod machines;

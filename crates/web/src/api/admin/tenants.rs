@@ -4,11 +4,14 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use domain::{TenantId, agent::Agent, id, operators::Reason, people::Caller};
 use serde::{Deserialize, Serialize};
-use store::{Db, members::Member, tenant_views::TenantView as Row};
+use store::{Db, credential_views::CredentialView, keys::Standing, members::Member, tenant_views::TenantView as Row};
 
 use crate::{
     api::{
-        admin::{self, Listed},
+        admin::{
+            self, Listed,
+            credentials::{DataKeyView, FingerprintView},
+        },
         agents::sentence,
         members::MemberView,
         view::AgentView,
@@ -16,6 +19,7 @@ use crate::{
     body::{self, At, Query},
     guard::Operator,
     problem::Problem,
+    state::Dice,
 };
 
 /// Most agents that are shown of a tenant.
@@ -56,6 +60,21 @@ pub(crate) struct TenantData {
     id: TenantId,
     members: Vec<MemberView>,
     agents: Vec<AgentView>,
+    credentials: Vec<FingerprintView>,
+    data_key: Option<DataKeyView>,
+}
+
+/// What an operator is shown for a reason.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// Its people.
+    pub(crate) members: Vec<Member>,
+    /// Its agents.
+    pub(crate) agents: Vec<Agent>,
+    /// What it gave Berth to use, without the values.
+    pub(crate) credentials: Vec<CredentialView>,
+    /// What seals those; none before it gave any.
+    pub(crate) data_key: Option<Standing>,
 }
 
 pub(crate) async fn list(State(db): State<Db>, _: Operator, query: Query) -> Result<Json<Listed<Tenants>>, Problem> {
@@ -67,31 +86,35 @@ pub(crate) async fn list(State(db): State<Db>, _: Operator, query: Query) -> Res
 }
 
 pub(crate) async fn read(
-    State(db): State<Db>,
+    State((db, dice)): State<(Db, Dice)>,
     operator: Operator,
     At(id): At<id::Tenant>,
     body::Json(why): body::Json<ReasonToRead>,
 ) -> Result<Json<TenantData>, Problem> {
     let reason = Reason::parse(&why.reason).map_err(|error| Problem::unusable("reason", sentence(&error)))?;
-    let (members, agents) = data_of(&db, id, &reason, operator.caller()).await?;
-    let members = members.into_iter().map(MemberView::from).collect();
-    Ok(Json(TenantData { id, members, agents: agents.into_iter().map(AgentView::from).collect() }))
+    let shown = data_of(&db, id, &reason, operator.caller()).await?;
+    let now = dice.now();
+    Ok(Json(TenantData {
+        id,
+        members: shown.members.into_iter().map(MemberView::from).collect(),
+        agents: shown.agents.into_iter().map(AgentView::from).collect(),
+        credentials: shown.credentials.into_iter().map(|row| FingerprintView::of(row, now)).collect(),
+        data_key: shown.data_key.map(|key| DataKeyView::of(key, now)),
+    }))
 }
 
-/// A tenant's people and agents. The reason is committed to the tenant's audit before anything is shown.
-pub(crate) async fn data_of(
-    db: &Db,
-    tenant: TenantId,
-    reason: &Reason,
-    by: &Caller,
-) -> Result<(Vec<Member>, Vec<Agent>), Problem> {
+/// A tenant's people, agents, and what is known of its credentials without opening one. The reason is committed to the
+/// tenant's audit before anything is shown.
+pub(crate) async fn data_of(db: &Db, tenant: TenantId, reason: &Reason, by: &Caller) -> Result<Shown, Problem> {
     let mut tx = db.system().await?;
     if !store::tenant_views::exists(&mut tx, tenant).await? {
         return Err(Problem::not_found());
     }
     let members = store::members::list(&mut tx, tenant).await?;
+    let data_key = store::keys::standing(&mut tx, tenant).await?;
     let mut tx = app::operators::open_tenant(tx, tenant, reason, by).await?;
     let agents = store::agents::list(&mut tx, None, AGENTS_MAX).await?;
+    let credentials = store::credential_views::all(&mut tx).await?;
     tx.commit().await?;
-    Ok((members, agents))
+    Ok(Shown { members, agents, credentials, data_key })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod alert;
 pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod credentials;
 pub(crate) mod flow;
 pub(crate) mod flows;
 pub(crate) mod invites;

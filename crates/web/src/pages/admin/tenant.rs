@@ -7,12 +7,19 @@ use http::StatusCode;
 use store::{members::Member, tenant_views::TenantView};
 
 use crate::{
-    api::{admin::tenants::data_of, agents::sentence},
+    api::{
+        admin::tenants::{Shown, data_of},
+        agents::sentence,
+    },
     body::{At, Form},
     guard::Operator,
     pages::{
         self,
-        admin::{Look, frame},
+        admin::{
+            Look,
+            credentials::{DataKeyLine, FingerprintLine},
+            frame,
+        },
         frame::Frame,
         words::{self, Moment},
     },
@@ -44,6 +51,8 @@ pub(crate) struct TenantPage {
 struct Data {
     members: Vec<(String, &'static str, Moment)>,
     agents: Vec<(String, String, &'static str, &'static str)>,
+    credentials: Vec<FingerprintLine>,
+    key: Option<DataKeyLine>,
 }
 
 impl TenantPage {
@@ -66,10 +75,16 @@ impl TenantPage {
     }
 
     /// With the tenant's data.
-    pub(crate) fn showing(self, (members, agents): (&[Member], &[Agent]), reason: &str, look: Look<'_>) -> Self {
-        let members = members.iter().map(|m| (m.email.clone(), m.role.name(), look.at(m.since))).collect();
+    pub(crate) fn showing(self, shown: &Shown, reason: &str, look: Look<'_>) -> Self {
+        let member = |m: &Member| (m.email.clone(), m.role.name(), look.at(m.since));
         let agent = |a: &Agent| (a.id.to_string(), a.name.as_str().to_owned(), words::tone(&a.seen), a.seen.name());
-        let data = Data { members, agents: agents.iter().map(agent).collect() };
+        let line = |row| FingerprintLine::of(row, &shown.members, look);
+        let data = Data {
+            members: shown.members.iter().map(member).collect(),
+            agents: shown.agents.iter().map(agent).collect(),
+            credentials: shown.credentials.iter().map(line).collect(),
+            key: shown.data_key.as_ref().map(|key| DataKeyLine::of(key, look)),
+        };
         Self { data: Some(data), reason: reason.to_owned(), ..self }
     }
 
@@ -109,8 +124,8 @@ pub(crate) async fn read(
             return pages::page(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
-    let (members, agents) = data_of(&web.db, id, &reason, operator.caller()).await?;
-    pages::page(StatusCode::OK, &page.showing((&members, &agents), reason.as_str(), look))
+    let shown = data_of(&web.db, id, &reason, operator.caller()).await?;
+    pages::page(StatusCode::OK, &page.showing(&shown, reason.as_str(), look))
 }
 
 pub(crate) async fn one(web: &Web, id: domain::TenantId) -> Result<TenantView, Problem> {

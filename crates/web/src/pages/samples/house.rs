@@ -8,7 +8,7 @@ use store::{operators::Standing, tenant_views::TenantView, user_views::UserView}
 
 use super::{HOSTILE, before, failed, id, live, people};
 use crate::{
-    api::audit::Names,
+    api::{admin::tenants::Shown, audit::Names},
     pages::{
         admin::{Look, audit::HouseAuditPage, tenant::TenantPage, tenants::TenantsPage, users::UsersPage},
         factor::FactorPage,
@@ -23,7 +23,8 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
     let codes = (0..10).map(|n| format!("ABCD-EFGH-JKLM-NP{}{}", n / 5 + 2, n % 5 + 2)).collect();
     let tenant = || TenantPage::new(&tenants()[0], look);
     let short = "Give a reason of 10 to 300 characters; the tenant reads it.".to_owned();
-    let (people, agents) = (people::members(by), [live().0, failed().0]);
+    let shown = super::fingerprints::shown(by, &[live().0, failed().0]);
+    let bare = Shown { credentials: Vec::new(), data_key: None, ..super::fingerprints::shown(by, &[]) };
     let head = Some(chain::empty(Chain::House));
     let events = people::events(by, now);
     let audit = HouseAuditPage::new(&events, &Names::default(), (head, Some("/admin/audit?after=3".to_owned())), look);
@@ -44,7 +45,8 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
         ("admin-users", UsersPage::new(&users(by), Some("/admin/users?after=x".to_owned()), look).render()),
         ("admin-users-none", UsersPage::new(&[], None, look).asked_for("nobody@harbour.example").render()),
         ("admin-users-refused", UsersPage::new(&users(by)[1..2], None, look).not_suspended(HOSTILE, short).render()),
-        ("admin-tenant-read", tenant().showing((&people, &agents), "ticket 4711: it does not start", look).render()),
+        ("admin-tenant-read", tenant().showing(&shown, "ticket 4711: it does not start", look).render()),
+        ("admin-tenant-read-bare", tenant().showing(&bare, "ticket 4711: it does not start", look).render()),
         ("admin-audit", audit.render()),
         ("admin-audit-none", HouseAuditPage::new(&[], &Names::default(), (None, None), look).render()),
     ]

@@ -77,6 +77,15 @@ impl<'a> Teller<'a> {
                 let row = self.row("note", text, at);
                 self.push(row, at);
             }
+            Happening::KeysReplaced { machine_key } => {
+                let text = if *machine_key {
+                    "Its gateway token and its machine key were replaced"
+                } else {
+                    "Its gateway token was replaced; its machine is of an image that cannot change its machine key"
+                };
+                let row = self.row("note", text, at);
+                self.push(row, at);
+            }
             Happening::Proof { proof } => {
                 let latency = proof.latency_ms.map(|ms| format!(" in {}", took(i64::from(ms)))).unwrap_or_default();
                 let (mark, text) = if proof.ok {
@@ -215,6 +224,7 @@ fn wish(what: &str) -> &str {
         "start" => "start it",
         "restart" => "restart it",
         "proof" => "prove it",
+        "rotate" => "replace its gateway token and machine key",
         "retry" => "try again",
         "delete" => "delete it",
         "set telegram" => "give it a Telegram bot",

@@ -10,7 +10,7 @@ pub fn body(route: &Route) -> (&'static str, String) {
         Takes::Form(fields) => {
             let value = |field: &str| match field {
                 "email" => "new@example.org",
-                "name" if route.path.ends_with("/delete") => "marker-agent",
+                "name" if route.path.ends_with("/delete") || route.path.ends_with("/rotate") => "marker-agent",
                 "live" => "1",
                 "agent" => "",
                 "channel" => "telegram",
