@@ -55,7 +55,7 @@ pub const ADDRESS: &str = "https://api.stripe.com/";
 /// How long one call may take in all.
 pub const CALL_MAX: Duration = Duration::from_secs(20);
 /// How long a whole listing may take: less than a flow's step may.
-pub const LISTING_MAX: Duration = Duration::from_secs(60);
+pub const LISTING_MAX: Duration = Duration::from_mins(1);
 /// Most bytes of an answer that are read.
 pub const ANSWER_MAX: usize = 8 << 20;
 

@@ -19,7 +19,7 @@ use crate::{
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Longest that Stripe is left alone at its word.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 /// Most characters of a sentence of Stripe's.
 const WHY_CHARS_MAX: usize = 300;
 
