@@ -213,20 +213,26 @@ impl FakeStripe {
         self.state().events.clone()
     }
 
-    /// Sends an event, signed at this moment of the real clock, and waits for the answer's status.
-    ///
-    /// # Errors
-    /// A sentence: no connection, no answer in five seconds.
+    /// An event as it is sent at a moment: the header `Stripe-Signature`, and the body.
     ///
     /// # Panics
     /// Never: the secret is one.
-    pub async fn deliver(&self, event: &Value, to: &str) -> Result<u16, String> {
+    #[must_use]
+    pub fn signed(event: &Value, at: DateTime<Utc>) -> (String, String) {
         let secret = SigningSecret::parse(STRIPE_SIGNING_SECRET).expect("a secret");
-        let signature = secret.sign(Utc::now().timestamp(), event.to_string().as_bytes());
+        let body = event.to_string();
+        (secret.sign(at.timestamp(), body.as_bytes()), body)
+    }
+
+    /// Sends an event, signed at a moment, and waits for the answer's status.
+    ///
+    /// # Errors
+    /// A sentence: no connection, no answer in five seconds.
+    pub async fn deliver(event: &Value, at: DateTime<Utc>, to: &str) -> Result<u16, String> {
         let sent = http_call::call(Call {
             method: Method::POST,
             url: to.to_owned(),
-            headers: vec![("stripe-signature", signature)],
+            headers: vec![("stripe-signature", Self::signed(event, at).0)],
             body: Some(event.clone()),
             patience: Duration::from_secs(5),
         });

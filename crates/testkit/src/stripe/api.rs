@@ -12,54 +12,54 @@ type Params = Map<String, Value>;
 const LISTING: [&str; 4] = ["limit", "starting_after", "ending_before", "expand"];
 
 /// One call, by its method and path.
-pub(super) fn answer(state: &mut State, method: &Method, path: &str, params: Params) -> Answer {
+pub(super) fn answer(state: &mut State, method: &Method, path: &str, params: &Params) -> Answer {
     let path: Vec<&str> = path.trim_matches('/').split('/').skip(1).collect();
     let (post, get, delete) = (*method == Method::POST, *method == Method::GET, *method == Method::DELETE);
     match path.as_slice() {
         ["customers"] if post => {
-            known(&params, &["name", "email", "description", "metadata"])?;
-            let id = objects::customer(state, &params);
+            known(params, &["name", "email", "description", "metadata"])?;
+            let id = objects::customer(state, params);
             state.tell("customer.created", &id);
             read(state, "customer", &id)
         }
-        ["customers"] if get => list(state, "customer", "/v1/customers", &params, &["email"]),
+        ["customers"] if get => list(state, "customer", "/v1/customers", params, &["email"]),
         ["customers", id] if get => read(state, "customer", id),
         ["prices"] if post => {
-            known(&params, &["currency", "unit_amount", "lookup_key", "recurring", "product_data", "product"])?;
-            let cents = given(&params, "unit_amount")?.parse();
+            known(params, &["currency", "unit_amount", "lookup_key", "recurring", "product_data", "product"])?;
+            let cents = given(params, "unit_amount")?.parse();
             let cents = cents.map_err(|_| Refusal::invalid("Invalid integer: unit_amount", Some("unit_amount")))?;
             let interval = params.get("recurring").map(|recurring| text(recurring, "interval")).unwrap_or_default();
             let lookup_key = params.get("lookup_key").and_then(Value::as_str);
-            let id = objects::price(state, lookup_key, cents, given(&params, "currency")?, interval);
+            let id = objects::price(state, lookup_key, cents, given(params, "currency")?, interval);
             read(state, "price", &id)
         }
-        ["prices"] if get => list(state, "price", "/v1/prices", &params, &["lookup_keys", "active"]),
+        ["prices"] if get => list(state, "price", "/v1/prices", params, &["lookup_keys", "active"]),
         ["prices", id] if get => read(state, "price", id),
-        ["checkout", "sessions"] if post => open_checkout(state, &params),
+        ["checkout", "sessions"] if post => open_checkout(state, params),
         ["checkout", "sessions", id] if get => read(state, "checkout.session", id),
         ["billing_portal", "sessions"] if post => {
-            known(&params, &["customer", "return_url"])?;
-            existing(state, "customer", given(&params, "customer")?, "customer")?;
-            Ok(objects::portal(state, &params))
+            known(params, &["customer", "return_url"])?;
+            existing(state, "customer", given(params, "customer")?, "customer")?;
+            Ok(objects::portal(state, params))
         }
-        ["subscriptions"] if get => list(state, "subscription", "/v1/subscriptions", &params, &["customer", "status"]),
+        ["subscriptions"] if get => list(state, "subscription", "/v1/subscriptions", params, &["customer", "status"]),
         ["subscriptions", id] if get => read(state, "subscription", id),
         ["subscriptions", id] if post => {
-            known(&params, &["cancel_at_period_end", "metadata"])?;
+            known(params, &["cancel_at_period_end", "metadata"])?;
             alive(state, id)?;
-            life::cancel_at_period_end(state, id, text_of(&params, "cancel_at_period_end") == "true");
+            life::cancel_at_period_end(state, id, text_of(params, "cancel_at_period_end") == "true");
             read(state, "subscription", id)
         }
         ["subscriptions", id] if delete => {
-            known(&params, &["invoice_now", "prorate"])?;
+            known(params, &["invoice_now", "prorate"])?;
             alive(state, id)?;
             life::end(state, id);
             read(state, "subscription", id)
         }
-        ["charges"] if get => list(state, "charge", "/v1/charges", &params, &["customer"]),
-        ["invoices"] if get => list(state, "invoice", "/v1/invoices", &params, &["customer", "status"]),
-        ["disputes"] if get => list(state, "dispute", "/v1/disputes", &params, &["charge"]),
-        ["events"] if get => list(state, "event", "/v1/events", &params, &["type", "types"]),
+        ["charges"] if get => list(state, "charge", "/v1/charges", params, &["customer"]),
+        ["invoices"] if get => list(state, "invoice", "/v1/invoices", params, &["customer", "status"]),
+        ["disputes"] if get => list(state, "dispute", "/v1/disputes", params, &["charge"]),
+        ["events"] if get => list(state, "event", "/v1/events", params, &["type", "types"]),
         ["events", id] if get => {
             let found = state.events.iter().find(|event| text(event, "id") == *id).cloned();
             found.ok_or_else(|| Refusal::missing(404, "event", id, "id"))

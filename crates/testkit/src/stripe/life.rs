@@ -145,8 +145,8 @@ fn collect(state: &mut State, id: &str, invoice: &str) -> bool {
         return true;
     }
     let first = number(&open, "created").unwrap_or(now);
-    let tried = usize::try_from(tries - 1).unwrap_or(usize::MAX);
-    let next = TRIES.get(tried).map(|days| first + days * DAY);
+    let before = usize::try_from(tries - 1).unwrap_or(usize::MAX);
+    let next = TRIES.get(before).map(|days| first + days * DAY);
     state.set(invoice, &json!({ "attempted": true, "attempt_count": tries, "next_payment_attempt": next }));
     state.tell("invoice.payment_failed", invoice);
     // Without a further try, Stripe leaves it unpaid: what an account may choose, and Berth advises.

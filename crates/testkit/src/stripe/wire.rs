@@ -85,7 +85,7 @@ async fn answer(stripe: &FakeStripe, request: Request<Incoming>) -> Result<Respo
         None | Some(StripeFault::CutAfter | StripeFault::Failed | StripeFault::FailedAfter) => {
             let mut state = stripe.state();
             let (status, body, replayed) = if is_known {
-                once(&mut state, &call, params, fault)
+                once(&mut state, &call, &params, fault)
             } else {
                 let message = "Invalid API Key provided: sk_test_*****none";
                 (401, json!({ "error": { "type": "invalid_request_error", "message": message } }).to_string(), false)
@@ -123,7 +123,7 @@ fn is_basic(text: &[u8]) -> bool {
 fn once(
     state: &mut State,
     call: &StripeCall,
-    params: Map<String, Value>,
+    params: &Map<String, Value>,
     fault: Option<StripeFault>,
 ) -> (u16, String, bool) {
     let key = call.idempotency_key.as_ref().filter(|_| call.method == Method::POST);
@@ -148,7 +148,7 @@ fn once(
     let body = body.to_string();
     // What was wrong before anything began is not remembered: the key is as good as new.
     if let Some(key) = key
-        && (status < 400 || status >= 500)
+        && !(400..500).contains(&status)
     {
         state.keys.insert(key.clone(), Kept { words, status, body: body.clone() });
     }
