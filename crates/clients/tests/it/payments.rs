@@ -15,9 +15,12 @@ use domain::{
     },
     names::Email,
 };
-use testkit::stripe::{Card, FakeStripe, STRIPE_KEY, StripeFault};
+use testkit::stripe::{Card, FakeStripe, STRIPE_KEY, STRIPE_SIGNING_SECRET, StripeFault};
 use url::Url;
-use vault::Secret;
+use vault::{
+    Secret,
+    stripe::{SigningSecret, check},
+};
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000, 0).expect("a moment")
@@ -185,6 +188,18 @@ async fn disputes_are_found_by_customer() {
     assert_eq!((&dispute.id, dispute.state, dispute.opened), (&id, DisputeState::Open, start() + TimeDelta::days(8)));
     stripe.close_dispute(&id, false);
     assert_eq!(to.disputes(&customer).await.expect("disputes")[0].state, DisputeState::Lost);
+}
+
+#[tokio::test]
+async fn what_happened_is_told_signed() {
+    let stripe = FakeStripe::start(start()).await;
+    let to = client(&stripe, STRIPE_KEY);
+    subscribed(&stripe, &to).await;
+    let event = stripe.events().pop().expect("an event");
+    assert_eq!(event["type"], "checkout.session.completed");
+    let (header, body) = FakeStripe::signed(&event, start());
+    let secret = [SigningSecret::parse(STRIPE_SIGNING_SECRET).expect("a secret")];
+    assert_eq!(check(&secret, Some(header.as_bytes()), body.as_bytes(), start()), Ok(()));
 }
 
 #[tokio::test]

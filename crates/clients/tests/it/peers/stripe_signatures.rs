@@ -198,7 +198,8 @@ fn what_stripes_own_libraries_sign_is_taken() {
     let dice = Dice(Seeded::new(6_001));
     let bodies: Vec<Vec<u8>> =
         (0..1_000).map(|_| format!("{{\"n\":{},\"ü\":\"µ\"}}", dice.below(1 << 40)).into()).collect();
-    let lines: String = bodies.iter().map(|body| format!("sign {NOW} {} - {}\n", SECRETS[0], hex_of(body))).collect();
+    let line = |body: &Vec<u8>| format!("sign {NOW} {} - {}\n", SECRETS[0], hex_of(body));
+    let lines = bodies.iter().map(line).collect::<Vec<_>>().concat();
     for (program, script) in [("node", "stripe_signatures.mjs"), (PYTHON, "stripe_signatures.py")] {
         let signed = ask(program, script, &lines);
         assert_eq!(signed.len(), bodies.len());
@@ -210,5 +211,5 @@ fn what_stripes_own_libraries_sign_is_taken() {
 }
 
 fn hex_of(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
