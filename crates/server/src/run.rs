@@ -106,6 +106,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         site.pool = pool;
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
+        site.stripe = config.stripe.signing;
         site.checks =
             Some(Arc::new(HttpCredentialVendors::new(config.vendors.addresses.clone(), config.vendors.named.clone())?));
         models = answering(config.models)?;

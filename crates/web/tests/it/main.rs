@@ -36,4 +36,5 @@ mod team;
 mod tokens;
 mod trips;
 mod vendor;
+mod webhooks;
 mod welcome;
