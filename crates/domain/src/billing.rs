@@ -6,7 +6,7 @@
 
 mod call;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -173,6 +173,39 @@ impl Subscription {
     pub fn that_matters(all: Vec<Self>) -> Option<Self> {
         all.into_iter()
             .min_by_key(|one| (one.status.rank(), std::cmp::Reverse(one.ended), std::cmp::Reverse(one.created)))
+    }
+}
+
+/// The steps of the flow that keeps a tenant's payments in view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum BillingStep {
+    /// Asks Stripe how things are, judges, and acts upon the judgement.
+    Refresh,
+    /// Waits: for an event, for the next date that changes the judgement, for six hours.
+    Rest,
+}
+
+impl BillingStep {
+    /// Both, in order.
+    pub const EVERY: [Self; 2] = [Self::Refresh, Self::Rest];
+
+    /// The word in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// How long a flow may stay in it before a person is told; it goes on all the same.
+    #[must_use]
+    pub const fn deadline(self) -> Option<Duration> {
+        match self {
+            Self::Refresh => Some(Duration::from_hours(1)),
+            Self::Rest => None,
+        }
     }
 }
 

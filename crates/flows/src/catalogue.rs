@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use domain::{
-    AgentId, MachineId, alert::Notice, exchange::ExchangeStep, letter::LetterStep, life::Life, rotation::Rotation,
-    spare::Spare,
+    AgentId, MachineId, alert::Notice, event::EventStep, exchange::ExchangeStep, letter::LetterStep, life::Life,
+    rotation::Rotation, spare::Spare,
 };
 use serde_json::{Value, json};
 
@@ -250,6 +250,7 @@ fn house() -> Vec<Stage> {
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
         letter(),
+        event(),
     ]
 }
 
@@ -270,6 +271,22 @@ fn rotation(step: Rotation) -> Stage {
         may_end: matches!(step, Rotation::Retire),
         // Nobody asks for it: a rotation that began goes on until the old key is retired.
         removal: Removal::Through("retire"),
+    }
+}
+
+/// It is given up by nobody: past its deadline it alerts, and goes on.
+fn event() -> Stage {
+    let step = EventStep::Read;
+    Stage {
+        kind: app::events::EVENT,
+        step: step.name(),
+        stored: json!(step),
+        owner: Owner::Worker,
+        deadline: Some(step.deadline()),
+        wakers: &[],
+        next: &[],
+        may_end: true,
+        removal: Removal::ByItself,
     }
 }
 

@@ -15,6 +15,7 @@
 pub mod catalogue;
 pub mod deliver;
 pub mod erasure;
+pub mod event;
 pub mod exchange;
 pub mod invitation;
 pub mod letter;

@@ -119,6 +119,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "BERTH_METRICS_TOKEN",
         "Bearer of /metrics, for a Prometheus server. Not set: it answers 503. At least 16 characters.",
     ),
+    secret(
+        "STRIPE_WEBHOOK_SECRET",
+        "What Stripe signs its webhooks with, whsec_… beside the endpoint BERTH_PUBLIC_URL/webhooks/stripe; two with a comma while it is replaced. Not set: webhooks are refused with 503.",
+    ),
     plain(
         "BERTH_INCUS_SOCKET",
         Some("/var/lib/incus/unix.socket"),
