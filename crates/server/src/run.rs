@@ -107,11 +107,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         site.pool = pool;
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
-<<<<<<< HEAD
         site.derivations = Derivations::new(std::thread::available_parallelism().map_or(1, NonZero::get));
-=======
         site.stripe = config.stripe.signing;
->>>>>>> issue-6
         site.checks =
             Some(Arc::new(HttpCredentialVendors::new(config.vendors.addresses.clone(), config.vendors.named.clone())?));
         models = answering(config.models)?;
