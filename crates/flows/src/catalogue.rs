@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use domain::{
-    AgentId, MachineId, alert::Notice, event::EventStep, exchange::ExchangeStep, letter::LetterStep, life::Life,
+    AgentId, MachineId, alert::Notice, billing::BillingStep, event::EventStep, exchange::ExchangeStep, letter::LetterStep, life::Life,
     rotation::Rotation, spare::Spare,
 };
 use serde_json::{Value, json};
@@ -91,6 +91,7 @@ pub fn catalogue(agent: AgentId, machine: MachineId) -> Vec<Stage> {
         .chain(erasure())
         .chain(house())
         .chain(Rotation::EVERY.map(rotation))
+        .chain(BillingStep::EVERY.map(billing))
         .collect()
 }
 
@@ -271,6 +272,25 @@ fn rotation(step: Rotation) -> Stage {
         may_end: matches!(step, Rotation::Retire),
         // Nobody asks for it: a rotation that began goes on until the old key is retired.
         removal: Removal::Through("retire"),
+    }
+}
+
+/// It goes on as long as its tenant does.
+fn billing(step: BillingStep) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        BillingStep::Refresh => (&[], &["rest"]),
+        BillingStep::Rest => (&[Waker::Tenant, Waker::Time], &["refresh"]),
+    };
+    Stage {
+        kind: app::billing::BILLING,
+        step: step.name(),
+        stored: json!(step),
+        owner: if step.deadline().is_some() { Owner::Worker } else { Owner::Tenant },
+        deadline: step.deadline(),
+        wakers,
+        next,
+        may_end: false,
+        removal: Removal::Through("refresh"),
     }
 }
 
