@@ -58,9 +58,9 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Option<Acted>, StepE
     let seen = match (&world.payments, &account.customer) {
         (Some(payments), Some(customer)) => {
             let (subscription, disputed_since) = ask(payments.as_ref(), customer).await.map_err(trouble)?;
-            let is_owed = subscription.as_ref().is_some_and(|one| {
-                matches!(one.status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid)
-            });
+            let is_owed = subscription
+                .as_ref()
+                .is_some_and(|one| matches!(one.status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid));
             let past_due_since = is_owed.then(|| account.facts.past_due_since.unwrap_or(asked_at));
             Some(Seen { subscription, past_due_since, disputed_since, asked_at })
         }
@@ -79,7 +79,7 @@ async fn ask(
 }
 
 fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
-    let was_told = claim.signals.iter().any(|signal| signal.signal == LOOK);
+    let was_told = claim.signals.iter().any(|signal| signal.name == LOOK);
     if acted.differs && !was_told {
         tracing::warn!(%tenant, entitlement = acted.entitlement.name(), "Stripe says otherwise, and no event had said so");
     }

@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use domain::{
-    AgentId, MachineId, alert::Notice, billing::BillingStep, event::EventStep, exchange::ExchangeStep, letter::LetterStep, life::Life,
-    rotation::Rotation, spare::Spare,
+    AgentId, MachineId, alert::Notice, billing::BillingStep, event::EventStep, exchange::ExchangeStep,
+    letter::LetterStep, life::Life, rotation::Rotation, spare::Spare,
 };
 use serde_json::{Value, json};
 

@@ -88,6 +88,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             machines: Arc::new(machines),
             adopt: traces::adopt,
             carriers: Arc::new(config.carriers.build(&config.public_url)?),
+            billing: config.stripe.billing(),
+            payments: config.stripe.payments.clone(),
         };
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));

@@ -51,6 +51,10 @@ impl Neighbour {
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         send(&self.router, request.body(Body::from(body.to_owned())).unwrap()).await
     }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        send(&self.router, request).await
+    }
 }
 
 /// An answer, read to its end.
