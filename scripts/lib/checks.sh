@@ -83,6 +83,8 @@ install_peers() {
     fi
     (cd "$CHECKOUT/crates/server/tests/peers" && step "installing a client of Telegram" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the client of Telegram could not be installed."
+    (cd "$CHECKOUT/crates/clients/tests/peers" && step "installing a client of Stripe" caller npm ci --no-audit --no-fund --ignore-scripts) ||
+        die "the client of Stripe could not be installed."
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the vendors' clients could not be installed."
     (cd "$CHECKOUT/crates/web/tests/peers" && { [ -x .venv/bin/pip ] || caller python3 -m venv .venv; } &&

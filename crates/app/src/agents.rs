@@ -164,22 +164,65 @@ pub async fn stop(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, 
 /// Agents stopped in one go; a tenant with more stops the others by hand.
 const REST_MAX: i64 = 1000;
 
-/// Lets all of the tenant's agents rest; `by` is who says so, in words for the timeline.
+/// Lets all of the tenant's agents rest, and says which ran; `by` is who says so, in words for the timeline.
 ///
 /// # Errors
 /// The database.
-pub(crate) async fn rest_all(tx: &mut TenantTx, by: &str) -> Result<(), StoreError> {
-    for agent in store::agents::list(tx, None, REST_MAX).await? {
-        if agent.wanted == Wanted::Running {
-            store::order::flow_first(tx, LIFE, agent.id.uuid()).await?;
-            store::agents::set_wanted(tx, agent.id, Wanted::Stopped).await?;
-            let asked = Happening::Asked { what: "stop".to_owned(), by: by.to_owned() };
-            let said = [asked, Happening::Wanted { wanted: Wanted::Stopped }];
-            store::timeline::append(tx, agent.id, &said).await?;
-            store::flows::signal(tx, LIFE, agent.id.uuid(), signal::WANTED).await?;
+pub(crate) async fn rest_all(tx: &mut TenantTx, by: &str) -> Result<Vec<AgentId>, StoreError> {
+    let all = store::agents::list(tx, None, REST_MAX).await?;
+    let running: Vec<AgentId> =
+        all.into_iter().filter(|agent| agent.wanted == Wanted::Running).map(|agent| agent.id).collect();
+    for agent in &running {
+        store::order::flow_first(tx, LIFE, agent.uuid()).await?;
+        say_wanted(tx, *agent, Wanted::Stopped, ("stop", by)).await?;
+        store::flows::signal(tx, LIFE, agent.uuid(), signal::WANTED).await?;
+    }
+    Ok(running)
+}
+
+/// Starts those of these agents that rest, and says which; one that is gone or going is passed over.
+///
+/// # Errors
+/// The database.
+pub(crate) async fn wake_all(tx: &mut TenantTx, agents: &[AgentId], by: &str) -> Result<Vec<AgentId>, StoreError> {
+    let mut woken = Vec::new();
+    for id in agents {
+        store::order::flow_first(tx, LIFE, id.uuid()).await?;
+        let Some(agent) = store::agents::by_id(tx, *id).await? else { continue };
+        if agent.wanted == Wanted::Stopped {
+            say_wanted(tx, *id, Wanted::Running, ("start", by)).await?;
+            store::flows::signal(tx, LIFE, id.uuid(), signal::WANTED).await?;
+            woken.push(*id);
         }
     }
-    Ok(())
+    Ok(woken)
+}
+
+/// Has all of the tenant's agents removed, each by its own flow, and says which were not going yet.
+///
+/// # Errors
+/// The database.
+pub(crate) async fn remove_all(tx: &mut TenantTx, by: &str) -> Result<Vec<AgentId>, StoreError> {
+    let all = store::agents::list(tx, None, REST_MAX).await?;
+    let there: Vec<AgentId> =
+        all.into_iter().filter(|agent| agent.wanted != Wanted::Gone).map(|agent| agent.id).collect();
+    for agent in &there {
+        store::order::flow_first(tx, LIFE, agent.uuid()).await?;
+        say_wanted(tx, *agent, Wanted::Gone, ("delete", by)).await?;
+        store::flows::ask_removal(tx, LIFE, agent.uuid()).await?;
+    }
+    Ok(there)
+}
+
+async fn say_wanted(
+    tx: &mut TenantTx,
+    agent: AgentId,
+    wanted: Wanted,
+    (what, by): (&str, &str),
+) -> Result<(), StoreError> {
+    store::agents::set_wanted(tx, agent, wanted).await?;
+    let asked = Happening::Asked { what: what.to_owned(), by: by.to_owned() };
+    store::timeline::append(tx, agent, &[asked, Happening::Wanted { wanted }]).await
 }
 
 /// Wants an agent to answer. Already running is success.

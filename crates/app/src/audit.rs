@@ -29,6 +29,19 @@ pub async fn record(
     store::audit::append(tx, &event).await
 }
 
+/// Writes to a tenant's chain what Berth did by itself.
+///
+/// # Errors
+/// The database; then nothing may be committed.
+pub async fn record_own(
+    tx: &mut TenantTx,
+    act: Act,
+    subject: &(dyn Display + Sync),
+    details: &[(&str, &str)],
+) -> Result<(), StoreError> {
+    store::audit::append(tx, &NewEvent::new(Actor::berth(), act, subject, details)).await
+}
+
 /// Writes to a tenant's chain from a transaction on the house tables.
 ///
 /// # Errors

@@ -7,7 +7,8 @@
 //! words out of the house; [`fake_messages`] keeps theirs in memory. [`model`] is
 //! the vendor of models, [`oidc`] a vendor of identities, and [`credentials`] asks a vendor
 //! whether a tenant's credential is good; `web` may call these three,
-//! because a person or a stream waits on them, and nothing else here.
+//! because a person or a stream waits on them, and nothing else here. [`payments::Payments`] is who takes
+//! money, [`stripe`] the real one.
 //!
 //! Invariants:
 //! - A machine without this installation's label is never stopped, started,
@@ -27,8 +28,10 @@ pub mod mail;
 pub mod model;
 pub mod oidc;
 mod outgoing;
+pub mod payments;
 pub mod provider;
 pub mod reach;
+pub mod stripe;
 pub mod vendors;
 pub mod webhook;
 

@@ -63,6 +63,9 @@ acts! {
     JobRun, "job.run", "ran a job";
     ScheduleChange, "schedule.change", "changed when a job runs";
     WaitlistInvite, "waitlist.invite", "invited somebody who waited";
+    BillingRemove, "billing.remove", "had agents removed: the tenant left thirty days ago";
+    BillingRestore, "billing.restore", "had agents started again: the tenant is entitled again";
+    BillingSuspend, "billing.suspend", "had agents stopped: the tenant is not entitled";
     KeysRetire, "keys.retire", "retired a master key";
     KeysRotate, "keys.rotate", "made another master key the current one";
     KeysShred, "keys.shred", "destroyed a tenant's data key";

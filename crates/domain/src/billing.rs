@@ -4,10 +4,17 @@
 //! moment. An event only says that something changed; so the order of events does not
 //! matter. Source: Stripe API Reference, "The Subscription object".
 
-use std::fmt;
+mod call;
+
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use call::{
+    BadIdempotencyKey, Checkout, CheckoutState, Dispute, DisputeState, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey,
+    NamedPrice, ToldEvent,
+};
 
 /// Most characters of a name that Stripe gave something.
 pub const NAME_CHARS_MAX: usize = 100;
@@ -166,6 +173,39 @@ impl Subscription {
     pub fn that_matters(all: Vec<Self>) -> Option<Self> {
         all.into_iter()
             .min_by_key(|one| (one.status.rank(), std::cmp::Reverse(one.ended), std::cmp::Reverse(one.created)))
+    }
+}
+
+/// The steps of the flow that keeps a tenant's payments in view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum BillingStep {
+    /// Asks Stripe how things are, judges, and acts upon the judgement.
+    Refresh,
+    /// Waits: for an event, for the next date that changes the judgement, for six hours.
+    Rest,
+}
+
+impl BillingStep {
+    /// Both, in order.
+    pub const EVERY: [Self; 2] = [Self::Refresh, Self::Rest];
+
+    /// The word in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// How long a flow may stay in it before a person is told; it goes on all the same.
+    #[must_use]
+    pub const fn deadline(self) -> Option<Duration> {
+        match self {
+            Self::Refresh => Some(Duration::from_hours(1)),
+            Self::Rest => None,
+        }
     }
 }
 

@@ -134,6 +134,20 @@ impl Entitlement {
         matches!(self, Self::Gone { .. })
     }
 
+    /// When the judgement changes by itself, with nobody doing anything. `None`: it does not.
+    #[must_use]
+    pub const fn changes_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Served { by: Served::Complimentary { until } } => *until,
+            Self::Served { by: Served::PastDue { until } } | Self::Leaving { until } => Some(*until),
+            // What Stripe does on its own date, Stripe tells; looked at then, it has done so.
+            Self::Served {
+                by: Served::Trial { ends: at } | Served::Cancelled { ends: at } | Served::Paid { renews: at },
+            } => Some(*at),
+            Self::Served { by: Served::BillingOff } | Self::Suspended { .. } | Self::Gone { .. } | Self::Unpaid => None,
+        }
+    }
+
     /// The word in the database, in logs and on pages.
     #[must_use]
     pub const fn name(&self) -> &'static str {

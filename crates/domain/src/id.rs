@@ -40,6 +40,8 @@ kinds! {
     Credential => CredentialId, "crd";
     /// One firing of an alert on its way to a person.
     Delivery => DeliveryId, "dlv";
+    /// What another system told Berth, kept before it is understood.
+    Event => EventId, "evt";
     /// One question to an agent's machine and its answer, kept ten minutes.
     Exchange => ExchangeId, "exc";
     /// A running state machine.

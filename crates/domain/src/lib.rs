@@ -17,6 +17,7 @@ pub mod channel;
 pub mod credential;
 pub mod entitlement;
 pub mod entropy;
+pub mod event;
 pub mod exchange;
 pub mod id;
 pub mod instructions;
@@ -49,6 +50,6 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, CredentialId, DeliveryId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId, InviteId,
-    LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
+    AgentId, AlertId, CredentialId, DeliveryId, EventId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId,
+    InviteId, LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
 };

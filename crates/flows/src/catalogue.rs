@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use domain::{
-    AgentId, MachineId, alert::Notice, exchange::ExchangeStep, letter::LetterStep, life::Life, rotation::Rotation,
-    spare::Spare,
+    AgentId, MachineId, alert::Notice, billing::BillingStep, event::EventStep, exchange::ExchangeStep,
+    letter::LetterStep, life::Life, rotation::Rotation, spare::Spare,
 };
 use serde_json::{Value, json};
 
@@ -91,6 +91,7 @@ pub fn catalogue(agent: AgentId, machine: MachineId) -> Vec<Stage> {
         .chain(erasure())
         .chain(house())
         .chain(Rotation::EVERY.map(rotation))
+        .chain(BillingStep::EVERY.map(billing))
         .collect()
 }
 
@@ -250,6 +251,7 @@ fn house() -> Vec<Stage> {
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
         letter(),
+        event(),
     ]
 }
 
@@ -270,6 +272,41 @@ fn rotation(step: Rotation) -> Stage {
         may_end: matches!(step, Rotation::Retire),
         // Nobody asks for it: a rotation that began goes on until the old key is retired.
         removal: Removal::Through("retire"),
+    }
+}
+
+/// It goes on as long as its tenant does.
+fn billing(step: BillingStep) -> Stage {
+    let (wakers, next): (&[Waker], &[&str]) = match step {
+        BillingStep::Refresh => (&[], &["rest"]),
+        BillingStep::Rest => (&[Waker::Tenant, Waker::Time], &["refresh"]),
+    };
+    Stage {
+        kind: app::billing::BILLING,
+        step: step.name(),
+        stored: json!(step),
+        owner: if step.deadline().is_some() { Owner::Worker } else { Owner::Tenant },
+        deadline: step.deadline(),
+        wakers,
+        next,
+        may_end: false,
+        removal: Removal::Through("refresh"),
+    }
+}
+
+/// It is given up by nobody: past its deadline it alerts, and goes on.
+fn event() -> Stage {
+    let step = EventStep::Read;
+    Stage {
+        kind: app::events::EVENT,
+        step: step.name(),
+        stored: json!(step),
+        owner: Owner::Worker,
+        deadline: Some(step.deadline()),
+        wakers: &[],
+        next: &[],
+        may_end: true,
+        removal: Removal::ByItself,
     }
 }
 

@@ -12,9 +12,11 @@
 //! an effect outside has an identity that was committed before it; removal leads
 //! out of every step. A sealed value is opened in [`deliver`] only.
 
+pub mod billing;
 pub mod catalogue;
 pub mod deliver;
 pub mod erasure;
+pub mod event;
 pub mod exchange;
 pub mod invitation;
 pub mod letter;

@@ -6,10 +6,14 @@ use std::{
     time::Duration,
 };
 
-use clients::provider::{Limits, Provider};
+use clients::{
+    payments::Payments,
+    provider::{Limits, Provider},
+};
 use domain::{
     Entropy, InstallationId, MachineId,
     channel::ApiRoot,
+    entitlement::Billing,
     openclaw::AgentModels,
     protocol::{Answer, Ask, Outcome, Reply, Request},
 };
@@ -43,6 +47,10 @@ pub struct World {
     pub adopt: fn(&tracing::Span, &str),
     /// How alerts reach a person.
     pub carriers: Arc<Carriers>,
+    /// Whether this Berth bills.
+    pub billing: Billing,
+    /// Who takes the money, where it does.
+    pub payments: Option<Arc<dyn Payments>>,
 }
 
 /// How machines are made and what they are told.

@@ -2,6 +2,7 @@
 
 mod keys;
 mod model;
+mod stripe;
 mod vendors;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -22,6 +23,7 @@ use crate::{
 pub use self::{
     keys::MasterKeys,
     model::{ModelConfig, VendorConfig},
+    stripe::StripeConfig,
     vendors::TenantVendors,
 };
 pub use crate::settings::BadSetting;
@@ -94,6 +96,8 @@ pub struct Config {
     pub carriers: CarriersConfig,
     /// How people sign in.
     pub sign_in: SignInConfig,
+    /// Whether it bills.
+    pub stripe: StripeConfig,
 }
 
 impl Config {
@@ -112,6 +116,7 @@ impl Config {
         Ok(Self {
             database: DatabaseConfig::parse(values)?,
             sign_in: SignInConfig::parse(values)?,
+            stripe: StripeConfig::parse(values)?,
             keys: MasterKeys::parse(values)?,
             listen: values
                 .parse("BERTH_LISTEN", "an address and a port")?

@@ -88,6 +88,8 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             machines: Arc::new(machines),
             adopt: traces::adopt,
             carriers: Arc::new(config.carriers.build(&config.public_url)?),
+            billing: config.stripe.billing(),
+            payments: config.stripe.payments.clone(),
         };
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));
         tasks.spawn(flows::run(world, config.runner, stop.clone()));
@@ -108,6 +110,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         site.proxies = config.proxies;
         site.pace = Pace::per_minute(config.requests_per_minute);
         site.derivations = Derivations::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        site.stripe = config.stripe.signing;
         site.checks =
             Some(Arc::new(HttpCredentialVendors::new(config.vendors.addresses.clone(), config.vendors.named.clone())?));
         models = answering(config.models)?;

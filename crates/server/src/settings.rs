@@ -119,6 +119,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "BERTH_METRICS_TOKEN",
         "Bearer of /metrics, for a Prometheus server. Not set: it answers 503. At least 16 characters.",
     ),
+    secret(
+        "STRIPE_SECRET_KEY",
+        "Berth's secret or restricted key at Stripe, sk_… or rk_…. Needed with STRIPE_WEBHOOK_SECRET. Not set: nobody pays, and everybody is served.",
+    ),
+    plain("BERTH_STRIPE_URL", Some("https://api.stripe.com/"), "http://127.0.0.1:8420/", "Where Stripe is, for tests."),
+    secret(
+        "STRIPE_WEBHOOK_SECRET",
+        "What Stripe signs its webhooks with, whsec_… beside the endpoint BERTH_PUBLIC_URL/webhooks/stripe; two with a comma while it is replaced. Not set: webhooks are refused with 503.",
+    ),
     plain(
         "BERTH_INCUS_SOCKET",
         Some("/var/lib/incus/unix.socket"),

@@ -25,7 +25,8 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// Who alone may know an outside library, whether in the program or in its tests.
-const KEEPERS: [(&str, &[&str]); 10] = [
+const KEEPERS: [(&str, &[&str]); 11] = [
+    ("async-stripe-client-core", &["clients"]),
     ("sqlx", &["store", "testkit"]),
     ("sqlx-core", &["store"]),
     ("reqwest", &["clients"]),

@@ -5,7 +5,7 @@
 //! runner, and in place of machines a provider and a guest in memory, each with a
 //! ledger. [`vendor::FakeVendor`] stands in a model vendor's place, over HTTP.
 //! [`telegram::FakeBotApi`] is Telegram with bots of its own. [`issuer::FakeIssuer`] is a
-//! vendor of identities that can be told to forge.
+//! vendor of identities that can be told to forge. [`stripe::FakeStripe`] takes money, with a clock of its own.
 //! [`marks::Marks`] are secrets that a test plants, and [`marks::Hunt`] looks where they got.
 //! [`sim::Simulator`] is a whole daemon with machines over real sockets, for tests
 //! that start the real program.
@@ -17,6 +17,7 @@ pub mod http_call;
 pub mod issuer;
 pub mod marks;
 pub mod sim;
+pub mod stripe;
 pub mod telegram;
 pub mod vendor;
 mod verify;

@@ -30,7 +30,7 @@ pub(crate) struct BytesMax(pub usize);
 pub(crate) struct Json<T>(pub T);
 
 /// How long a body of at most 64 KiB may take to arrive, as the head of a request may: nobody waits for a drip.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long the body of a model call may take to arrive: its answer may take far longer.
 const WEIGHED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -212,7 +212,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AtTurn {
 }
 
 /// The whole body, refused as soon as it is seen to be too large, or has taken too long.
-async fn whole(request: Request, within: Duration) -> Result<Bytes, Problem> {
+pub(crate) async fn whole(request: Request, within: Duration) -> Result<Bytes, Problem> {
     let max = request.extensions().get::<BytesMax>().map_or(0, |max| max.0);
     let late = |_| Problem {
         status: StatusCode::REQUEST_TIMEOUT,

@@ -24,6 +24,7 @@ use crate::{
     problem::Problem,
     session::{self, Jar},
     state::Web,
+    webhooks::Awaited,
 };
 
 /// What a route asks of its caller.
@@ -45,6 +46,8 @@ pub enum Needs {
     Machine,
     /// A machine's virtual model key, as `x-api-key` or bearer.
     ModelKey,
+    /// Stripe's signature over the body; the handler's [`crate::webhooks::SignedByStripe`] checks it.
+    Stripe,
 }
 
 /// How long after showing who they are somebody may do what cannot be undone.
@@ -201,6 +204,14 @@ pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Resul
             let slugs = ["metrics-off", "wrong-metrics-token"];
             shared_secret(headers, web.site.metrics_token(), "BERTH_METRICS_TOKEN", slugs)?;
             request.extensions_mut().insert(MetricsCaller(()));
+            None
+        }
+        Needs::Stripe => {
+            if web.site.stripe.is_empty() {
+                let detail = "STRIPE_WEBHOOK_SECRET is not set, so nothing can be taken for Stripe's.";
+                return Err(Problem::unavailable("stripe-off", detail));
+            }
+            request.extensions_mut().insert(Awaited);
             None
         }
         Needs::Machine => {

@@ -34,6 +34,7 @@ mod schemas;
 mod session;
 pub mod state;
 pub mod vendors;
+mod webhooks;
 
 pub use figures::Render;
 pub use listener::{Limits, serve};

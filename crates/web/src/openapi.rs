@@ -64,6 +64,7 @@ fn tag(path: &str) -> &'static str {
         _ if path.starts_with("/api/v1") => "api",
         _ if path.starts_with("/api/admin") => "operator",
         _ if path.starts_with("/api/cron") => "cron",
+        _ if path.starts_with("/webhooks") => "webhooks",
         _ if path.starts_with("/api/internal") || path.starts_with("/llm") => "machines",
         "/health" | "/ready" | "/metrics" | "/openapi.json" | "/.well-known/security.txt" => "operations",
         _ => "pages",
@@ -78,6 +79,7 @@ fn security(needs: Needs) -> Value {
         Needs::Metrics => json!([{ "metrics": [] }]),
         Needs::Machine => json!([{ "machine": [] }]),
         Needs::ModelKey => json!([{ "model": [] }]),
+        Needs::Stripe => json!([{ "stripe": [] }]),
     }
 }
 
@@ -88,6 +90,7 @@ fn security_schemes() -> Value {
         "cron": { "type": "http", "scheme": "bearer", "description": "CRON_SECRET" },
         "metrics": { "type": "http", "scheme": "bearer", "description": "BERTH_METRICS_TOKEN" },
         "machine": { "type": "http", "scheme": "bearer", "description": "A machine's own token" },
+        "stripe": { "type": "apiKey", "in": "header", "name": "Stripe-Signature", "description": "Stripe's signature over the body" },
         "model": { "type": "apiKey", "in": "header", "name": "x-api-key", "description": "A machine's virtual model key" },
     })
 }
@@ -100,6 +103,8 @@ fn request_body(route: &Route) -> Option<Value> {
         Takes::Json(schema) => json(schema),
         Takes::Messages => json("Messages"),
         Takes::Chat => json("ChatCompletions"),
+        // What the sender signs is the sender's to describe.
+        Takes::Signed => json("Anything"),
         Takes::Form(fields) => {
             json!({ "application/x-www-form-urlencoded": { "schema": schemas::posted(route.path, fields) } })
         }

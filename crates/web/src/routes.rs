@@ -35,6 +35,7 @@ use crate::{
     problem::Problem,
     session::Jar,
     state::Web,
+    webhooks,
 };
 
 /// What a request does.
@@ -70,6 +71,8 @@ pub enum Takes {
     Messages,
     /// A request of the Chat Completions API, at most 4 MiB.
     Chat,
+    /// What another system signed as it stands, at most 1 MiB.
+    Signed,
 }
 
 /// What a route answers when all is well.
@@ -200,6 +203,7 @@ impl Route {
         match self.takes {
             Takes::Nothing => 1024,
             Takes::Json(_) | Takes::Form(_) => 64 * 1024,
+            Takes::Signed => 1024 * 1024,
             Takes::Messages | Takes::Chat => 4 * 1024 * 1024,
         }
     }
@@ -418,6 +422,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/cron/retention", Needs::Cron, Gives::Json(200, "JobRun"), "Forgets what is kept for a while only and answers with counts", |m| on(m, api::cron::retention)).within(75),
     Route::post("/api/cron/retention", Needs::Cron, Gives::Json(200, "JobRun"), "Forgets what is kept for a while only and answers with counts", |m| on(m, api::cron::retention)).within(75),
     Route::post("/api/internal/machine/events", Needs::Machine, Gives::Status(204), "A machine tells what happened to it", |m| on(m, api::machine::event)).takes(Takes::Json("MachineEvent")).for_machines(),
+    Route::post("/webhooks/stripe", Needs::Stripe, Gives::Status(204), "Stripe tells that something happened: kept as it came, understood later", |m| on(m, webhooks::stripe)).takes(Takes::Signed).uncounted(),
     Route::post("/llm/v1/messages", Needs::ModelKey, Gives::Json(200, "Anything"), "The agent's model in the shape of Anthropic's Messages API: Berth's built-in proof model, a vendor's with the tenant's own key, or one within the tenant's daily budget", |m| on(m, llm::messages)).takes(Takes::Messages).within(330).for_machines(),
     Route::post("/llm/v1/messages/count_tokens", Needs::ModelKey, Gives::Json(200, "Anything"), "An estimate of a request's tokens", |m| on(m, llm::count_tokens)).takes(Takes::Messages).for_machines(),
     Route::post("/llm/v1/chat/completions", Needs::ModelKey, Gives::Json(200, "Anything"), "The agent's model in the shape of OpenAI's Chat Completions, with the tenant's own key: the model is VENDOR/MODEL, and the vendor openai, openrouter or compatible", |m| on(m, llm::completions)).takes(Takes::Chat).within(330).for_machines(),

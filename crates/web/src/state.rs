@@ -9,7 +9,7 @@ use domain::{Entropy, limits::Proxies};
 use store::Db;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use vault::{Keyring, Secret};
+use vault::{Keyring, Secret, stripe::SigningSecret};
 
 use crate::{
     checks::Checks,
@@ -80,6 +80,8 @@ pub struct Site {
     pub pace: Pace,
     /// How people sign in.
     pub sign_in: SignIn,
+    /// The secrets of the endpoint at Stripe that sends webhooks here; none where nobody bills.
+    pub stripe: Vec<SigningSecret>,
     /// Who is asked whether a credential is good; nobody in tests that do not need it.
     pub checks: Option<Checks>,
     /// Opens what people bring along sealed by another program.
@@ -123,6 +125,7 @@ impl Site {
             proxies: Proxies::default(),
             pace: Pace::default(),
             sign_in: SignIn::default(),
+            stripe: Vec::new(),
             checks: None,
             derivations: Derivations::new(1),
         }

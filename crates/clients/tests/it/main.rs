@@ -9,6 +9,8 @@ mod credentials;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod payments;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod promises;

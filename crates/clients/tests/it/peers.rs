@@ -1,5 +1,8 @@
 //! Mails and webhooks as servers understand them that nobody here wrote: aiosmtpd and the standardwebhooks library; and
-//! Slack's own client before the fake that stands for Slack.
+//! Slack's own client before the fake that stands for Slack. Stripe's are in a file of their own.
+
+mod stripe;
+mod stripe_signatures;
 
 use std::process::Stdio;
 

@@ -76,6 +76,12 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             app::letters::ask_for_link(&mut tx, world.flows.entropy.as_ref(), &to, None, &next).await.unwrap();
             tx.commit().await.unwrap();
         }
+        "event" => {
+            let mut tx = world.database.db.system().await.unwrap();
+            let body = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"customer":"cus_1"}}}"#;
+            app::events::keep(&mut tx, world.flows.entropy.as_ref(), body).await.unwrap();
+            tx.commit().await.unwrap();
+        }
         "notice" => {
             let mut tx = world.database.db.system().await.unwrap();
             let alert = store::alerts::NewAlert {

@@ -101,13 +101,18 @@ fn refusals(route: &Route) -> Vec<(u16, &'static str)> {
             all.push((401, "Not signed in, or not lately enough"));
             all.push((403, "The role, the token or the second factor does not suffice, or another site asks"));
         }
+        Needs::Stripe => all.extend([
+            (400, "Not signed by Stripe, or no event"),
+            (429, "Too many that Stripe did not sign"),
+            (503, "STRIPE_WEBHOOK_SECRET is not set"),
+        ]),
         Needs::Machine | Needs::ModelKey => all.push((401, "No machine's token")),
         Needs::Cron => all.extend([(401, "Wrong secret"), (503, "CRON_SECRET is not set")]),
         Needs::Metrics => all.extend([(401, "Wrong token"), (503, "BERTH_METRICS_TOKEN is not set")]),
     }
     if changes {
         all.extend([(403, "Another site asks"), (413, "Too large")]);
-        if !matches!(route.needs, Needs::Open | Needs::Cron | Needs::Machine) {
+        if !matches!(route.needs, Needs::Open | Needs::Cron | Needs::Machine | Needs::Stripe) {
             all.push((409, "It does not fit what is there"));
         }
     }

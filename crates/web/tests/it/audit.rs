@@ -28,6 +28,7 @@ const SILENT: &[(&str, &str)] = &[
     ("/api/cron/pool", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/retention", "the house's own work: its run and counts stand in job_runs"),
     ("/api/internal/machine/events", "a machine's word makes Berth look and changes nothing"),
+    ("/webhooks/stripe", "kept as it came; what comes of it is done by a flow, which leaves events"),
     ("/llm/v1/messages", "a model call of an agent: counted and paid in model_days"),
     ("/llm/v1/chat/completions", "a model call with the tenant's own key: counted in model_days"),
     ("/llm/v1/messages/count_tokens", "an estimate; nothing is written"),

@@ -39,4 +39,5 @@ mod team;
 mod tokens;
 mod trips;
 mod vendor;
+mod webhooks;
 mod welcome;

@@ -19,6 +19,8 @@ use web::{
 
 pub const METRICS_TOKEN: &str = "metrics-token-marker";
 pub const CRON_SECRET: &str = "cron-secret-marker";
+/// What stands for Stripe in these tests signs with it.
+pub const STRIPE_SECRET: &str = "whsec_stripe0marker0123";
 
 /// A world, its router, and what its callers hold.
 pub struct House {
@@ -48,6 +50,10 @@ impl Neighbour {
         let request = Request::builder().method(Method::POST).uri(path).header("cookie", cookie);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         send(&self.router, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        send(&self.router, request).await
     }
 }
 
@@ -97,6 +103,7 @@ impl House {
         let secret = cron_secret.map(|text| Secret::from(text.to_owned()));
         let site = Site::new(Url::parse(public_url).unwrap(), secret, contact, ready);
         let mut site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
+        site.stripe = vec![vault::stripe::SigningSecret::parse(STRIPE_SECRET).unwrap()];
         // Tests ask faster than people do; those of the pace set one.
         site.pace = Pace::per_minute(0);
         site = site.with_sign_in(SignIn { vendors, keys: keys(public_url), mails: true, admins });

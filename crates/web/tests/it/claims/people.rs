@@ -49,7 +49,7 @@ fn fields() -> Vec<String> {
                 let schema = &document["components"]["schemas"][schema]["properties"];
                 all.extend(schema.as_object().into_iter().flat_map(|names| names.keys().cloned()));
             }
-            Takes::Nothing | Takes::Messages | Takes::Chat => {}
+            Takes::Nothing | Takes::Messages | Takes::Chat | Takes::Signed => {}
         }
     }
     all

@@ -7,6 +7,7 @@ use web::routes::{Route, Takes};
 pub fn body(route: &Route) -> (&'static str, String) {
     match route.takes {
         Takes::Nothing => ("text/plain", String::new()),
+        Takes::Signed => ("application/json", json!({ "id": "evt_1", "type": "invoice.paid" }).to_string()),
         Takes::Form(fields) => {
             let value = |field: &str| match field {
                 "email" => "new@example.org",

@@ -1,0 +1,84 @@
+//! What other systems told Berth, as it came. Nobody reads it but the flow that understands it, and operators.
+
+use chrono::{DateTime, Utc};
+use domain::{EventId, FlowId, TenantId, event::EventStep};
+
+use crate::{
+    db::SystemTx,
+    error::{StoreError, json},
+};
+
+/// Kind of the flow that understands an event; its subject is the event.
+pub const EVENT: &str = "event";
+
+/// An event that was just received.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEvent<'a> {
+    /// Its id here.
+    pub id: EventId,
+    /// Its id at its sender: the same for every time that it is sent.
+    pub name: &'a str,
+    /// Its sender's word for what happened; at most 100 bytes.
+    pub kind: &'a str,
+    /// Whether it is about real money.
+    pub is_live: bool,
+    /// As it came, at most 1 MiB.
+    pub body: &'a [u8],
+}
+
+/// Keeps an event and starts the flow that understands it: one statement. `false`: it is kept already.
+pub async fn keep(tx: &mut SystemTx, event: &NewEvent<'_>, flow: FlowId) -> Result<bool, StoreError> {
+    let step = EventStep::Read;
+    let trace = tx.trace();
+    let kept = sqlx::query!(
+        "with kept as (
+             insert into events (id, sender, name, kind, is_live, body) values ($1, 'stripe', $2, $3, $4, $5)
+             on conflict (sender, name) do nothing
+             returning id
+         )
+         insert into flows (id, kind, subject, step, deadline_at, trace)
+         select $6, $7, kept.id, $8, berth.now() + make_interval(secs => $9), $10 from kept",
+        event.id.uuid(),
+        event.name,
+        event.kind,
+        event.is_live,
+        event.body,
+        flow.uuid(),
+        EVENT,
+        json(&step)?,
+        step.deadline().as_secs_f64(),
+        trace,
+    )
+    .execute(tx.conn())
+    .await?;
+    let is_new = kept.rows_affected() > 0;
+    if is_new {
+        tx.note_work();
+    }
+    Ok(is_new)
+}
+
+/// An event that nobody has understood yet, locked: its body, and when it came.
+pub async fn unread(tx: &mut SystemTx, id: EventId) -> Result<Option<(Vec<u8>, DateTime<Utc>)>, StoreError> {
+    let row = sqlx::query!(
+        "select body, received_at from events where id = $1 and read_at is null for no key update",
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| (row.body, row.received_at)))
+}
+
+/// Writes down what came of an event, in words without secrets, at most 300 characters.
+pub async fn read(tx: &mut SystemTx, id: EventId, outcome: &str, tenant: Option<TenantId>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update events set read_at = berth.now(), outcome = left($2, 300), tenant_id = $3
+         where id = $1 and read_at is null",
+        id.uuid(),
+        outcome,
+        tenant.map(TenantId::uuid),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
