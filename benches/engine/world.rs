@@ -39,7 +39,6 @@ pub(crate) async fn on(url: &str, connections_max: u32) -> Result<World, Failure
         }),
         adopt: |_, _| {},
         carriers: Arc::new(Carriers { mail: None, webhook: None, letters: None, base: "http://127.0.0.1:1".into() }),
-        billing: domain::entitlement::Billing::Off,
         payments: None,
         entropy,
     })

@@ -13,7 +13,10 @@ use domain::{
 };
 use store::{StoreError, SystemTx, TenantTx, flows::NewFlow};
 
-use crate::audit;
+use crate::{
+    audit,
+    billing::{NotPaid, Room},
+};
 
 /// Kind of the flow that lives an agent's life.
 pub const LIFE: &str = "life";
@@ -79,6 +82,9 @@ pub enum CreateAgentError {
     /// The Idempotency-Key was used for an agent of another name, model or instructions.
     #[error("that Idempotency-Key was used for another request")]
     KeyReused,
+    /// Nobody pays for it.
+    #[error(transparent)]
+    NotPaid(#[from] NotPaid),
     /// The database.
     #[error(transparent)]
     Store(StoreError),
@@ -107,7 +113,9 @@ pub async fn create(
         return if is_same { Ok(agent) } else { Err(KeyReused) };
     }
     let (id, name) = (new.id, &new.name);
-    let since = store::house::tenant_now(tx).await.map_err(Store)?;
+    let room = Room::of(tx).await.map_err(Store)?;
+    room.for_a_new_one()?;
+    let since = room.now;
     let seen = Seen::Preparing { since };
     store::agents::insert(tx, id, (name, &new.choices), &seen, asked_with).await.map_err(|error| match error {
         taken if taken.is_conflict("agents_name_key") => NameTaken,
@@ -148,6 +156,9 @@ pub enum ChangeAgentError {
     /// There is nothing to retry.
     #[error("there is nothing to retry: this agent has not failed")]
     NotFailed,
+    /// Nobody pays for it to run.
+    #[error(transparent)]
+    NotPaid(#[from] NotPaid),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -159,70 +170,6 @@ pub enum ChangeAgentError {
 /// [`ChangeAgentError`]; nothing was written.
 pub async fn stop(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
     want(tx, id, Wanted::Stopped, ("stop", Act::AgentStop), by).await
-}
-
-/// Agents stopped in one go; a tenant with more stops the others by hand.
-const REST_MAX: i64 = 1000;
-
-/// Lets all of the tenant's agents rest, and says which ran; `by` is who says so, in words for the timeline.
-///
-/// # Errors
-/// The database.
-pub(crate) async fn rest_all(tx: &mut TenantTx, by: &str) -> Result<Vec<AgentId>, StoreError> {
-    let all = store::agents::list(tx, None, REST_MAX).await?;
-    let running: Vec<AgentId> =
-        all.into_iter().filter(|agent| agent.wanted == Wanted::Running).map(|agent| agent.id).collect();
-    for agent in &running {
-        store::order::flow_first(tx, LIFE, agent.uuid()).await?;
-        say_wanted(tx, *agent, Wanted::Stopped, ("stop", by)).await?;
-        store::flows::signal(tx, LIFE, agent.uuid(), signal::WANTED).await?;
-    }
-    Ok(running)
-}
-
-/// Starts those of these agents that rest, and says which; one that is gone or going is passed over.
-///
-/// # Errors
-/// The database.
-pub(crate) async fn wake_all(tx: &mut TenantTx, agents: &[AgentId], by: &str) -> Result<Vec<AgentId>, StoreError> {
-    let mut woken = Vec::new();
-    for id in agents {
-        store::order::flow_first(tx, LIFE, id.uuid()).await?;
-        let Some(agent) = store::agents::by_id(tx, *id).await? else { continue };
-        if agent.wanted == Wanted::Stopped {
-            say_wanted(tx, *id, Wanted::Running, ("start", by)).await?;
-            store::flows::signal(tx, LIFE, id.uuid(), signal::WANTED).await?;
-            woken.push(*id);
-        }
-    }
-    Ok(woken)
-}
-
-/// Has all of the tenant's agents removed, each by its own flow, and says which were not going yet.
-///
-/// # Errors
-/// The database.
-pub(crate) async fn remove_all(tx: &mut TenantTx, by: &str) -> Result<Vec<AgentId>, StoreError> {
-    let all = store::agents::list(tx, None, REST_MAX).await?;
-    let there: Vec<AgentId> =
-        all.into_iter().filter(|agent| agent.wanted != Wanted::Gone).map(|agent| agent.id).collect();
-    for agent in &there {
-        store::order::flow_first(tx, LIFE, agent.uuid()).await?;
-        say_wanted(tx, *agent, Wanted::Gone, ("delete", by)).await?;
-        store::flows::ask_removal(tx, LIFE, agent.uuid()).await?;
-    }
-    Ok(there)
-}
-
-async fn say_wanted(
-    tx: &mut TenantTx,
-    agent: AgentId,
-    wanted: Wanted,
-    (what, by): (&str, &str),
-) -> Result<(), StoreError> {
-    store::agents::set_wanted(tx, agent, wanted).await?;
-    let asked = Happening::Asked { what: what.to_owned(), by: by.to_owned() };
-    store::timeline::append(tx, agent, &[asked, Happening::Wanted { wanted }]).await
 }
 
 /// Wants an agent to answer. Already running is success.
@@ -268,9 +215,13 @@ pub async fn rotate(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent
 /// # Errors
 /// [`ChangeAgentError`]; nothing was written.
 pub async fn retry(tx: &mut TenantTx, id: AgentId, by: &Caller) -> Result<Agent, ChangeAgentError> {
+    let room = Room::of(tx).await?;
     let agent = changeable(tx, id, Role::Member, by).await?;
     if !matches!(agent.seen, Seen::Failed { .. }) {
         return Err(ChangeAgentError::NotFailed);
+    }
+    if agent.wanted != Wanted::Running {
+        room.to_run()?;
     }
     // Whoever retries wants it to run, also if it was wanted stopped meanwhile.
     store::agents::set_wanted(tx, id, Wanted::Running).await?;
@@ -304,10 +255,12 @@ async fn want(
     (word, act): (&str, Act),
     by: &Caller,
 ) -> Result<Agent, ChangeAgentError> {
+    let room = if wanted == Wanted::Running { Some(Room::of(tx).await?) } else { None };
     let agent = changeable(tx, id, Role::Member, by).await?;
     if agent.wanted == wanted {
         return Ok(agent);
     }
+    room.as_ref().map_or(Ok(()), Room::to_run)?;
     store::agents::set_wanted(tx, id, wanted).await?;
     store::timeline::append(tx, id, &[asked(word, by), Happening::Wanted { wanted }]).await?;
     store::flows::signal(tx, LIFE, id.uuid(), signal::WANTED).await?;

@@ -3,18 +3,13 @@
 //! Facts come from Stripe, by the flow; the judgement is [`domain::entitlement::entitlement`], and nothing else decides.
 
 use chrono::{DateTime, Utc};
-use domain::{
-    Entropy, TenantId,
-    audit::Act,
-    entitlement::{Billing, Entitlement, Facts, entitlement},
-    entropy::mint,
-};
+use domain::{AgentId, Entropy, TenantId, audit::Act, entitlement::Entitlement, entropy::mint, plan::AGENTS_MAX};
 use store::{
     StoreError, SystemTx, TenantTx,
     billing::{Account, Seen},
 };
 
-use crate::{agents, audit};
+use crate::{audit, rests};
 
 pub use store::billing::BILLING;
 
@@ -24,27 +19,90 @@ pub const LOOK: &str = "look";
 /// Who has agents stopped and started, in the words of their timeline.
 const BY: &str = "billing";
 
-/// The judgement for the caller's own tenant, at this moment. No row at Stripe's is a tenant that never paid.
-///
-/// # Errors
-/// The database.
-pub async fn of_caller(tx: &mut TenantTx, billing: Billing) -> Result<Entitlement, StoreError> {
-    if billing == Billing::Off {
-        return Ok(entitlement(&Facts::default(), DateTime::UNIX_EPOCH));
-    }
-    let account = store::billing::own(tx).await?;
-    Ok(account.map_or(Entitlement::Unpaid, |(account, now)| judge(&account, billing, now)))
+/// Why an agent may not be made or run: with the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPaid {
+    /// The tenant is not served.
+    #[error("{}", unserved(.0))]
+    Unserved(Entitlement),
+    /// The plan holds no more agents.
+    #[error(
+        "your plan holds {most} {}, and you have that many; delete or stop one, or choose a larger plan on the billing page",
+        if *.most == 1 { "agent" } else { "agents" }
+    )]
+    PlanFull {
+        /// How many it holds.
+        most: u16,
+    },
 }
 
-/// Begins to keep a tenant's payments in view. Begun already is success.
+fn unserved(judged: &Entitlement) -> &'static str {
+    use domain::entitlement::Suspended as Why;
+    match judged {
+        Entitlement::Unpaid | Entitlement::Served { .. } => "there is no plan yet; choose one on the billing page",
+        Entitlement::Suspended { why: Why::PastDue, .. } => {
+            "the last payment failed more than seven days ago; pay on the billing page, and agents start by themselves"
+        }
+        Entitlement::Suspended { why: Why::Disputed, .. } => {
+            "a payment is disputed at your bank; settle that, or write to whoever runs this Berth"
+        }
+        Entitlement::Suspended { why: Why::Paused, .. } => {
+            "the trial ended without a way to pay; add one on the billing page, and agents start by themselves"
+        }
+        Entitlement::Leaving { .. } | Entitlement::Gone { .. } => {
+            "the subscription has ended; take out a new one on the billing page, and agents start by themselves"
+        }
+    }
+}
+
+/// How much room a tenant has, counted alone: nobody else makes, starts or stops agents of it until the commit.
+/// To be asked before any flow is locked.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    /// The database's time.
+    pub(crate) now: DateTime<Utc>,
+    judged: Entitlement,
+    most: Option<u16>,
+    count: store::agents::Count,
+}
+
+impl Room {
+    pub(crate) async fn of(tx: &mut TenantTx) -> Result<Self, StoreError> {
+        store::agents::alone(tx).await?;
+        let account = store::billing::own(tx).await?;
+        let count = store::agents::count(tx).await?;
+        let most = account.plan.as_ref().map(|plan| plan.limits.agents);
+        Ok(Self { now: account.now, judged: account.judge(), most, count })
+    }
+
+    /// Whether one more agent may be made.
+    pub(crate) fn for_a_new_one(&self) -> Result<(), NotPaid> {
+        self.beside(self.count.there)
+    }
+
+    /// Whether one more agent may run.
+    pub(crate) fn to_run(&self) -> Result<(), NotPaid> {
+        self.beside(self.count.running)
+    }
+
+    fn beside(&self, count: i64) -> Result<(), NotPaid> {
+        match self.most {
+            _ if !self.judged.may_run() => Err(NotPaid::Unserved(self.judged)),
+            Some(most) if count >= i64::from(most) => Err(NotPaid::PlanFull { most }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Begins to keep a tenant's payments in view, or has them looked at again, at once.
 ///
 /// # Errors
 /// The database; the caller does not commit.
 pub async fn open(tx: &mut TenantTx, entropy: &dyn Entropy) -> Result<(), StoreError> {
-    store::billing::open(tx, mint(entropy)).await
+    store::billing::open(tx, mint(entropy), LOOK).await
 }
 
-/// Has a tenant's payments looked at again, at once.
+/// Has a tenant's payments looked at again, at once. Whose are in view already.
 ///
 /// # Errors
 /// The database; the caller does not commit.
@@ -53,52 +111,40 @@ pub async fn look_again(tx: &mut SystemTx, tenant: TenantId) -> Result<(), Store
 }
 
 /// What was done about a judgement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
+    /// What is known now.
+    pub account: Account,
     /// The judgement.
     pub entitlement: Entitlement,
-    /// The database's time at which it was made.
-    pub at: DateTime<Utc>,
-    /// Whether what Stripe said differs from what was known, though nobody had said that something changed.
+    /// Whether what Stripe said differs from what was known.
     pub differs: bool,
 }
 
-/// Writes down what Stripe said, judges, and has agents stopped, started or removed where the judgement has changed.
+/// Writes down what Stripe said, judges, and has agents stopped, started or removed where that follows.
 /// `None`: the tenant is gone, or Stripe was asked again meanwhile and that answer stands.
 ///
 /// Nothing is removed on what was known before: only on what Stripe said just now.
 ///
 /// # Errors
 /// The database; nothing is changed then.
-pub async fn act(
-    mut tx: SystemTx,
-    tenant: TenantId,
-    billing: Billing,
-    seen: Option<&Seen>,
-) -> Result<Option<Acted>, StoreError> {
-    let Some((before, _)) = store::billing::lock(&mut tx, tenant).await? else { return Ok(None) };
-    if let Some(seen) = seen
-        && !store::billing::see(&mut tx, tenant, seen).await?
-    {
+pub async fn act(mut tx: SystemTx, tenant: TenantId, seen: Option<&Seen>) -> Result<Option<Acted>, StoreError> {
+    if !store::billing::lock(&mut tx, tenant).await? {
         return Ok(None);
     }
-    let Some((account, now)) = store::billing::lock(&mut tx, tenant).await? else { return Ok(None) };
-    let judged = judge(&account, billing, now);
-    let differs = account.facts != before.facts;
-    let acted = Acted { entitlement: judged, at: now, differs };
-    let mut tx = tx.into_tenant(tenant).await?;
-    let mut rested = account.rested;
-    // Whatever the last judgement was: who asks twice does no harm, and an agent started meanwhile is found.
-    let (act, agents) = if judged.may_run() {
-        (Act::BillingRestore, agents::wake_all(&mut tx, &std::mem::take(&mut rested), BY).await?)
-    } else if judged.may_be_removed() && seen.is_some() {
-        rested.clear();
-        (Act::BillingRemove, agents::remove_all(&mut tx, BY).await?)
-    } else {
-        let now = agents::rest_all(&mut tx, BY).await?;
-        rested.extend(&now);
-        (Act::BillingSuspend, now)
+    let Some(before) = store::billing::known(&mut tx, tenant).await? else { return Ok(None) };
+    let account = match seen {
+        None => before.clone(),
+        Some(seen) if store::billing::see(&mut tx, tenant, seen).await? => {
+            let Some(now) = store::billing::known(&mut tx, tenant).await? else { return Ok(None) };
+            now
+        }
+        Some(_) => return Ok(None),
     };
+    let judged = account.judge();
+    let mut tx = tx.into_tenant(tenant).await?;
+    store::agents::alone(&mut tx).await?;
+    let (act, agents, rested) = follow(&mut tx, &account, &judged, seen.is_some()).await?;
     store::billing::acted(&mut tx, &judged, &rested).await?;
     if !agents.is_empty() {
         let count = agents.len().to_string();
@@ -106,9 +152,40 @@ pub async fn act(
         audit::record_own(&mut tx, act, &tenant, &details).await?;
     }
     tx.commit().await?;
-    Ok(Some(acted))
+    Ok(Some(Acted { entitlement: judged, differs: account.facts != before.facts, account }))
 }
 
-fn judge(account: &Account, billing: Billing, now: DateTime<Utc>) -> Entitlement {
-    entitlement(&Facts { billing, ..account.facts.clone() }, now)
+/// What follows for the agents, whatever the last judgement was: who asks twice does no harm, and an agent that was
+/// started meanwhile is found. Returns which were touched, and all that rest because of payments.
+async fn follow(
+    tx: &mut TenantTx,
+    account: &Account,
+    judged: &Entitlement,
+    is_fresh: bool,
+) -> Result<(Act, Vec<AgentId>, Vec<AgentId>), StoreError> {
+    let mut rested = account.rested.clone();
+    if judged.may_be_removed() && is_fresh {
+        return Ok((Act::BillingRemove, rests::remove_all(tx, BY).await?, Vec::new()));
+    }
+    let running = rests::running(tx).await?;
+    let room = match (judged.may_run(), &account.plan) {
+        (false, _) => 0,
+        (true, Some(plan)) => usize::from(plan.limits.agents),
+        (true, None) => usize::from(AGENTS_MAX),
+    };
+    // The newest stop first, and the oldest start first.
+    if let Some(over) = running.get(room..).filter(|over| !over.is_empty()) {
+        rests::rest(tx, over, BY).await?;
+        rested.extend(over);
+        rested.sort_unstable();
+        return Ok((Act::BillingSuspend, over.to_vec(), rested));
+    }
+    let most = if account.is_suspended { 0 } else { room - running.len() };
+    let woken = rests::wake(tx, &rested, most, BY).await?;
+    if judged.may_run() && !account.is_suspended {
+        // One that its owner has started or removed since then is nobody's to start any more.
+        let is_full = running.len() + woken.len() == room;
+        rested.retain(|agent| is_full && !woken.contains(agent) && !running.contains(agent));
+    }
+    Ok((Act::BillingRestore, woken, rested))
 }

@@ -24,6 +24,8 @@ pub mod model_budget;
 pub mod onboarding;
 pub mod operators;
 pub mod people;
+pub mod plans;
+mod rests;
 pub mod sessions;
 pub mod sign_in;
 pub mod suspension;

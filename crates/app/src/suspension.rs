@@ -11,7 +11,7 @@ use domain::{
 };
 use store::{StoreError, SystemTx, suspension::Became};
 
-use crate::{agents, audit};
+use crate::{audit, rests};
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,9 @@ pub async fn suspend_tenant(mut tx: SystemTx, tenant: TenantId, why: &Reason, by
     if is_done(store::suspension::set_tenant(&mut tx, tenant, Some(why)).await?)? {
         // Flow, agent, audit: the order in which everybody locks them.
         let mut tx = tx.into_tenant(tenant).await?;
-        agents::rest_all(&mut tx, "an operator").await?;
+        store::agents::alone(&mut tx).await?;
+        let running = rests::running(&mut tx).await?;
+        rests::rest(&mut tx, &running, "an operator").await?;
         audit::record(&mut tx, by, Act::TenantSuspend, &tenant, &[("reason", why.as_str())]).await?;
         tx.commit().await?;
     }

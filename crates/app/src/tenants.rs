@@ -12,7 +12,11 @@ use domain::{
 use serde_json::json;
 use store::{StoreError, SystemTx, TenantTx, flows::NewFlow};
 
-use crate::{agents, audit};
+use crate::{
+    audit,
+    billing::{BILLING, LOOK},
+    rests,
+};
 
 /// Kind of the flow that erases a tenant; its subject is the tenant.
 pub const ERASURE: &str = "erasure";
@@ -60,7 +64,11 @@ pub(crate) async fn end(
     let flow = NewFlow { id: mint(entropy), kind: ERASURE, subject: tenant.uuid(), step, deadline: None };
     store::flows::start_house(&mut tx, &flow).await?;
     let mut tx = tx.into_tenant(tenant).await?;
-    agents::rest_all(&mut tx, by.email.as_str()).await?;
+    store::agents::alone(&mut tx).await?;
+    let running = rests::running(&mut tx).await?;
+    rests::rest(&mut tx, &running, by.email.as_str()).await?;
+    // No further month is billed.
+    store::flows::signal(&mut tx, BILLING, tenant.uuid(), LOOK).await?;
     audit::record(&mut tx, by, Act::TenantErase, &tenant, &[("after", &after.to_rfc3339())]).await?;
     Ok((tx, after))
 }

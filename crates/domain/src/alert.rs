@@ -24,11 +24,15 @@ pub enum AlertKind {
     PoolLow,
     /// Alerts do not get through on a carrier.
     DeliveryFailing,
+    /// What a tenant pays is not known for a while, or an event of Stripe's is not understood.
+    BillingStuck,
+    /// A tenant disputes a payment at its bank; it is suspended.
+    PaymentDisputed,
 }
 
 impl AlertKind {
     /// Every kind once.
-    pub const EVERY: [Self; 7] = [
+    pub const EVERY: [Self; 9] = [
         Self::HostKeyChanged,
         Self::FlowFailed,
         Self::RemovalStuck,
@@ -36,6 +40,8 @@ impl AlertKind {
         Self::FleetUnreachable,
         Self::PoolLow,
         Self::DeliveryFailing,
+        Self::BillingStuck,
+        Self::PaymentDisputed,
     ];
 
     /// The word in the database, and the runbook's file name.
@@ -49,6 +55,8 @@ impl AlertKind {
             Self::FleetUnreachable => "fleet_unreachable",
             Self::PoolLow => "pool_low",
             Self::DeliveryFailing => "delivery_failing",
+            Self::BillingStuck => "billing_stuck",
+            Self::PaymentDisputed => "payment_disputed",
         }
     }
 
@@ -63,6 +71,8 @@ impl AlertKind {
             Self::FleetUnreachable => "Much of the fleet does not answer",
             Self::PoolLow => "A spare machine could not be made",
             Self::DeliveryFailing => "Alerts do not get through",
+            Self::BillingStuck => "What a tenant pays is not known",
+            Self::PaymentDisputed => "A payment is disputed",
         }
     }
 
@@ -83,7 +93,7 @@ impl AlertKind {
             | Self::FleetUnreachable
             | Self::DeliveryFailing => Severity::Critical,
             // It costs money or time until it ends, and nobody's agent is away.
-            Self::RemovalStuck | Self::PoolLow => Severity::Warning,
+            Self::RemovalStuck | Self::PoolLow | Self::BillingStuck | Self::PaymentDisputed => Severity::Warning,
         }
     }
 

@@ -63,6 +63,11 @@ acts! {
     JobRun, "job.run", "ran a job";
     ScheduleChange, "schedule.change", "changed when a job runs";
     WaitlistInvite, "waitlist.invite", "invited somebody who waited";
+    BillingCheckout, "billing.checkout", "went to Stripe to take out a plan";
+    BillingGift, "billing.gift", "let the tenant off paying";
+    BillingGiftEnd, "billing.gift_end", "had the tenant pay again";
+    BillingPortal, "billing.portal", "went to Stripe to see invoices and ways to pay";
+    PlanChange, "plan.change", "changed a plan";
     BillingRemove, "billing.remove", "had agents removed: the tenant left thirty days ago";
     BillingRestore, "billing.restore", "had agents started again: the tenant is entitled again";
     BillingSuspend, "billing.suspend", "had agents stopped: the tenant is not entitled";

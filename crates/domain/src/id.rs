@@ -36,6 +36,8 @@ kinds! {
     Agent => AgentId, "agt";
     /// A person is needed.
     Alert => AlertId, "alr";
+    /// Somebody was sent to Stripe to pay.
+    CheckoutRow => CheckoutRowId, "chk";
     /// What a tenant gives Berth to use: a key, a token, a variable. Sealed.
     Credential => CredentialId, "crd";
     /// One firing of an alert on its way to a person.

@@ -35,6 +35,7 @@ pub mod openclaw;
 pub mod operators;
 pub mod own_path;
 pub mod people;
+pub mod plan;
 pub mod protocol;
 pub mod public_address;
 pub mod queue;

@@ -1,8 +1,9 @@
 //! Keeping a tenant's payments in view: refresh ⇄ rest.
 //!
-//! `refresh` asks Stripe for all of it, judges, and has agents stopped, started or removed where the judgement has
-//! changed. It asks the same whatever woke it, so it does not matter which events came, in which order, or whether one
-//! was lost: `rest` ends after six hours at the latest, and at the next date on which the judgement would change.
+//! `refresh` asks Stripe for all of it, judges, and has agents stopped, started or removed where that follows. It asks
+//! the same whatever woke it, so it does not matter which events came, in which order, or whether one was lost: `rest`
+//! ends after six hours at the latest, and at the next date on which the judgement would change. It ends where the tenant
+//! is gone, or is no customer and has no gift: then there is nothing to keep in view.
 
 use std::time::Duration;
 
@@ -12,9 +13,13 @@ use clients::payments::{Payments, PaymentsError};
 use domain::{
     TenantId,
     alert::AlertKind,
-    billing::{BillingStep, CustomerId, DisputeState, Subscription, SubscriptionStatus},
+    billing::{BillingStep, CustomerId, DisputeState, IdempotencyKey, Subscription, SubscriptionStatus},
+    entitlement::{Entitlement, Suspended},
 };
-use store::{billing::Seen, flows::Claim};
+use store::{
+    billing::{Account, Seen},
+    flows::Claim,
+};
 
 use crate::{
     World,
@@ -25,6 +30,16 @@ use crate::{
 const REST: Duration = Duration::from_hours(6);
 /// How long a refresh that does not come to its end waits, once a person was told.
 const AGAIN: Duration = Duration::from_mins(1);
+
+/// What a refresh came to.
+enum Refreshed {
+    /// It was judged and acted upon.
+    Acted(Box<Acted>),
+    /// Somebody else asked later and acts upon that.
+    Late,
+    /// There is nothing to keep in view.
+    Nothing,
+}
 
 /// Runs one step.
 ///
@@ -37,9 +52,11 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     match step {
         BillingStep::Rest => Ok(Outcome::next(Next::Go(stored(BillingStep::Refresh)))),
         BillingStep::Refresh => match refresh(world, tenant).await {
-            Ok(Some(acted)) => Ok(rested(claim, tenant, &acted)),
-            // The tenant is gone, or somebody else asked later and acts upon that.
-            Ok(None) => Ok(Outcome::next(Next::Wait(stored(BillingStep::Rest), REST)).heard()),
+            Ok(Refreshed::Acted(acted)) => Ok(rested(claim, tenant, &acted)),
+            Ok(Refreshed::Late) => Ok(Outcome::next(Next::Wait(stored(BillingStep::Rest), REST)).heard()),
+            Ok(Refreshed::Nothing) => Ok(Outcome::next(Next::Done)
+                .house(HouseWrite::CloseBilling(tenant))
+                .house(HouseWrite::CloseAlerts(vec![stuck_key(tenant), disputed_key(tenant)]))),
             Err(error) if claim.overdue => {
                 tracing::error!(%tenant, error = &error as &dyn std::error::Error, "payments are out of view");
                 Ok(Outcome::next(Next::Wait(stored(BillingStep::Refresh), AGAIN)).house(stuck(tenant, &error)))
@@ -50,32 +67,45 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
 }
 
 /// Asks Stripe, with no transaction open, and acts upon what it says.
-async fn refresh(world: &World, tenant: TenantId) -> Result<Option<Acted>, StepError> {
+async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError> {
     let mut tx = world.db.system().await?;
-    let known = store::billing::lock(&mut tx, tenant).await?;
+    let known = store::billing::known(&mut tx, tenant).await?;
     drop(tx);
-    let Some((account, asked_at)) = known else { return Ok(None) };
+    let Some(account) = known else { return Ok(Refreshed::Nothing) };
+    if account.customer.is_none() && account.facts.complimentary.is_none() {
+        return Ok(Refreshed::Nothing);
+    }
     let seen = match (&world.payments, &account.customer) {
-        (Some(payments), Some(customer)) => {
-            let (subscription, disputed_since) = ask(payments.as_ref(), customer).await.map_err(trouble)?;
-            let is_owed = subscription
-                .as_ref()
-                .is_some_and(|one| matches!(one.status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid));
-            let past_due_since = is_owed.then(|| account.facts.past_due_since.unwrap_or(asked_at));
-            Some(Seen { subscription, past_due_since, disputed_since, asked_at })
-        }
+        (Some(payments), Some(customer)) => Some(ask(payments.as_ref(), &account, customer).await.map_err(trouble)?),
         _ => None,
     };
-    Ok(act(world.db.system().await?, tenant, world.billing, seen.as_ref()).await?)
+    let acted = act(world.db.system().await?, tenant, seen.as_ref()).await?;
+    Ok(acted.map_or(Refreshed::Late, |acted| Refreshed::Acted(Box::new(acted))))
 }
 
-async fn ask(
-    payments: &dyn Payments,
-    customer: &CustomerId,
-) -> Result<(Option<Subscription>, Option<DateTime<Utc>>), PaymentsError> {
-    let (all, disputes) = futures::try_join!(payments.subscriptions(customer), payments.disputes(customer))?;
-    let open = disputes.iter().filter(|one| one.state == DisputeState::Open).map(|one| one.opened).min();
-    Ok((Subscription::that_matters(all), open))
+/// All that Stripe knows of a customer. Where its tenant is to be erased, no further month is billed.
+async fn ask(payments: &dyn Payments, account: &Account, customer: &CustomerId) -> Result<Seen, PaymentsError> {
+    let (mut all, disputes) = futures::try_join!(payments.subscriptions(customer), payments.disputes(customer))?;
+    if let Some(erase_after) = account.erase_after {
+        for one in all.iter_mut().filter(|one| renews(one)) {
+            // Committed with the wish: asked twice, it counts once.
+            let key = IdempotencyKey::parse(&format!("{}:erase:{}", one.id, erase_after.timestamp_micros()));
+            let key = key.map_err(|error| PaymentsError::Garbled { why: error.to_string() })?;
+            *one = payments.cancel_at_period_end(&key, &one.id).await?;
+        }
+    }
+    let open = |one: &&domain::billing::Dispute| one.state == DisputeState::Open;
+    let disputed_since = disputes.iter().filter(open).map(|one| one.opened).min();
+    let subscription = Subscription::that_matters(all);
+    let is_owed = |one: &Subscription| matches!(one.status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid);
+    let since: Option<DateTime<Utc>> = subscription.as_ref().filter(|one| is_owed(one)).map(|_| account.now);
+    let past_due_since = since.map(|now| account.facts.past_due_since.unwrap_or(now));
+    Ok(Seen { subscription, past_due_since, disputed_since, asked_at: account.now })
+}
+
+fn renews(one: &Subscription) -> bool {
+    use SubscriptionStatus as Is;
+    one.ends.is_none() && matches!(one.status, Is::Trialing | Is::Active | Is::PastDue | Is::Unpaid | Is::Paused)
 }
 
 fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
@@ -84,13 +114,18 @@ fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
         tracing::warn!(%tenant, entitlement = acted.entitlement.name(), "Stripe says otherwise, and no event had said so");
     }
     let pause = acted.entitlement.changes_at().map_or(REST, |at| {
-        let left = (at - acted.at).to_std().unwrap_or_default();
+        let left = (at - acted.account.now).to_std().unwrap_or_default();
         // A second later, so that the judgement is another one by then.
         left.saturating_add(Duration::from_secs(1)).min(REST)
     });
-    Outcome::next(Next::Wait(stored(BillingStep::Rest), pause))
-        .heard()
-        .house(HouseWrite::CloseAlerts(vec![alert_key(tenant)]))
+    let outcome = Outcome::next(Next::Wait(stored(BillingStep::Rest), pause)).heard();
+    let mut settled = vec![stuck_key(tenant)];
+    let is_disputed = matches!(acted.entitlement, Entitlement::Suspended { why: Suspended::Disputed, .. });
+    if !is_disputed {
+        settled.push(disputed_key(tenant));
+    }
+    let outcome = outcome.house(HouseWrite::CloseAlerts(settled));
+    if is_disputed { outcome.house(disputed(tenant)) } else { outcome }
 }
 
 fn trouble(error: PaymentsError) -> StepError {
@@ -99,15 +134,28 @@ fn trouble(error: PaymentsError) -> StepError {
 
 fn stuck(tenant: TenantId, error: &StepError) -> HouseWrite {
     HouseWrite::Alert {
-        key: alert_key(tenant),
-        kind: AlertKind::FlowFailed,
+        key: stuck_key(tenant),
+        kind: AlertKind::BillingStuck,
         subject: tenant.to_string(),
         message: format!("what a tenant pays is not known since an hour: {error}"),
     }
 }
 
-fn alert_key(tenant: TenantId) -> String {
-    format!("billing_unseen:{tenant}")
+fn disputed(tenant: TenantId) -> HouseWrite {
+    HouseWrite::Alert {
+        key: disputed_key(tenant),
+        kind: AlertKind::PaymentDisputed,
+        subject: tenant.to_string(),
+        message: "a payment is disputed; the tenant is suspended until Stripe says how that ends".to_owned(),
+    }
+}
+
+fn stuck_key(tenant: TenantId) -> String {
+    format!("billing_stuck:{tenant}")
+}
+
+fn disputed_key(tenant: TenantId) -> String {
+    format!("payment_disputed:{tenant}")
 }
 
 fn stored(step: BillingStep) -> Step {

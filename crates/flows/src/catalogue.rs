@@ -210,7 +210,7 @@ fn invitation() -> Stage {
 }
 
 /// A tenant's end. It rests until its time is over, or an owner keeps the tenant.
-fn erasure() -> [Stage; 3] {
+fn erasure() -> [Stage; 4] {
     let stage = |step: &'static str, deadline, owner, wakers, next| Stage {
         kind: app::tenants::ERASURE,
         step,
@@ -225,7 +225,8 @@ fn erasure() -> [Stage; 3] {
     };
     [
         stage("wait", None, Owner::Tenant, &[Waker::Tenant, Waker::Time], &["empty"]),
-        stage("empty", Some(Duration::from_hours(24)), Owner::Worker, &[Waker::Time], &["erase", "wait"]),
+        stage("empty", Some(Duration::from_hours(24)), Owner::Worker, &[Waker::Time], &["cancel", "wait"]),
+        stage("cancel", Some(Duration::from_hours(24)), Owner::Worker, &[], &["erase", "wait"]),
         stage("erase", Some(Duration::from_mins(15)), Owner::Worker, &[], &["wait"]),
     ]
 }
@@ -289,7 +290,8 @@ fn billing(step: BillingStep) -> Stage {
         deadline: step.deadline(),
         wakers,
         next,
-        may_end: false,
+        // Where nothing is paid and nothing is due there is nothing to keep in view.
+        may_end: step == BillingStep::Refresh,
         removal: Removal::Through("refresh"),
     }
 }

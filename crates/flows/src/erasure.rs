@@ -1,12 +1,14 @@
-//! Erasing a tenant: wait → empty → erase.
+//! Erasing a tenant: wait → empty → cancel → erase.
 //!
 //! `wait` rests until the thirty days are over, or ends when the tenant is kept after all.
 //! `empty` asks each agent's own flow to remove it, machine and all, and waits for them.
+//! `cancel` ends what is left to be billed at Stripe: whoever is forgotten here must not go on paying there.
 //! `erase` deletes the tenant; the database refuses while it is not due or a machine is left.
 
 use std::time::Duration;
 
-use domain::{TenantId, agent::Wanted, alert::AlertKind};
+use clients::payments::PaymentsError;
+use domain::{TenantId, agent::Wanted, alert::AlertKind, billing::SubscriptionStatus};
 use serde_json::json;
 use store::flows::Claim;
 
@@ -37,7 +39,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     }
     let key = format!("erasure_stuck:{tenant}");
     if claim.overdue {
-        let message = "a tenant that is due to be erased still has agents or machines".to_owned();
+        let message = "a tenant that is due to be erased still has agents or machines, or is still billed".to_owned();
         let kind = AlertKind::FlowFailed;
         let alert = HouseWrite::Alert { key, kind, subject: claim.flow.to_string(), message };
         return Ok(Outcome::next(Next::Wait(step("wait"), LOOK)).house(alert));
@@ -45,6 +47,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     match claim.step.get("step").and_then(serde_json::Value::as_str) {
         Some("wait") => Ok(Outcome::next(Next::Go(step("empty")))),
         Some("empty") => empty(world, tenant).await,
+        Some("cancel") => cancel(world, tenant).await,
         Some("erase") => Ok(Outcome::next(Next::Done)
             .house(HouseWrite::CloseAlerts(vec![key]))
             .house(HouseWrite::EraseTenant(tenant))),
@@ -64,15 +67,34 @@ async fn empty(world: &World, tenant: TenantId) -> Result<Outcome, StepError> {
     let mut tx = world.db.system().await?;
     let is_inhabited = store::tenants::is_inhabited(&mut tx, tenant).await?;
     if agents.is_empty() && !is_inhabited {
-        return Ok(Outcome::next(Next::Go(step("erase"))));
+        return Ok(Outcome::next(Next::Go(step("cancel"))));
     }
     Ok(Outcome::next(Next::Wait(step("empty"), EMPTYING)))
+}
+
+/// Ends every subscription of the tenant's customer, now. Ended already is success.
+async fn cancel(world: &World, tenant: TenantId) -> Result<Outcome, StepError> {
+    let mut tx = world.db.system().await?;
+    let known = store::billing::known(&mut tx, tenant).await?;
+    drop(tx);
+    if let Some(customer) = known.and_then(|account| account.customer) {
+        let trouble = |error: PaymentsError| StepError::retry(error.to_string());
+        let Some(payments) = &world.payments else {
+            return Err(StepError::retry("this tenant is a customer at Stripe, and Stripe is not set up any more"));
+        };
+        for one in payments.subscriptions(&customer).await.map_err(trouble)? {
+            if !matches!(one.status, SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired) {
+                payments.cancel_now(&one.id).await.map_err(trouble)?;
+            }
+        }
+    }
+    Ok(Outcome::next(Next::Go(step("erase"))))
 }
 
 fn step(name: &'static str) -> Step {
     let deadline = match name {
         "wait" => None,
-        "empty" => Some(Duration::from_hours(24)),
+        "empty" | "cancel" => Some(Duration::from_hours(24)),
         _ => Some(Duration::from_mins(15)),
     };
     Step { name, value: json!({ "step": name }), deadline }

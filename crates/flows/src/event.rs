@@ -26,7 +26,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         Err(error) if claim.overdue => {
             let message = format!("an event of Stripe's is not understood since it came: {error}");
             let alert =
-                HouseWrite::Alert { key, kind: AlertKind::FlowFailed, subject: claim.flow.to_string(), message };
+                HouseWrite::Alert { key, kind: AlertKind::BillingStuck, subject: claim.flow.to_string(), message };
             let step = EventStep::Read;
             let step = Step { name: step.name(), value: serde_json::json!(step), deadline: Some(step.deadline()) };
             Ok(Outcome::next(Next::Wait(step, AGAIN)).house(alert))

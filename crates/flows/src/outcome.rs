@@ -210,6 +210,8 @@ pub enum HouseWrite {
     Health(Vec<(MachineId, Health)>),
     /// A tenant is erased, with everything that belongs to it.
     EraseTenant(TenantId),
+    /// Of a tenant's payments nothing is to be kept in view. Refused when something is, since a moment.
+    CloseBilling(TenantId),
     /// What became of an invitation's mail.
     Invited(InvitationId, String),
     /// An alert fired, or was told.
@@ -307,6 +309,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
         HouseWrite::EraseTenant(tenant) => store::tenants::erase(tx, *tenant).await,
+        HouseWrite::CloseBilling(tenant) => store::billing::close(tx, *tenant).await,
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
         HouseWrite::LetterEnded(letter, outcome) => store::letters::ended(tx, *letter, outcome).await,

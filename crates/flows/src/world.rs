@@ -13,7 +13,6 @@ use clients::{
 use domain::{
     Entropy, InstallationId, MachineId,
     channel::ApiRoot,
-    entitlement::Billing,
     openclaw::AgentModels,
     protocol::{Answer, Ask, Outcome, Reply, Request},
 };
@@ -47,8 +46,6 @@ pub struct World {
     pub adopt: fn(&tracing::Span, &str),
     /// How alerts reach a person.
     pub carriers: Arc<Carriers>,
-    /// Whether this Berth bills.
-    pub billing: Billing,
     /// Who takes the money, where it does.
     pub payments: Option<Arc<dyn Payments>>,
 }

@@ -10,7 +10,7 @@ use clients::{
     model::{anthropic::Anthropic, own::HttpOwnVendors},
     provider::Provider as _,
 };
-use domain::{Entropy, InstallationId, model::PRICES_SEEN, openclaw::AgentModels};
+use domain::{Entropy, InstallationId, entitlement::Billing, model::PRICES_SEEN, openclaw::AgentModels};
 use flows::{Machines, World};
 use ssh::Russh;
 use store::{Db, DbOptions};
@@ -43,6 +43,13 @@ pub enum Parts {
     Work,
 }
 
+/// Whether anybody pays is the same for every process of this Berth: what the one that started last was told.
+async fn say_billing(db: &Db, billing: Billing) -> anyhow::Result<()> {
+    let mut tx = db.system().await?;
+    store::house::set_billing(&mut tx, billing).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Runs until a signal; what is under way is given time to end.
 ///
 /// # Errors
@@ -59,6 +66,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
     }
     let House { ring, sealed, installation, authority } =
         house::open(&db, Keyring::new(config.keys.keys), entropy.as_ref()).await?;
+    say_billing(&db, config.stripe.billing()).await?;
     let ring = Arc::new(ring);
     let sealed = sealed.map(|why| config.keys.missing.unwrap_or_else(|| why.to_string()));
     if let Some(why) = &sealed {
@@ -88,7 +96,6 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
             machines: Arc::new(machines),
             adopt: traces::adopt,
             carriers: Arc::new(config.carriers.build(&config.public_url)?),
-            billing: config.stripe.billing(),
             payments: config.stripe.payments.clone(),
         };
         tasks.spawn(flows::schedule::run(world.clone(), stop.clone()));

@@ -107,6 +107,36 @@ pub async fn lock(tx: &mut TenantTx, id: AgentId) -> Result<Option<Agent>, Store
     row.map(agent).transpose()
 }
 
+/// How many agents a tenant has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// All but those on their way out.
+    pub there: i64,
+    /// Those that are wanted running.
+    pub running: i64,
+}
+
+/// Has everybody else wait who counts this tenant's agents or makes, starts or stops one, until the commit.
+pub async fn alone(tx: &mut TenantTx) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('agents of ' || $1::uuid::text, 0))",
+        tx.tenant().uuid()
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Counts a tenant's agents.
+pub async fn count(tx: &mut TenantTx) -> Result<Count, StoreError> {
+    let count = sqlx::query_as!(
+        Count,
+        r#"select count(*) filter (where wanted <> 'gone') as "there!", count(*) filter (where wanted = 'running') as "running!"
+           from agents"#
+    );
+    Ok(count.fetch_one(tx.conn()).await?)
+}
+
 /// A page of this tenant's agents, oldest first: at most `limit` after the one given.
 pub async fn list(tx: &mut TenantTx, after: Option<AgentId>, limit: i64) -> Result<Vec<Agent>, StoreError> {
     let after = after.map_or(Uuid::nil(), AgentId::uuid);

@@ -4,15 +4,18 @@ use chrono::{DateTime, Utc};
 use domain::{
     AgentId, FlowId, TenantId,
     billing::{BillingStep, CustomerId, Subscription},
-    entitlement::{Billing, Complimentary, Entitlement, Facts},
+    entitlement::{Billing, Complimentary, Entitlement, Facts, entitlement},
+    plan::{Plan, PlanName},
 };
-use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     db::{SystemTx, TenantTx},
     error::{StoreError, json, read},
     flows::{self, NewFlow},
+    order,
+    plans::PlanRow,
 };
 
 /// Kind of the flow that keeps a tenant's payments in view; its subject is the tenant.
@@ -21,18 +24,32 @@ pub const BILLING: &str = "billing";
 /// What is known of a tenant's payments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Whose.
-    pub tenant: TenantId,
     /// Who that is at Stripe.
     pub customer: Option<CustomerId>,
-    /// Everything that the judgement rests on, but whether this Berth bills.
+    /// Everything that the judgement rests on.
     pub facts: Facts,
+    /// What it is served as, if a plan of ours is paid for or given.
+    pub plan: Option<Plan>,
     /// When Stripe was asked for it.
     pub asked_at: Option<DateTime<Utc>>,
     /// The judgement that was acted upon last.
     pub entitlement: Option<Entitlement>,
-    /// Agents that were stopped because nobody paid.
+    /// Agents that were stopped because nobody paid for them.
     pub rested: Vec<AgentId>,
+    /// Whether an operator has suspended the tenant: then nothing starts by itself.
+    pub is_suspended: bool,
+    /// When the tenant is to be erased, if its owner wants that.
+    pub erase_after: Option<DateTime<Utc>>,
+    /// The database's time.
+    pub now: DateTime<Utc>,
+}
+
+impl Account {
+    /// The judgement, now.
+    #[must_use]
+    pub fn judge(&self) -> Entitlement {
+        entitlement(&self.facts, self.now)
+    }
 }
 
 /// What Stripe said, and when it was asked.
@@ -48,22 +65,44 @@ pub struct Seen {
     pub asked_at: DateTime<Utc>,
 }
 
-/// Makes a tenant's row, if there is none, and starts the flow that keeps it in view.
-pub async fn open(tx: &mut TenantTx, flow: FlowId) -> Result<(), StoreError> {
+/// Makes a tenant's row, if there is none, and starts the flow that keeps it in view, or wakes it.
+///
+/// The flow is locked first, as its own settling does: it does not end meanwhile.
+pub async fn open(tx: &mut TenantTx, flow: FlowId, signal: &str) -> Result<(), StoreError> {
     let tenant = tx.tenant();
+    order::flow_first(tx, BILLING, tenant.uuid()).await?;
+    let step = BillingStep::Refresh;
+    let new =
+        NewFlow { id: flow, kind: BILLING, subject: tenant.uuid(), step: json(&step)?, deadline: step.deadline() };
+    flows::start(tx, &new).await?;
+    flows::signal(tx, BILLING, tenant.uuid(), signal).await?;
     let conn = tx.enter_house().await?;
     sqlx::query!("insert into billing (tenant_id) values ($1) on conflict do nothing", tenant.uuid())
         .execute(conn)
         .await?;
-    tx.leave_house().await?;
-    let step = BillingStep::Refresh;
-    let new =
-        NewFlow { id: flow, kind: BILLING, subject: tenant.uuid(), step: json(&step)?, deadline: step.deadline() };
-    flows::start(tx, &new).await
+    tx.leave_house().await
 }
 
-/// Writes down who a tenant is at Stripe. `false`: it is somebody already, or somebody else is that customer.
-pub async fn set_customer(tx: &mut SystemTx, tenant: TenantId, customer: &CustomerId) -> Result<bool, StoreError> {
+/// Forgets a tenant's row, of which nothing is to be kept in view.
+///
+/// # Errors
+/// The database; also when there is something since a moment: then the flow must not end.
+pub async fn close(tx: &mut SystemTx, tenant: TenantId) -> Result<(), StoreError> {
+    let row = sqlx::query!(
+        "delete from billing where tenant_id = $1 and customer is null and gift_plan is null",
+        tenant.uuid()
+    );
+    row.execute(tx.conn()).await?;
+    if is_open(tx, tenant).await? {
+        return Err(StoreError::corrupt("billing", "customer", "there is one since a moment"));
+    }
+    Ok(())
+}
+
+/// Writes down who a tenant is at Stripe, in its row. `false`: it is somebody already, or somebody else is that customer.
+pub async fn set_customer(tx: &mut TenantTx, customer: &CustomerId) -> Result<bool, StoreError> {
+    let tenant = tx.tenant();
+    let conn = tx.enter_house().await?;
     let done = sqlx::query!(
         "update billing set customer = $2
          where tenant_id = $1 and (customer is null or customer = $2)
@@ -71,9 +110,25 @@ pub async fn set_customer(tx: &mut SystemTx, tenant: TenantId, customer: &Custom
         tenant.uuid(),
         customer.as_str(),
     )
-    .execute(tx.conn())
+    .execute(conn)
     .await?;
+    tx.leave_house().await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Lets a tenant off paying, as on a plan, until a moment or for good; or no longer (`None`), in its row.
+pub async fn set_gift(tx: &mut TenantTx, gift: Option<(&PlanName, Option<DateTime<Utc>>)>) -> Result<(), StoreError> {
+    let tenant = tx.tenant();
+    let conn = tx.enter_house().await?;
+    sqlx::query!(
+        "update billing set gift_plan = $2, gift_until = $3 where tenant_id = $1",
+        tenant.uuid(),
+        gift.map(|(plan, _)| plan.as_str()),
+        gift.and_then(|(_, until)| until),
+    )
+    .execute(conn)
+    .await?;
+    tx.leave_house().await
 }
 
 /// The tenant who is this customer.
@@ -91,33 +146,25 @@ pub async fn is_open(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreE
     Ok(found.fetch_one(tx.conn()).await?)
 }
 
-/// A tenant's row, kept from everybody else until the commit, and the database's time.
-pub async fn lock(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<(Account, DateTime<Utc>)>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"select tenant_id, customer, subscription, past_due_since, disputed_since, is_complimentary,
-                  complimentary_until, asked_at, entitlement, rested, berth.now() as "now!"
-           from billing where tenant_id = $1 for no key update"#,
-        tenant.uuid(),
-    );
-    row.fetch_optional(tx.conn()).await?.map(known).transpose()
+/// Keeps a tenant's row from everybody else until the commit. `false`: there is none.
+pub async fn lock(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreError> {
+    let row =
+        sqlx::query_scalar!(r#"select 1 as "one!" from billing where tenant_id = $1 for no key update"#, tenant.uuid());
+    Ok(row.fetch_optional(tx.conn()).await?.is_some())
 }
 
-/// The caller's own row, and the database's time.
-pub async fn own(tx: &mut TenantTx) -> Result<Option<(Account, DateTime<Utc>)>, StoreError> {
+/// What is known of a tenant, whether it has a row or not. `None`: there is no such tenant.
+pub async fn known(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<Account>, StoreError> {
+    read_known(tx.conn(), tenant).await
+}
+
+/// What is known of the caller's own tenant.
+pub async fn own(tx: &mut TenantTx) -> Result<Account, StoreError> {
     let tenant = tx.tenant();
     let conn = tx.enter_house().await?;
-    let row = sqlx::query_as!(
-        Row,
-        r#"select tenant_id, customer, subscription, past_due_since, disputed_since, is_complimentary,
-                  complimentary_until, asked_at, entitlement, rested, berth.now() as "now!"
-           from billing where tenant_id = $1"#,
-        tenant.uuid(),
-    )
-    .fetch_optional(conn)
-    .await?;
+    let known = read_known(conn, tenant).await?;
     tx.leave_house().await?;
-    row.map(known).transpose()
+    known.ok_or_else(|| StoreError::corrupt("tenants", "id", "a caller without a tenant"))
 }
 
 /// Writes down what Stripe said, unless it was asked again meanwhile.
@@ -149,39 +196,59 @@ pub async fn acted(tx: &mut TenantTx, entitlement: &Entitlement, rested: &[Agent
     )
     .execute(conn)
     .await?;
-    tx.leave_house().await
+    tx.leave_house().await?;
+    // What pages say of it to the tenant's people.
+    tx.forget_access();
+    Ok(())
 }
 
-struct Row {
-    tenant_id: Uuid,
-    customer: Option<String>,
-    subscription: Option<Value>,
-    past_due_since: Option<DateTime<Utc>>,
-    disputed_since: Option<DateTime<Utc>>,
-    is_complimentary: bool,
-    complimentary_until: Option<DateTime<Utc>>,
-    asked_at: Option<DateTime<Utc>>,
-    entitlement: Option<Value>,
-    rested: Vec<Uuid>,
-    now: DateTime<Utc>,
-}
-
-fn known(row: Row) -> Result<(Account, DateTime<Utc>), StoreError> {
+async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<Account>, StoreError> {
+    let row = sqlx::query!(
+        r#"select i.is_billing, b.customer as "customer?", b.subscription as "subscription?", b.past_due_since as "past_due_since?",
+                  b.disputed_since as "disputed_since?", b.gift_plan as "gift_plan?", b.gift_until as "gift_until?",
+                  b.asked_at as "asked_at?", b.entitlement as "entitlement?", b.rested as "rested?",
+                  t.erase_after, t.suspended_at is not null as "is_suspended!", clock.now as "now!",
+                  p.plan as "plan?", p.title as "title?", p.price_id as "price_id?", p.cents as "cents?",
+                  p.currency as "currency?", p.trial_days as "trial_days?", p.agents_max as "agents_max?",
+                  p.daily_micros as "daily_micros?"
+           from tenants t
+           cross join installation i
+           cross join (select berth.now() as now) clock
+           left join billing b on b.tenant_id = t.id
+           left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
+           left join plans p on p.plan = case when b.gift_plan is not null and coalesce(b.gift_until > clock.now, true)
+                                              then b.gift_plan else bought.plan end
+           where t.id = $1"#,
+        tenant.uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
     let facts = Facts {
-        billing: Billing::Off,
-        complimentary: row.is_complimentary.then_some(Complimentary { until: row.complimentary_until }),
+        billing: if row.is_billing { Billing::On } else { Billing::Off },
+        complimentary: row.gift_plan.is_some().then_some(Complimentary { until: row.gift_until }),
         subscription: row.subscription.map(|value| read("billing", "subscription", value)).transpose()?,
         past_due_since: row.past_due_since,
         disputed_since: row.disputed_since,
     };
     let customer = row.customer.as_deref().map(CustomerId::parse).transpose();
-    let account = Account {
-        tenant: TenantId::from_uuid(row.tenant_id),
+    let plan = match (row.plan, row.title, row.cents, row.currency, row.trial_days, row.agents_max) {
+        (Some(plan), Some(title), Some(cents), Some(currency), Some(trial_days), Some(agents_max)) => {
+            let (price_id, daily_micros) = (row.price_id, row.daily_micros);
+            let row = PlanRow { plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros };
+            Some(row.read()?)
+        }
+        _ => None,
+    };
+    Ok(Some(Account {
         customer: customer.map_err(|error| StoreError::corrupt("billing", "customer", error))?,
         facts,
+        plan,
         asked_at: row.asked_at,
         entitlement: row.entitlement.map(|value| read("billing", "entitlement", value)).transpose()?,
-        rested: row.rested.into_iter().map(AgentId::from_uuid).collect(),
-    };
-    Ok((account, row.now))
+        rested: row.rested.unwrap_or_default().into_iter().map(AgentId::from_uuid).collect(),
+        is_suspended: row.is_suspended,
+        erase_after: row.erase_after,
+        now: row.now,
+    }))
 }

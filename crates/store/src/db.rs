@@ -323,6 +323,11 @@ impl TenantTx {
     pub(crate) const fn note_work(&mut self) {
         self.tx.notes.work = true;
     }
+
+    /// What the tenant may do changes with the commit: nothing that is remembered of it counts after.
+    pub(crate) fn forget_access(&mut self) {
+        self.tx.notes.access.push(self.tenant.uuid());
+    }
 }
 
 impl SystemTx {

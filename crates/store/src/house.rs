@@ -1,6 +1,6 @@
 //! What there is one of: the installation and its SSH authority.
 
-use domain::{Id, InstallationId};
+use domain::{Id, InstallationId, entitlement::Billing};
 use uuid::Uuid;
 use vault::Sealed;
 
@@ -15,6 +15,14 @@ pub async fn installation(tx: &mut SystemTx, fresh: InstallationId) -> Result<In
         .await?;
     let id = sqlx::query_scalar!("select id from installation").fetch_one(tx.conn()).await?;
     Ok(InstallationId::from_uuid(id))
+}
+
+/// Says whether anybody pays here. Every process says so as it starts; all of them then judge alike.
+pub async fn set_billing(tx: &mut SystemTx, billing: Billing) -> Result<(), StoreError> {
+    sqlx::query!("update installation set is_billing = $1 where is_billing <> $1", billing == Billing::On)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// The SSH authority as stored.

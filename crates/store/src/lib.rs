@@ -53,6 +53,7 @@ pub mod operators;
 pub mod order;
 mod patched;
 pub mod people;
+pub mod plans;
 pub mod pool_views;
 pub mod proofs;
 pub mod schedules;

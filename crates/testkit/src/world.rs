@@ -92,7 +92,6 @@ impl World {
                 webhook: Some(Arc::new(webhook.clone())),
                 base: "http://127.0.0.1:8080".into(),
             }),
-            billing: domain::entitlement::Billing::Off,
             payments: None,
         };
         let alice = person(&database, entropy.as_ref(), "alice@example.org").await;

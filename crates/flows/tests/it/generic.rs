@@ -82,6 +82,11 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             app::events::keep(&mut tx, world.flows.entropy.as_ref(), body).await.unwrap();
             tx.commit().await.unwrap();
         }
+        "billing" => {
+            let mut tx = world.database.db.tenant(world.alice.caller.tenant).await.unwrap();
+            app::billing::open(&mut tx, world.flows.entropy.as_ref()).await.unwrap();
+            tx.commit().await.unwrap();
+        }
         "notice" => {
             let mut tx = world.database.db.system().await.unwrap();
             let alert = store::alerts::NewAlert {
@@ -291,6 +296,7 @@ async fn written(world: &World) -> i64 {
         "flow_signals",
         "step_runs",
         "letters",
+        "billing",
     ];
     let parts = tables
         .map(|table| format!("select '{table}' || (to_jsonb(t) - 'fence' - 'digest')::text as row from {table} t"));

@@ -1,6 +1,9 @@
 //! `/api/v1/agents`: create, read, run, destroy.
 
-use app::agents::{self, ChangeAgentError, CreateAgentError};
+use app::{
+    agents::{self, ChangeAgentError, CreateAgentError},
+    billing::NotPaid,
+};
 use axum::{
     Json,
     extract::State,
@@ -143,6 +146,16 @@ impl From<BadInstructions> for Problem {
     }
 }
 
+impl From<NotPaid> for Problem {
+    fn from(error: NotPaid) -> Self {
+        let slug = match error {
+            NotPaid::Unserved(_) => "not-paid",
+            NotPaid::PlanFull { .. } => "plan-full",
+        };
+        Self::new(StatusCode::PAYMENT_REQUIRED, slug, sentence(&error))
+    }
+}
+
 impl From<CreateAgentError> for Problem {
     fn from(error: CreateAgentError) -> Self {
         match error {
@@ -151,6 +164,7 @@ impl From<CreateAgentError> for Problem {
                 Self { field: Some("name"), ..Self::conflict("name-taken", sentence(&error)) }
             }
             CreateAgentError::KeyReused => Self::conflict("key-reused", sentence(&error)),
+            CreateAgentError::NotPaid(error) => error.into(),
             CreateAgentError::Store(error) => error.into(),
         }
     }
@@ -165,6 +179,7 @@ impl From<ChangeAgentError> for Problem {
             ChangeAgentError::NotRunning => Self::conflict("not-running", sentence(&error)),
             ChangeAgentError::NoMachine => Self::conflict("no-machine", sentence(&error)),
             ChangeAgentError::NotFailed => Self::conflict("not-failed", sentence(&error)),
+            ChangeAgentError::NotPaid(error) => error.into(),
             ChangeAgentError::Store(error) => error.into(),
         }
     }

@@ -163,6 +163,16 @@ fn particular(verb: Verb, path: &str) -> Vec<(u16, &'static str)> {
         ) => {
             vec![NO_ANSWER, (409, "It does not run"), (504, "The machine has not answered yet")]
         }
+        (
+            Verb::Post,
+            "/agents"
+            | "/welcome/finish"
+            | "/agents/{id}/start"
+            | "/agents/{id}/retry"
+            | "/api/v1/agents"
+            | "/api/v1/agents/{id}/start"
+            | "/api/v1/agents/{id}/retry",
+        ) => vec![(402, "Nobody pays for it, or the plan holds no more")],
         (Verb::Post, "/credentials" | "/api/v1/credentials") => vec![(404, "There is no such agent")],
         (_, "/llm/v1/messages" | CHAT) => vec![
             (402, "The tenant's account at the vendor does not pay for it"),

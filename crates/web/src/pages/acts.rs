@@ -67,6 +67,11 @@ async fn refused(web: &Web, member: &Member, id: AgentId, error: ChangeAgentErro
             page.fault = Some(sentence(&error));
             pages::page(StatusCode::CONFLICT, &page)
         }
+        ChangeAgentError::NotPaid(error) => {
+            let mut page = agent::read(web, member.caller(), id, None).await?;
+            page.fault = Some(sentence(&error));
+            pages::page(StatusCode::PAYMENT_REQUIRED, &page)
+        }
         ChangeAgentError::NotFound | ChangeAgentError::Forbidden | ChangeAgentError::Store(_) => Err(error.into()),
     }
 }

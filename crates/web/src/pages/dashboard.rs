@@ -181,6 +181,9 @@ pub(crate) async fn create(State(web): State<Web>, member: Member, form: Form) -
     drop(tx);
     match error {
         CreateAgentError::NameTaken => again(&web, by, (StatusCode::CONFLICT, typed, sentence(&error))).await,
+        CreateAgentError::NotPaid(error) => {
+            again(&web, by, (StatusCode::PAYMENT_REQUIRED, typed, sentence(&error))).await
+        }
         CreateAgentError::Forbidden | CreateAgentError::KeyReused | CreateAgentError::Store(_) => Err(error.into()),
     }
 }

@@ -214,6 +214,11 @@ pub(crate) async fn finish(State(web): State<Web>, member: Member, form: Form) -
             let name = draft.name.map(|name| name.to_string()).unwrap_or_default();
             again(&web, by, (Step::Name, &name), sentence(&error)).await
         }
+        OnboardingError::Create(CreateAgentError::NotPaid(error)) => {
+            keep(&web, by, instructions).await?;
+            let page = read(&web, by, Some(Step::Instructions)).await?.stopped(sentence(&error));
+            pages::page(StatusCode::PAYMENT_REQUIRED, &page)
+        }
         OnboardingError::Ending => {
             keep(&web, by, instructions).await?;
             let page = read(&web, by, Some(Step::Instructions)).await?.stopped(sentence(&error));

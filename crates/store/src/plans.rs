@@ -1,0 +1,107 @@
+//! What can be bought. Operators edit it; what somebody bought before stays good for them.
+
+use std::num::NonZeroU16;
+
+use domain::{
+    billing::PriceId,
+    model::Micros,
+    plan::{Money, Plan, PlanLimits, PlanName},
+};
+
+use crate::{db::SystemTx, error::StoreError};
+
+/// All plans, in the order in which pages show them.
+pub async fn list(tx: &mut SystemTx) -> Result<Vec<Plan>, StoreError> {
+    let rows = sqlx::query_as!(
+        PlanRow,
+        "select plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros from plans order by position"
+    );
+    rows.fetch_all(tx.conn()).await?.into_iter().map(PlanRow::read).collect()
+}
+
+/// One plan.
+pub async fn by_name(tx: &mut SystemTx, name: &PlanName) -> Result<Option<Plan>, StoreError> {
+    let row = sqlx::query_as!(
+        PlanRow,
+        "select plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros from plans where plan = $1",
+        name.as_str(),
+    );
+    row.fetch_optional(tx.conn()).await?.map(PlanRow::read).transpose()
+}
+
+/// What became of a wish to change a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is so.
+    So,
+    /// There is no such plan.
+    Unknown,
+    /// Its price buys another plan, now or for those who have it from before.
+    PriceTaken,
+}
+
+/// Puts a plan in the place of the one of its name. Its price buys it from now on, and for good for who has it.
+pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreError> {
+    let price = plan.price.as_ref().map(PriceId::as_str);
+    let others = sqlx::query_scalar!(
+        r#"with bought as (
+               insert into plan_prices (price_id, plan) select $2::text, plan from plans where plan = $1 and $2::text is not null
+               on conflict (price_id) do nothing
+           )
+           select exists (select from plan_prices where price_id = $2 and plan <> $1) as "is!""#,
+        plan.name.as_str(),
+        price,
+    );
+    if others.fetch_one(tx.conn()).await? {
+        return Ok(Changed::PriceTaken);
+    }
+    let done = sqlx::query!(
+        "update plans set title = $2, price_id = $3, cents = $4, currency = $5, trial_days = $6, agents_max = $7,
+                          daily_micros = $8, changed_at = berth.now()
+         where plan = $1",
+        plan.name.as_str(),
+        plan.title,
+        price,
+        i32::try_from(plan.money.cents).unwrap_or(i32::MAX),
+        std::str::from_utf8(&plan.money.currency).unwrap_or_default(),
+        i32::from(plan.trial_days.map_or(0, NonZeroU16::get)),
+        i32::from(plan.limits.agents),
+        plan.limits.daily_model.map(|most| i64::try_from(most.get()).unwrap_or(i64::MAX)),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(if done.rows_affected() > 0 { Changed::So } else { Changed::Unknown })
+}
+
+/// A plan as it is stored.
+pub(crate) struct PlanRow {
+    pub(crate) plan: String,
+    pub(crate) title: String,
+    pub(crate) price_id: Option<String>,
+    pub(crate) cents: i32,
+    pub(crate) currency: String,
+    pub(crate) trial_days: i32,
+    pub(crate) agents_max: i32,
+    pub(crate) daily_micros: Option<i64>,
+}
+
+impl PlanRow {
+    pub(crate) fn read(self) -> Result<Plan, StoreError> {
+        let corrupt = |column, why: &'static str| StoreError::corrupt("plans", column, why);
+        let price = self.price_id.as_deref().map(PriceId::parse).transpose();
+        Ok(Plan {
+            name: PlanName::parse(&self.plan).map_err(|error| StoreError::corrupt("plans", "plan", error))?,
+            title: self.title,
+            price: price.map_err(|error| StoreError::corrupt("plans", "price_id", error))?,
+            money: Money {
+                cents: u32::try_from(self.cents).map_err(|_| corrupt("cents", "is negative"))?,
+                currency: Money::currency(&self.currency).ok_or_else(|| corrupt("currency", "is none"))?,
+            },
+            trial_days: u16::try_from(self.trial_days).ok().and_then(NonZeroU16::new),
+            limits: PlanLimits {
+                agents: u16::try_from(self.agents_max).map_err(|_| corrupt("agents_max", "is out of range"))?,
+                daily_model: self.daily_micros.map(|most| Micros::new(most.unsigned_abs())),
+            },
+        })
+    }
+}
