@@ -57,6 +57,9 @@ pub trait Payments: Send + Sync + 'static {
     /// Every dispute about a customer's payments, open or over, the youngest payment first.
     async fn disputes(&self, customer: &CustomerId) -> Result<Vec<Dispute>, PaymentsError>;
 
+    /// Who paid, or was to pay, a charge (`ch_…`, `py_…`). `None`: nobody who is a customer.
+    async fn charge_customer(&self, charge: &str) -> Result<Option<CustomerId>, PaymentsError>;
+
     /// The prices with these names, at most [`LOOKUP_KEYS_MAX`]. A name that no price has is left out.
     async fn prices(&self, lookup_keys: &[String]) -> Result<Vec<NamedPrice>, PaymentsError>;
 

@@ -15,8 +15,8 @@ use std::{collections::HashMap, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::billing::{
-    Checkout, CheckoutId, CustomerId, Dispute, DisputeState, IdempotencyKey, NamedPrice, StripeEventId, Subscription,
-    SubscriptionId, SubscriptionStatus,
+    Checkout, CheckoutId, CustomerId, Dispute, DisputeState, IdempotencyKey, NAME_CHARS_MAX, NamedPrice, StripeEventId,
+    Subscription, SubscriptionId, SubscriptionStatus,
 };
 use serde::de::DeserializeOwned;
 use stripe_billing::{
@@ -33,7 +33,12 @@ use stripe_checkout::{
     },
 };
 use stripe_client_core::{RequestBuilder, StripeRequest};
-use stripe_core::{charge::ListCharge, customer::CreateCustomer, dispute::ListDispute, event::ListEvent};
+use stripe_core::{
+    charge::{ListCharge, RetrieveCharge},
+    customer::CreateCustomer,
+    dispute::ListDispute,
+    event::ListEvent,
+};
 use stripe_product::price::ListPrice;
 use stripe_types::RangeQueryTs;
 use tokio::time::timeout;
@@ -244,6 +249,19 @@ impl Payments for Stripe {
             }
         }
         Ok(all)
+    }
+
+    async fn charge_customer(&self, charge: &str) -> Result<Option<CustomerId>, PaymentsError> {
+        // It becomes a part of the path, and came from outside.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if charge.is_empty() || charge.len() > NAME_CHARS_MAX || !charge.bytes().all(is_plain) {
+            return Err(PaymentsError::NotFound);
+        }
+        let seen = self.ask::<ChargeSeen>(RetrieveCharge::new(charge).build()).await?;
+        if seen.id != charge {
+            return Err(wire::garbled("another charge than was asked for"));
+        }
+        seen.customer.map(|customer| wire::named(customer.id(), CustomerId::parse)).transpose()
     }
 
     async fn prices(&self, lookup_keys: &[String]) -> Result<Vec<NamedPrice>, PaymentsError> {

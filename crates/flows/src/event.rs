@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use app::events::Read;
-use domain::{EventId, alert::AlertKind, event::EventStep};
+use clients::payments::PaymentsError;
+use domain::{
+    EventId,
+    alert::AlertKind,
+    event::{About, EventStep},
+};
 use store::flows::Claim;
 
 use crate::{
@@ -35,11 +40,20 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     }
 }
 
+/// Whom a charge is about only Stripe knows. It is asked with no transaction open; where nobody bills there is nobody to ask.
 async fn read(world: &World, id: EventId) -> Result<(), StepError> {
     let mut tx = world.db.system().await?;
-    // Whom a charge is about only Stripe knows; where Stripe cannot be asked, it is about nobody here.
-    if let Read::WhoPaid(_) = app::events::read(&mut tx, id, None).await? {
-        app::events::read(&mut tx, id, Some(None)).await?;
-    }
+    let Read::WhoPaid(charge) = app::events::read(&mut tx, id, None).await? else { return Ok(tx.commit().await?) };
+    drop(tx);
+    let who = match &world.payments {
+        None => None,
+        Some(payments) => match payments.charge_customer(&charge).await {
+            Ok(customer) => customer.map(About::Customer),
+            Err(PaymentsError::NotFound) => None,
+            Err(error) => return Err(StepError::retry(error.to_string())),
+        },
+    };
+    let mut tx = world.db.system().await?;
+    app::events::read(&mut tx, id, Some(who.as_ref())).await?;
     Ok(tx.commit().await?)
 }

@@ -1,5 +1,6 @@
 //! A database of one test: real roles, real migrations, dropped at the end.
 
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use store::{Db, DbOptions, MIGRATOR};
 
@@ -93,6 +94,22 @@ impl Database {
         let statement = format!(
             "create or replace function berth.now() returns timestamptz language sql stable parallel safe \
              set search_path = pg_catalog as $$ select statement_timestamp() + interval '{by}' $$"
+        );
+        self.sql(&statement).await;
+    }
+
+    /// Sets the database's clock, which from then on goes a hundred times slower than the true one: a test is done before
+    /// the second is over, and no two moments are the same.
+    ///
+    /// # Panics
+    /// When the statement fails.
+    pub async fn set_clock(&self, at: DateTime<Utc>) {
+        let statement = format!(
+            "do $do$ begin execute format($$ create or replace function berth.now() returns timestamptz language sql \
+             stable parallel safe set search_path = pg_catalog as \
+             $now$ select timestamptz %L + (statement_timestamp() - timestamptz %L) / 100 $now$ $$, \
+             timestamptz '{}', clock_timestamp()); end $do$",
+            at.to_rfc3339()
         );
         self.sql(&statement).await;
     }

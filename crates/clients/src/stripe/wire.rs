@@ -110,6 +110,7 @@ pub(super) struct ChargeSeen {
     pub(super) id: String,
     #[serde(default)]
     pub(super) disputed: bool,
+    pub(super) customer: Option<Named>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -191,6 +191,25 @@ async fn disputes_are_found_by_customer() {
 }
 
 #[tokio::test]
+async fn whose_a_charge_is_is_known_to_stripe_only() {
+    let stripe = FakeStripe::start(start()).await;
+    let to = client(&stripe, STRIPE_KEY);
+    let (customer, _) = subscribed(&stripe, &to).await;
+    stripe.advance(TimeDelta::days(8));
+    let dispute = stripe.dispute(&customer);
+    let charge = stripe.object(&dispute).expect("a dispute")["charge"].as_str().expect("a charge").to_owned();
+    assert_eq!(to.charge_customer(&charge).await, Ok(Some(customer)));
+    assert_eq!(to.charge_customer("ch_nothing").await, Err(PaymentsError::NotFound));
+    let calls = stripe.calls().len();
+    for wrong in ["", "ch_1/../../customers", "ch_1?expand=x", "ch_é"] {
+        assert_eq!(to.charge_customer(wrong).await, Err(PaymentsError::NotFound), "{wrong}");
+    }
+    assert_eq!(stripe.calls().len(), calls, "what is no name is not asked for");
+    stripe.fail_next(StripeFault::Failed);
+    assert!(to.charge_customer(&charge).await.expect_err("it fails").is_transient());
+}
+
+#[tokio::test]
 async fn what_happened_is_told_signed() {
     let stripe = FakeStripe::start(start()).await;
     let to = client(&stripe, STRIPE_KEY);

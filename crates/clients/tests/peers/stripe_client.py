@@ -63,6 +63,7 @@ events = list(api.events.list({"limit": 3, "created": {"gte": customer.created}}
 assert any(e.type == "customer.subscription.deleted" and e.data.object["id"] == subscription for e in events)
 
 refused(stripe.InvalidRequestError, api.customers.retrieve, "cus_nobody")
+refused(stripe.InvalidRequestError, api.charges.retrieve, "ch_nobody")
 assert refused(stripe.InvalidRequestError, api.customers.create, {"nonsense": 1}).code == "parameter_unknown"
 refused(stripe.AuthenticationError, client("sk_test_wrong").v1.customers.list)
 ask("limit 1")

@@ -11,6 +11,8 @@ mod life;
 mod machine_rotation;
 mod notice;
 mod order;
+mod paying;
+mod payments;
 mod pool;
 mod rotation;
 mod sweep;

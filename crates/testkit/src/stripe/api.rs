@@ -57,6 +57,7 @@ pub(super) fn answer(state: &mut State, method: &Method, path: &str, params: &Pa
             read(state, "subscription", id)
         }
         ["charges"] if get => list(state, "charge", "/v1/charges", params, &["customer"]),
+        ["charges", id] if get => read(state, "charge", id),
         ["invoices"] if get => list(state, "invoice", "/v1/invoices", params, &["customer", "status"]),
         ["disputes"] if get => list(state, "dispute", "/v1/disputes", params, &["charge"]),
         ["events"] if get => list(state, "event", "/v1/events", params, &["type", "types"]),
