@@ -17,3 +17,4 @@ mod pool;
 mod rotation;
 mod sweep;
 mod verify;
+mod year;

@@ -14,7 +14,7 @@ use domain::{
     names::Email,
     plan::PlanName,
 };
-use flows::RunnerOptions;
+use flows::{Ran, RunnerOptions};
 use serde_json::Value;
 use store::billing::Account;
 use testkit::{
@@ -52,6 +52,7 @@ impl Till {
         world.flows.payments = Some(Arc::clone(&client) as Arc<_>);
         let price = stripe.add_price("pro", 4_900);
         let mut tx = world.database.db.system().await.unwrap();
+        store::house::installation(&mut tx, world.flows.installation).await.unwrap();
         store::house::set_billing(&mut tx, Billing::On).await.unwrap();
         let mut plan =
             store::plans::by_name(&mut tx, &PlanName::parse("pro").unwrap()).await.unwrap().expect("it is planted");
@@ -128,7 +129,13 @@ impl Till {
     /// Runs what is due until nothing is. Nothing is skipped: what waits goes on waiting.
     pub(crate) async fn run(&self) {
         let options = RunnerOptions { steps_max: 256, ..RunnerOptions::default() };
-        while !flows::run_due(&self.world.flows, &options).await.unwrap().is_empty() {}
+        loop {
+            let ran = flows::run_due(&self.world.flows, &options).await.unwrap();
+            assert!(!ran.contains(&Ran::LostLease), "a step could not be written down");
+            if ran.is_empty() {
+                return;
+            }
+        }
     }
 
     /// What is known here.
