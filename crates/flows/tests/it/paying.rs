@@ -154,18 +154,14 @@ impl Till {
         self.account(payer).await.entitlement.expect("it was judged")
     }
 
-    /// What matters of a tenant, to be compared with another's that lived the same life: names and microseconds are left
-    /// out.
+    /// What matters of a tenant, to be compared with another's that lived the same life: names and seconds are left out.
     pub(crate) async fn figure(&self, payer: &Payer) -> String {
         let statement = format!(
-            "select jsonb_build_object( \
-                 'subscription', subscription - 'id', 'entitlement', entitlement - 'since' - 'until', \
-                 'since', date_trunc('minute', (entitlement ->> 'since')::timestamptz), \
-                 'until', date_trunc('minute', (entitlement ->> 'until')::timestamptz), \
-                 'past_due_since', date_trunc('minute', past_due_since), 'disputed_since', disputed_since, \
-                 'rested', cardinality(rested), \
+            "select regexp_replace(jsonb_build_object( \
+                 'subscription', subscription - 'id', 'entitlement', entitlement, 'rested', cardinality(rested), \
+                 'past_due_since', past_due_since at time zone 'UTC', 'disputed_since', disputed_since, \
                  'wanted', (select jsonb_agg(wanted order by created_at) from agents a where a.tenant_id = b.tenant_id) \
-             )::text from billing b where tenant_id = '{}'",
+             )::text, ':[0-9][0-9]([.][0-9]+)?(Z|\")', '', 'g') from billing b where tenant_id = '{}'",
             payer.tenant.uuid()
         );
         self.world.database.texts(&statement).await.pop().expect("a row")

@@ -81,8 +81,8 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 /// twice, one in twenty broken on its way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_lives_end_as_if_everything_had_been_heard_in_order() {
-    let (rooms, lives) = (sized(10, 40), 25);
-    let lived = futures::future::join_all((0..sized(2, 4)).map(|lane| async move {
+    let (rooms, lives) = (sized(4, 40), 25);
+    let lived = futures::future::join_all((0..sized(2, 4)).map(|lane: usize| async move {
         let mut lived = 0;
         for room in (lane..rooms).step_by(sized(2, 4)) {
             lived += room_of_lives(u64::try_from(room).unwrap(), lives).await;
@@ -299,10 +299,11 @@ async fn two_workers_racing_on_one_event_have_one_effect() {
         event["id"] = format!("evt_race{round}").into();
         till.hear(&event).await;
         // First the event is read, by one of them; then its tenant is looked at, by one of them.
-        for _ in 0..3 {
+        while {
             let (one, two) = tokio::join!(work(till.world.flows.clone()), work(other.clone()));
-            assert!(one.len() + two.len() <= 1, "round {round}: {one:?} {two:?}");
-        }
+            assert!(![&one[..], &two].concat().contains(&Ran::LostLease), "round {round}: {one:?} {two:?}");
+            one.len() + two.len() > 0
+        } {}
     }
     till.assert_all_read().await;
     assert_eq!(looks(&till, &payer) - before, rounds, "each event is one look at its tenant");

@@ -167,6 +167,7 @@ async fn paid_again(year: &mut Year) {
 }
 
 async fn left(year: &mut Year) {
+    year.days(1).await;
     let subscription = year.till.truth(&year.payer).await.expect("a subscription");
     year.till.stripe.set_cancelled(&subscription.id, true);
     year.settle().await;
