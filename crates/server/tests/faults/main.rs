@@ -12,6 +12,7 @@ mod checked;
 mod cluster;
 mod dice;
 mod double;
+mod events;
 mod fleet;
 mod front;
 mod killed;

@@ -1,8 +1,14 @@
 //! What Stripe sends: kept once as it came, answered once it is kept, and nothing at all of what others send.
 
 use axum::body::Body;
+use flows::RunnerOptions;
 use http::{Request, StatusCode};
 use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
 use vault::stripe::SigningSecret;
 
 use crate::{
@@ -67,6 +73,54 @@ async fn the_same_event_many_times_at_once_is_one() {
     assert_eq!(kept(&house).await, 1);
     assert_eq!(house.world.database.count("select count(*) from flows where kind = 'event'").await, 1);
     assert_eq!(house.world.database.texts("select kind from events").await, ["invoice.paid"]);
+}
+
+/// Ten thousand times over 64 connections to the real listener, while a worker runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_duplicates_on_64_connections_are_one_event_with_one_effect() {
+    const CONNECTIONS: usize = 64;
+    const TIMES: usize = 10_000;
+    let house = House::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, closing) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let serving = tokio::spawn(web::serve(listener, house.router.clone(), web::Limits::default(), closing.clone()));
+    let working = tokio::spawn(flows::run(house.world.flows.clone(), RunnerOptions::default(), closing.clone()));
+    let body = event("evt_1");
+    let request = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Stripe-Signature: {}\r\n\r\n{body}",
+        body.len(),
+        signed(&body, now(&house)),
+    );
+    let lanes = (0..CONNECTIONS).map(|lane| {
+        let request = request.clone();
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+            for _ in (lane..TIMES).step_by(CONNECTIONS) {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut line = String::new();
+                stream.read_line(&mut line).await.unwrap();
+                assert!(line.starts_with("HTTP/1.1 204"), "{line}");
+                // An answer without a body ends with its head.
+                while line != "\r\n" {
+                    line.clear();
+                    assert!(stream.read_line(&mut line).await.unwrap() > 0, "the head has no end");
+                }
+            }
+        })
+    });
+    for lane in futures::future::join_all(lanes).await {
+        lane.unwrap();
+    }
+    let read = "select count(*) from events where read_at is not null";
+    while house.world.database.count(read).await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    closing.cancel();
+    serving.await.unwrap();
+    working.await.unwrap();
+    assert_eq!(kept(&house).await, 1);
+    assert_eq!(house.world.database.count("select count(*) from flows").await, 0, "its flow ran and ended");
 }
 
 #[tokio::test]

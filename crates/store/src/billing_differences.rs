@@ -1,0 +1,71 @@
+//! Where what was known of payments differed from what stands at Stripe. For operators; kept for ninety days.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    TenantId,
+    billing::{Difference, DifferenceKind},
+};
+use uuid::Uuid;
+
+use crate::{
+    db::SystemTx,
+    error::{StoreError, corrupt_word},
+};
+
+/// One that was written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its row.
+    pub id: Uuid,
+    /// When it was found.
+    pub at: DateTime<Utc>,
+    /// What differed.
+    pub difference: Difference,
+}
+
+/// Writes one down.
+pub async fn keep(tx: &mut SystemTx, id: Uuid, difference: &Difference) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into billing_differences (id, tenant_id, what, before, after) values ($1, $2, $3, left($4, 300), left($5, 300))",
+        id,
+        difference.tenant.map(TenantId::uuid),
+        difference.kind.name(),
+        difference.before,
+        difference.after,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// How many were found since a moment.
+pub async fn count_since(tx: &mut SystemTx, since: DateTime<Utc>) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from billing_differences where at >= $1"#, since);
+    Ok(count.fetch_one(tx.conn()).await?)
+}
+
+/// The youngest, before a place in the list, at most so many.
+pub async fn list(
+    tx: &mut SystemTx,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    most: i64,
+) -> Result<Vec<Found>, StoreError> {
+    let (at, id) = before.unzip();
+    let rows = sqlx::query!(
+        "select id, at, tenant_id, what, before, after from billing_differences
+         where $1::timestamptz is null or (at, id) < ($1, $2)
+         order by at desc, id desc limit $3",
+        at,
+        id,
+        most,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let found = rows.into_iter().map(|row| {
+        let kind = DifferenceKind::parse(&row.what).ok_or_else(|| corrupt_word("billing_differences", "what"))?;
+        let tenant = row.tenant_id.map(TenantId::from_uuid);
+        let difference = Difference { tenant, kind, before: row.before, after: row.after };
+        Ok(Found { id: row.id, at: row.at, difference })
+    });
+    found.collect()
+}
