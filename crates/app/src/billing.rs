@@ -113,6 +113,8 @@ pub async fn look_again(tx: &mut SystemTx, tenant: TenantId) -> Result<(), Store
 /// What was done about a judgement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
+    /// What was known before.
+    pub before: Account,
     /// What is known now.
     pub account: Account,
     /// The judgement.
@@ -152,7 +154,7 @@ pub async fn act(mut tx: SystemTx, tenant: TenantId, seen: Option<&Seen>) -> Res
         audit::record_own(&mut tx, act, &tenant, &details).await?;
     }
     tx.commit().await?;
-    Ok(Some(Acted { entitlement: judged, differs: account.facts != before.facts, account }))
+    Ok(Some(Acted { entitlement: judged, differs: account.facts != before.facts, before, account }))
 }
 
 /// What follows for the agents, whatever the last judgement was: who asks twice does no harm, and an agent that was

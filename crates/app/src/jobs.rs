@@ -7,6 +7,7 @@ use croner::Cron;
 use domain::{
     Entropy,
     audit::Act,
+    billing::ReconcileStep,
     entropy::mint,
     job::{AskedBy, CatchUp, Job},
     people::Caller,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use store::{StoreError, SystemTx, flows::NewFlow, jobs::Asker};
 use uuid::Uuid;
 
-use crate::audit;
+use crate::{audit, reconciliation::RECONCILIATION};
 
 /// Kind of the flow that looks at every machine.
 pub const SWEEP: &str = "sweep";
@@ -70,6 +71,7 @@ async fn begin(tx: &mut SystemTx, entropy: &dyn Entropy, job: Job, asker: Asker)
             Job::Health => (SWEEP, json!({ "step": "spread", "calm": asker.by == AskedBy::Schedule }), 10),
             Job::Pool => (REFILL, json!({ "step": "count" }), 5),
             Job::Retention => (RETENTION, json!({ "step": "forget" }), 30),
+            Job::Billing => (RECONCILIATION, json!(ReconcileStep::first()), 30),
         };
         let deadline = Some(Duration::from_mins(deadline));
         store::flows::start_house(tx, &NewFlow { id: mint(entropy), kind, subject: run, step, deadline }).await?;

@@ -26,6 +26,7 @@ pub mod onboarding;
 pub mod operators;
 pub mod people;
 pub mod plans;
+pub mod reconciliation;
 mod rests;
 pub mod sessions;
 pub mod sign_in;

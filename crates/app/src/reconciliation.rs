@@ -6,6 +6,7 @@ use domain::{
     Entropy,
     billing::{Difference, DifferenceKind, Told, ToldEvent},
     entitlement::Facts,
+    event::KIND_BYTES_MAX,
 };
 use store::{StoreError, SystemTx, billing_differences};
 
@@ -13,8 +14,6 @@ use crate::{
     billing,
     events::{KeepError, keep},
 };
-
-pub use store::billing::BILLING;
 
 /// Kind of the flow that compares all that is known with what stands at Stripe; its subject is a run of the job `billing`.
 pub const RECONCILIATION: &str = "reconciliation";
@@ -24,6 +23,15 @@ pub const RECONCILE: &str = "reconcile";
 
 /// Most bytes of an event that are kept.
 const BODY_MAX: usize = 1 << 20;
+
+/// What came of events that Stripe told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// How many.
+    pub told: Told,
+    /// Those that were missing: name, kind and moment of each.
+    pub missing: Vec<String>,
+}
 
 /// Keeps those of Stripe's events that are not here, as if they had been delivered, and writes each of them down as a
 /// difference. With `look_again`, the tenants of those that were here are looked at again, too.
@@ -35,10 +43,11 @@ pub async fn take(
     entropy: &dyn Entropy,
     events: &[ToldEvent],
     look_again: bool,
-) -> Result<Told, StoreError> {
+) -> Result<Taken, StoreError> {
     let names: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
     let here = store::events::here(tx, &names).await?;
     let mut told = Told { asked: u64::try_from(events.len()).unwrap_or(u64::MAX), ..Told::default() };
+    let mut missing = Vec::new();
     for event in events.iter().filter(|event| !here.contains_key(event.id.as_str())) {
         told.missing += 1;
         let body = event.payload.to_string();
@@ -49,10 +58,12 @@ pub async fn take(
             Ok(false) | Err(KeepError::Bad(_)) => {}
             Err(KeepError::Store(error)) => return Err(error),
         }
-        tracing::warn!(event = %event.id, kind = event.kind, "an event of Stripe's was missing");
-        let after = format!("{} {} of {}", event.id, event.kind, event.at.format("%Y-%m-%d %H:%M:%S UTC"));
-        let difference = Difference { tenant: None, kind: DifferenceKind::Event, before: None, after };
+        let kind: String = event.kind.chars().filter(char::is_ascii_graphic).take(KIND_BYTES_MAX).collect();
+        let after = format!("{} {kind} of {}", event.id, event.at.format("%Y-%m-%d %H:%M:%S UTC"));
+        let kind = DifferenceKind::Event;
+        let difference = Difference { tenant: None, kind, before: None, after: after.clone() };
         billing_differences::keep(tx, entropy.uuid(), &difference).await?;
+        missing.push(after);
     }
     if look_again {
         let mut tenants: Vec<_> = here.into_values().flatten().collect();
@@ -62,7 +73,7 @@ pub async fn take(
             billing::look_again(tx, tenant).await?;
         }
     }
-    Ok(told)
+    Ok(Taken { told, missing })
 }
 
 /// What is known of a tenant's payments, in words without names of people, for operators.
@@ -77,8 +88,12 @@ pub fn in_words(facts: &Facts) -> String {
     };
     let ends = facts.subscription.as_ref().and_then(|one| one.ends);
     let ended = facts.subscription.as_ref().and_then(|one| one.ended);
-    let moments =
-        [("ends", ends), ("ended", ended), ("past due since", facts.past_due_since), ("disputed since", facts.disputed_since)];
+    let moments = [
+        ("ends", ends),
+        ("ended", ended),
+        ("past due since", facts.past_due_since),
+        ("disputed since", facts.disputed_since),
+    ];
     for (what, at) in moments {
         if let Some(at) = at {
             write!(words, ", {what} {}", at.format(TIME)).ok();

@@ -5,6 +5,7 @@
 //! matter. Source: Stripe API Reference, "The Subscription object".
 
 mod call;
+mod reconciliation;
 
 use std::{fmt, time::Duration};
 
@@ -15,6 +16,7 @@ pub use call::{
     BadIdempotencyKey, Checkout, CheckoutState, Dispute, DisputeState, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey,
     NamedPrice, ToldEvent,
 };
+pub use reconciliation::{Difference, DifferenceKind, LOOKS_BACK, ReconcileStep, TOLD_FOR, Told};
 
 /// Most characters of a name that Stripe gave something.
 pub const NAME_CHARS_MAX: usize = 100;

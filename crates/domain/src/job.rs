@@ -12,11 +12,13 @@ pub enum Job {
     Pool,
     /// Forgets what is kept for a while only.
     Retention,
+    /// Compares what is known of payments with what stands at Stripe.
+    Billing,
 }
 
 impl Job {
     /// Every job once.
-    pub const EVERY: [Self; 3] = [Self::Health, Self::Pool, Self::Retention];
+    pub const EVERY: [Self; 4] = [Self::Health, Self::Pool, Self::Retention, Self::Billing];
 
     /// The word in the database, in `/api/cron/{job}` and on pages.
     #[must_use]
@@ -25,6 +27,7 @@ impl Job {
             Self::Health => "health",
             Self::Pool => "pool",
             Self::Retention => "retention",
+            Self::Billing => "billing",
         }
     }
 
@@ -35,6 +38,7 @@ impl Job {
             Self::Health => "Looks at every machine and tells the flows of those that do not answer",
             Self::Pool => "Makes spare machines until as many are ready as wanted, and retires old ones",
             Self::Retention => "Forgets expired sessions, tokens and links, old runs and old step times",
+            Self::Billing => "Asks Stripe for events that are missing, and compares each tenant's payments with it",
         }
     }
 
@@ -45,6 +49,7 @@ impl Job {
             Self::Health => "*/5 * * * *",
             Self::Pool => "* * * * *",
             Self::Retention => "17 3 * * *",
+            Self::Billing => "42 */6 * * *",
         }
     }
 
@@ -54,7 +59,7 @@ impl Job {
         match self {
             // The next one is minutes away at most and looks at the same things.
             Self::Health | Self::Pool => CatchUp::Skip,
-            Self::Retention => CatchUp::Once,
+            Self::Retention | Self::Billing => CatchUp::Once,
         }
     }
 

@@ -7,13 +7,19 @@
 
 use std::time::Duration;
 
-use app::billing::{Acted, LOOK, act};
+use app::{
+    billing::{Acted, LOOK, act},
+    reconciliation::in_words,
+};
 use chrono::{DateTime, Utc};
 use clients::payments::{Payments, PaymentsError};
 use domain::{
     TenantId,
     alert::AlertKind,
-    billing::{BillingStep, CustomerId, DisputeState, IdempotencyKey, Subscription, SubscriptionStatus},
+    billing::{
+        BillingStep, CustomerId, Difference, DifferenceKind, DisputeState, IdempotencyKey, Subscription,
+        SubscriptionStatus,
+    },
     entitlement::{Entitlement, Suspended},
 };
 use store::{
@@ -52,7 +58,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     match step {
         BillingStep::Rest => Ok(Outcome::next(Next::Go(stored(BillingStep::Refresh)))),
         BillingStep::Refresh => match refresh(world, tenant).await {
-            Ok(Refreshed::Acted(acted)) => Ok(rested(claim, tenant, &acted)),
+            Ok(Refreshed::Acted(acted)) => Ok(differing(world, claim, tenant, &acted, rested(tenant, &acted))),
             Ok(Refreshed::Late) => Ok(Outcome::next(Next::Wait(stored(BillingStep::Rest), REST)).heard()),
             Ok(Refreshed::Nothing) => Ok(Outcome::next(Next::Done)
                 .house(HouseWrite::CloseBilling(tenant))
@@ -108,11 +114,21 @@ fn renews(one: &Subscription) -> bool {
     one.ends.is_none() && matches!(one.status, Is::Trialing | Is::Active | Is::PastDue | Is::Unpaid | Is::Paused)
 }
 
-fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
+/// Writes down that Stripe says otherwise, where nobody had said so and no date had come that explains it.
+fn differing(world: &World, claim: &Claim, tenant: TenantId, acted: &Acted, outcome: Outcome) -> Outcome {
     let was_told = claim.signals.iter().any(|signal| signal.name == LOOK);
-    if acted.differs && !was_told {
-        tracing::warn!(%tenant, entitlement = acted.entitlement.name(), "Stripe says otherwise, and no event had said so");
+    let before = &acted.before;
+    let was_due = before.entitlement.and_then(|judged| judged.changes_at()).is_some_and(|at| at <= acted.account.now);
+    if !acted.differs || was_told || was_due || before.asked_at.is_none() {
+        return outcome;
     }
+    let (was, is) = (in_words(&before.facts), in_words(&acted.account.facts));
+    tracing::warn!(%tenant, was, is, "Stripe says otherwise, and no event had said so");
+    let difference = Difference { tenant: Some(tenant), kind: DifferenceKind::Account, before: Some(was), after: is };
+    outcome.house(HouseWrite::Differs(world.entropy.uuid(), Box::new(difference)))
+}
+
+fn rested(tenant: TenantId, acted: &Acted) -> Outcome {
     let pause = acted.entitlement.changes_at().map_or(REST, |at| {
         let left = (at - acted.account.now).to_std().unwrap_or_default();
         // A second later, so that the judgement is another one by then.

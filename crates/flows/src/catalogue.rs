@@ -8,9 +8,17 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use domain::{
-    AgentId, MachineId, alert::Notice, billing::BillingStep, event::EventStep, exchange::ExchangeStep,
-    letter::LetterStep, life::Life, rotation::Rotation, spare::Spare,
+    AgentId, MachineId,
+    alert::Notice,
+    billing::{BillingStep, ReconcileStep, Told},
+    event::EventStep,
+    exchange::ExchangeStep,
+    letter::LetterStep,
+    life::Life,
+    rotation::Rotation,
+    spare::Spare,
 };
 use serde_json::{Value, json};
 
@@ -233,14 +241,24 @@ fn erasure() -> [Stage; 4] {
 
 /// The runs of jobs, and the slices of a sweep.
 fn house() -> Vec<Stage> {
-    use app::jobs::{REFILL, RETENTION, SWEEP};
+    use app::{
+        jobs::{REFILL, RETENTION, SWEEP},
+        reconciliation::RECONCILIATION,
+    };
+    let (since, told) = (DateTime::UNIX_EPOCH, Told::default());
+    let wake = ReconcileStep::Wake { since, after: None, tenants: 0, told };
+    let count = ReconcileStep::Count { since, tenants: 0, told };
     let stage = |kind, step, stored, minutes, next: &'static [&'static str], may_end| Stage {
         kind,
         step,
         stored,
         owner: Owner::Worker,
         deadline: Some(Duration::from_mins(minutes)),
-        wakers: if step == "gather" { &[Waker::Child, Waker::Time] } else { &[] },
+        wakers: match step {
+            "gather" => &[Waker::Child, Waker::Time],
+            "wake" | "count" => &[Waker::Time],
+            _ => &[],
+        },
         next,
         may_end,
         removal: Removal::ByItself,
@@ -250,6 +268,9 @@ fn house() -> Vec<Stage> {
         stage(SWEEP, "gather", json!({ "step": "gather" }), 10, &[], true),
         stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 10, &[], true),
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
+        stage(RECONCILIATION, "ask", json!(ReconcileStep::first()), 30, &["wake"], true),
+        stage(RECONCILIATION, "wake", json!(wake), 30, &["count"], true),
+        stage(RECONCILIATION, "count", json!(count), 10, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
         letter(),
         event(),

@@ -25,6 +25,7 @@ mod machine;
 mod machine_rotation;
 pub mod notice;
 pub mod outcome;
+pub mod reconciliation;
 pub mod refill;
 pub mod retention;
 pub mod rotation;

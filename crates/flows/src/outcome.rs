@@ -10,6 +10,7 @@ use domain::{
     AgentId, ExchangeId, FlowId, InvitationId, LetterId, MachineId, TenantId,
     agent::ProofFacts,
     alert::AlertKind,
+    billing::Difference,
     exchange::ExchangeState,
     machine::Health,
     protocol::{Hello, InForce},
@@ -212,6 +213,8 @@ pub enum HouseWrite {
     EraseTenant(TenantId),
     /// Of a tenant's payments nothing is to be kept in view. Refused when something is, since a moment.
     CloseBilling(TenantId),
+    /// What was known of payments was otherwise at Stripe.
+    Differs(Uuid, Box<Difference>),
     /// What became of an invitation's mail.
     Invited(InvitationId, String),
     /// An alert fired, or was told.
@@ -310,6 +313,7 @@ pub(crate) async fn write_house(
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
         HouseWrite::EraseTenant(tenant) => store::tenants::erase(tx, *tenant).await,
         HouseWrite::CloseBilling(tenant) => store::billing::close(tx, *tenant).await,
+        HouseWrite::Differs(id, difference) => store::billing_differences::keep(tx, *id, difference).await,
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
         HouseWrite::LetterEnded(letter, outcome) => store::letters::ended(tx, *letter, outcome).await,

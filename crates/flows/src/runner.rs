@@ -268,6 +268,7 @@ async fn step(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         app::tenants::ERASURE => crate::erasure::run(world, claim).await,
         app::members::INVITATION => crate::invitation::run(world, claim).await,
         app::alerts::NOTICE => crate::notice::run(world, claim).await,
+        app::reconciliation::RECONCILIATION => crate::reconciliation::run(world, claim).await,
         app::billing::BILLING => crate::billing::run(world, claim).await,
         app::events::EVENT => crate::event::run(world, claim).await,
         app::letters::LETTER => crate::letter::run(world, claim).await,

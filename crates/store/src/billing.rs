@@ -146,6 +146,27 @@ pub async fn is_open(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreE
     Ok(found.fetch_one(tx.conn()).await?)
 }
 
+/// Tenants that have a row, after one of them, in their order, at most so many.
+pub async fn open_after(tx: &mut SystemTx, after: Option<TenantId>, most: i64) -> Result<Vec<TenantId>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        "select tenant_id from billing where $1::uuid is null or tenant_id > $1 order by tenant_id limit $2",
+        after.map(TenantId::uuid),
+        most,
+    );
+    Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(TenantId::from_uuid).collect())
+}
+
+/// How many tenants were asked to be looked at with this signal and are not yet.
+pub async fn to_be_looked_at(tx: &mut SystemTx, signal: &str) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from flow_signals join flows on flows.id = flow_signals.flow_id
+           where flows.kind = $1 and flow_signals.signal = $2"#,
+        BILLING,
+        signal,
+    );
+    Ok(count.fetch_one(tx.conn()).await?)
+}
+
 /// Keeps a tenant's row from everybody else until the commit. `false`: there is none.
 pub async fn lock(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreError> {
     let row =

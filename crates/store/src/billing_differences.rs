@@ -7,10 +7,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::{
-    db::SystemTx,
-    error::{StoreError, corrupt_word},
-};
+use crate::{db::SystemTx, error::StoreError};
 
 /// One that was written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +35,12 @@ pub async fn keep(tx: &mut SystemTx, id: Uuid, difference: &Difference) -> Resul
     Ok(())
 }
 
-/// How many were found since a moment.
-pub async fn count_since(tx: &mut SystemTx, since: DateTime<Utc>) -> Result<i64, StoreError> {
-    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from billing_differences where at >= $1"#, since);
+/// How many tenants' payments were found to be otherwise since a moment.
+pub async fn accounts_since(tx: &mut SystemTx, since: DateTime<Utc>) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from billing_differences where what = 'account' and at >= $1"#,
+        since,
+    );
     Ok(count.fetch_one(tx.conn()).await?)
 }
 
@@ -62,7 +62,8 @@ pub async fn list(
     .fetch_all(tx.conn())
     .await?;
     let found = rows.into_iter().map(|row| {
-        let kind = DifferenceKind::parse(&row.what).ok_or_else(|| corrupt_word("billing_differences", "what"))?;
+        let kind = DifferenceKind::parse(&row.what)
+            .ok_or_else(|| StoreError::corrupt("billing_differences", "what", "no word of this build"))?;
         let tenant = row.tenant_id.map(TenantId::from_uuid);
         let difference = Difference { tenant, kind, before: row.before, after: row.after };
         Ok(Found { id: row.id, at: row.at, difference })

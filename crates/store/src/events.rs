@@ -1,5 +1,7 @@
 //! What other systems told Berth, as it came. Nobody reads it but the flow that understands it, and operators.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{EventId, FlowId, TenantId, event::EventStep};
 
@@ -56,6 +58,15 @@ pub async fn keep(tx: &mut SystemTx, event: &NewEvent<'_>, flow: FlowId) -> Resu
         tx.note_work();
     }
     Ok(is_new)
+}
+
+/// Those of Stripe's events with these names that are here, each with the tenant it turned out to be about.
+pub async fn here(tx: &mut SystemTx, names: &[&str]) -> Result<HashMap<String, Option<TenantId>>, StoreError> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let rows = sqlx::query!("select name, tenant_id from events where sender = 'stripe' and name = any ($1)", &names)
+        .fetch_all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.tenant_id.map(TenantId::from_uuid))).collect())
 }
 
 /// An event that nobody has understood yet, locked: its body, and when it came.

@@ -18,6 +18,7 @@ pub mod alert_views;
 pub mod alerts;
 pub mod audit;
 pub mod billing;
+pub mod billing_differences;
 mod callers;
 mod carry;
 pub mod checkouts;

@@ -1,0 +1,151 @@
+//! A run of the job `billing`: ask → wake → count. What Stripe told and nobody heard is taken in; then every tenant is looked
+//! at, and what was otherwise is counted.
+//!
+//! Each tenant's own flow does the looking ([`crate::billing`]) and writes down its difference. Tenants are woken some at a
+//! time: Stripe answers so many calls a second and no more.
+
+use std::time::Duration;
+
+use app::{
+    billing::BILLING,
+    reconciliation::{RECONCILE, Taken, take},
+};
+use chrono::{DateTime, Utc};
+use clients::payments::{Payments, PaymentsError};
+use domain::{
+    Entropy,
+    billing::{LOOKS_BACK, ReconcileStep, StripeEventId, Told},
+};
+use serde_json::{Value, json};
+use store::{Db, StoreError, flows::Claim};
+
+use crate::{
+    World,
+    outcome::{HouseWrite, Next, Outcome, Step, StepError},
+};
+
+/// Tenants that are woken together, and how long after the ones before.
+const TOGETHER: i64 = 100;
+const APART: Duration = Duration::from_secs(3);
+/// How often it is looked whether all of them were looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Runs one step.
+///
+/// # Errors
+/// [`StepError::Retry`] and the database only.
+pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
+    let step: ReconcileStep = serde_json::from_value(claim.step.clone())
+        .map_err(|_| StepError::retry("this build cannot read the flow's step"))?;
+    let Some(payments) = &world.payments else {
+        return Ok(ended(claim, counts(Told::default(), 0, 0)));
+    };
+    match step {
+        ReconcileStep::Ask { .. } | ReconcileStep::Wake { .. } if claim.overdue => {
+            let error = "Stripe did not answer, or there was more than half an hour allows; the next run asks again";
+            Ok(ended(claim, json!({ "error": error })))
+        }
+        ReconcileStep::Ask { since, after, told } => {
+            let since = since.unwrap_or(claim.now - LOOKS_BACK);
+            let page = page(&world.db, world.entropy.as_ref(), payments.as_ref(), (since, after.as_ref()), false);
+            let page = page.await.map_err(StepError::from)?;
+            let told = told.and(page.taken.told);
+            let next = match page.next {
+                Some(after) => ReconcileStep::Ask { since: Some(since), after: Some(after), told },
+                None => ReconcileStep::Wake { since: claim.now, after: None, tenants: 0, told },
+            };
+            Ok(Outcome::next(Next::Go(stored(&next))))
+        }
+        ReconcileStep::Wake { since, after, tenants, told } => {
+            let mut tx = world.db.system().await?;
+            let some = store::billing::open_after(&mut tx, after, TOGETHER).await?;
+            drop(tx);
+            let Some(last) = some.last().copied() else {
+                return Ok(Outcome::next(Next::Wait(stored(&ReconcileStep::Count { since, tenants, told }), LOOK)));
+            };
+            let tenants = tenants + u64::try_from(some.len()).unwrap_or_default();
+            let next = stored(&ReconcileStep::Wake { since, after: Some(last), tenants, told });
+            let woken = some.into_iter().map(|tenant| tenant.uuid()).collect();
+            Ok(Outcome::next(Next::Wait(next, APART)).house(HouseWrite::Signal(BILLING, woken, RECONCILE)))
+        }
+        ReconcileStep::Count { since, tenants, told } => {
+            let mut tx = world.db.system().await?;
+            let left = store::billing::to_be_looked_at(&mut tx, RECONCILE).await?;
+            if left > 0 && !claim.overdue {
+                let stay = stored(&ReconcileStep::Count { since, tenants, told });
+                return Ok(Outcome::next(Next::Wait(stay, LOOK)));
+            }
+            let differing = store::billing_differences::accounts_since(&mut tx, since).await?;
+            let mut counts = counts(told, tenants, differing);
+            if left > 0 {
+                counts["not_answered"] = left.into();
+            }
+            Ok(ended(claim, counts))
+        }
+    }
+}
+
+/// What came of one page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What was found in it.
+    pub taken: Taken,
+    /// Where the next one begins, if there is one.
+    pub next: Option<StripeEventId>,
+}
+
+/// Why a page was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// Stripe.
+    #[error(transparent)]
+    Payments(#[from] PaymentsError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<PageError> for StepError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Payments(error) => Self::retry(error.to_string()),
+            PageError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Asks Stripe for a page of its events, with no transaction open, and takes in what is missing. Once more is harmless.
+/// With `look_again`, the tenants of those that were here are looked at again, too.
+///
+/// # Errors
+/// [`PageError`]; nothing of the page is written then.
+pub async fn page(
+    db: &Db,
+    entropy: &dyn Entropy,
+    payments: &dyn Payments,
+    (since, after): (DateTime<Utc>, Option<&StripeEventId>),
+    look_again: bool,
+) -> Result<Page, PageError> {
+    let told = payments.events(since, after).await?;
+    let next = told.events.last().map(|event| event.id.clone()).filter(|_| told.has_more);
+    let mut tx = db.system().await?;
+    let taken = take(&mut tx, entropy, &told.events, look_again).await?;
+    tx.commit().await?;
+    for event in &taken.missing {
+        tracing::warn!(event, "an event of Stripe's was missing");
+    }
+    Ok(Page { taken, next })
+}
+
+fn counts(told: Told, tenants: u64, differing: i64) -> Value {
+    let Told { asked, missing, kept } = told;
+    json!({ "events": asked, "missing": missing, "kept": kept, "tenants": tenants, "otherwise": differing })
+}
+
+fn ended(claim: &Claim, counts: Value) -> Outcome {
+    Outcome::next(Next::Done).house(HouseWrite::JobEnded(claim.subject, counts))
+}
+
+fn stored(step: &ReconcileStep) -> Step {
+    Step { name: step.name(), value: json!(step), deadline: Some(step.deadline()) }
+}
