@@ -33,7 +33,8 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let counts = json!({
         "sessions": sum("sessions", now.sessions), "tokens": sum("tokens", now.tokens), "links": sum("links", now.links),
         "runs": sum("runs", now.runs), "sign_ins": sum("sign_ins", now.sign_ins),
-        "letters": sum("letters", now.letters), "weeks": weeks, "limits": sum("limits", buckets),
+        "letters": sum("letters", now.letters), "events": sum("events", now.events),
+        "checkouts": sum("checkouts", now.checkouts), "differences": sum("differences", now.differences), "weeks": weeks, "limits": sum("limits", buckets),
     });
     if now.may_be_more() || buckets >= 1000 {
         let again = Step { name: "forget", value: json!({ "step": "forget", "so_far": counts }), deadline: None };

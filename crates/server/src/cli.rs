@@ -10,7 +10,7 @@ use domain::names::Email;
 use store::{Db, DbOptions};
 
 use crate::{
-    audit,
+    audit, billing,
     config::{Config, DatabaseConfig},
     entropy::System,
     keys, machines, memory,
@@ -53,6 +53,9 @@ enum Command {
     /// The gateway tokens and machine keys of agents' machines
     #[command(subcommand)]
     Machines(machines::Command),
+    /// What Stripe told, and what it still knows
+    #[command(subcommand)]
+    Billing(billing::Command),
     /// Bring the database's schema up to date
     Migrate,
     /// Show settings
@@ -154,6 +157,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Migrate => migrate().await,
         Command::Keys(command) => keys::run(command).await,
         Command::Machines(command) => machines::run(command).await,
+        Command::Billing(command) => billing::run(command).await,
         Command::Config(ConfigCommand::Example) => say(&settings::example()),
         Command::Config(ConfigCommand::Show) => say(&settings::effective(&Values::of_process()?)),
         Command::Admin(AdminCommand::IssueToken { email, operator, name, json }) => {

@@ -2,7 +2,7 @@
 
 mod keys;
 mod model;
-mod stripe;
+pub(crate) mod stripe;
 mod vendors;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

@@ -4,6 +4,7 @@
 //! run) and [`run`] (which parts of Berth run in this process).
 
 mod audit;
+mod billing;
 pub mod carriers;
 pub mod cli;
 pub mod config;

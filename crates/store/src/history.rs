@@ -65,13 +65,21 @@ pub struct Forgotten {
     pub sign_ins: i64,
     /// Letters that were sent, or not, a month ago.
     pub letters: i64,
+    /// Events of Stripe's that were understood ninety days ago.
+    pub events: i64,
+    /// Ways to Stripe that were taken ninety days ago.
+    pub checkouts: i64,
+    /// Differences from Stripe that were found ninety days ago.
+    pub differences: i64,
 }
 
 impl Forgotten {
     /// Whether there may be more of a kind.
     #[must_use]
     pub fn may_be_more(&self) -> bool {
-        [self.sessions, self.tokens, self.links, self.runs, self.sign_ins, self.letters].iter().any(|n| *n >= BATCH)
+        let sign_in = [self.sessions, self.tokens, self.links, self.sign_ins];
+        let others = [self.runs, self.letters, self.events, self.checkouts, self.differences];
+        sign_in.iter().chain(&others).any(|n| *n >= BATCH)
     }
 
     /// Both together.
@@ -84,6 +92,9 @@ impl Forgotten {
             runs: self.runs + other.runs,
             sign_ins: self.sign_ins + other.sign_ins,
             letters: self.letters + other.letters,
+            events: self.events + other.events,
+            checkouts: self.checkouts + other.checkouts,
+            differences: self.differences + other.differences,
         }
     }
 }
@@ -109,12 +120,24 @@ pub async fn forget_expired(tx: &mut SystemTx) -> Result<Forgotten, StoreError> 
            ), ended_letters as (
                delete from letters where id in
                    (select id from letters where ended_at < berth.now() - interval '30 days' limit $1) returning 1
+           ), understood as (
+               -- One that nobody has understood yet stays, however old it is.
+               delete from events where id in
+                   (select id from events where read_at < berth.now() - interval '90 days' limit $1) returning 1
+           ), ended_checkouts as (
+               delete from checkouts where id in
+                   (select id from checkouts where asked_at < berth.now() - interval '90 days' limit $1) returning 1
+           ), old_differences as (
+               delete from billing_differences where id in
+                   (select id from billing_differences where at < berth.now() - interval '90 days' limit $1) returning 1
            ), sources as (
                -- Its key was another month's: it can be compared with nothing any more.
                update waitlist set source_hash = null
                where source_hash is not null and asked_at < berth.now() - interval '62 days'
            )
-           select (select count(*) from ended_sign_ins) as "sign_ins!", (select count(*) from ended_letters) as "letters!",
+           select (select count(*) from understood) as "events!", (select count(*) from ended_checkouts) as "checkouts!",
+                  (select count(*) from old_differences) as "differences!",
+                  (select count(*) from ended_sign_ins) as "sign_ins!", (select count(*) from ended_letters) as "letters!",
                   (select count(*) from ended_sessions) as "sessions!", (select count(*) from ended_tokens) as "tokens!",
                   (select count(*) from ended_links) as "links!", (select count(*) from ended_runs) as "runs!""#,
         BATCH,
@@ -128,5 +151,8 @@ pub async fn forget_expired(tx: &mut SystemTx) -> Result<Forgotten, StoreError> 
         runs: row.runs,
         sign_ins: row.sign_ins,
         letters: row.letters,
+        events: row.events,
+        checkouts: row.checkouts,
+        differences: row.differences,
     })
 }

@@ -430,6 +430,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/api/admin/v1/waitlist", OPERATES, Gives::Json(200, "Waitlist"), "Who asked to be let in, in their order; `waiting=false`: who was invited", |m| on(m, api::admin::waitlist::list)).scope(Scope::Operate),
     Route::post("/api/admin/v1/waitlist/{id}/invite", OPERATES, Gives::Status(204), "Invites somebody who waits: the mail carries the code", |m| on(m, api::admin::waitlist::invite)).scope(Scope::Operate),
     // Cron, machines, the model.
+    Route::get("/api/cron/billing", Needs::Cron, Gives::Json(200, "JobRun"), "Compares payments with what stands at Stripe and answers with counts", |m| on(m, api::cron::billing)).within(75),
+    Route::post("/api/cron/billing", Needs::Cron, Gives::Json(200, "JobRun"), "Compares payments with what stands at Stripe and answers with counts", |m| on(m, api::cron::billing)).within(75),
     Route::get("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
     Route::post("/api/cron/health", Needs::Cron, Gives::Json(200, "JobRun"), "Looks at every machine and answers with counts", |m| on(m, api::cron::health)).within(75),
     Route::get("/api/cron/pool", Needs::Cron, Gives::Json(200, "JobRun"), "Makes the spare machines that are missing and answers with counts", |m| on(m, api::cron::pool)).within(75),

@@ -63,6 +63,7 @@ async fn at(stage: &Stage) -> (World, AgentId) {
         }
         "refill" => ask(&world, Job::Pool).await,
         "retention" => ask(&world, Job::Retention).await,
+        "reconciliation" => ask(&world, Job::Billing).await,
         "spare" => {
             begin_spare(&world, stage).await;
             if stage.step == "ready" || stage.step == "retire" {

@@ -14,6 +14,7 @@ mod order;
 mod paying;
 mod payments;
 mod pool;
+mod reconciliation;
 mod rotation;
 mod sweep;
 mod verify;

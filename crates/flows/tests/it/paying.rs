@@ -12,7 +12,6 @@ use domain::{
     billing::{CustomerId, IdempotencyKey, PriceId, Subscription, SubscriptionId},
     entitlement::{Billing, Entitlement},
     names::Email,
-    plan::PlanName,
 };
 use flows::{Ran, RunnerOptions};
 use serde_json::Value;
@@ -54,8 +53,8 @@ impl Till {
         let mut tx = world.database.db.system().await.unwrap();
         store::house::installation(&mut tx, world.flows.installation).await.unwrap();
         store::house::set_billing(&mut tx, Billing::On).await.unwrap();
-        let mut plan =
-            store::plans::by_name(&mut tx, &PlanName::parse("pro").unwrap()).await.unwrap().expect("it is planted");
+        let all = store::plans::list(&mut tx).await.unwrap();
+        let mut plan = all.into_iter().find(|plan| plan.name.as_str() == "pro").expect("it is planted");
         plan.price = Some(price.clone());
         assert_eq!(store::plans::change(&mut tx, &plan).await.unwrap(), store::plans::Changed::So);
         tx.commit().await.unwrap();

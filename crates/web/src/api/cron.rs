@@ -36,6 +36,11 @@ pub(crate) async fn retention(db: State<Db>, dice: State<Dice>, by: CronCaller) 
     run(Job::Retention, db, dice, by).await
 }
 
+/// Asks for payments to be compared with what stands at Stripe and answers with what was otherwise.
+pub(crate) async fn billing(db: State<Db>, dice: State<Dice>, by: CronCaller) -> Result<Response, Problem> {
+    run(Job::Billing, db, dice, by).await
+}
+
 /// The same work as the built-in schedule's: whoever asks while a run is under way joins it.
 async fn run(job: Job, State(db): State<Db>, State(dice): State<Dice>, _: CronCaller) -> Result<Response, Problem> {
     let mut tx = db.system().await?;

@@ -118,7 +118,7 @@ fn all_schedules(now: DateTime<Utc>) -> Vec<ScheduleView> {
         updated_by: Some("ada@harbour.example".to_owned()),
         ..of(Job::Retention)
     };
-    vec![of(Job::Health), of(Job::Pool), retention]
+    vec![of(Job::Health), of(Job::Pool), retention, of(Job::Billing)]
 }
 
 fn runs(now: DateTime<Utc>) -> Vec<JobRun> {
