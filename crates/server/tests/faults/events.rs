@@ -16,7 +16,7 @@ use flows::CrashPoint;
 use serde_json::Value;
 use testkit::{
     Database,
-    stripe::{FakeStripe, STRIPE_KEY, STRIPE_SIGNING_SECRET},
+    stripe::{FakeStripe, STRIPE_KEY, STRIPE_SIGNING_SECRET, StripeFault},
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::sleep};
 use vault::Secret;
@@ -188,4 +188,37 @@ async fn killed_at_each_step_of_an_event_it_is_understood_once() {
     }
     let took = began.elapsed().as_secs_f64();
     say(&format!("steps of an event: {deaths} deaths, 0 lost, 0 double, in {took:.0} s"));
+}
+
+/// `berth billing replay` on the server itself: what never arrived is there, and twice is once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_never_arrived_is_brought_back_by_a_replay() {
+    let mut paying = Paying::start().await;
+    paying.change();
+    let told = paying.stripe.events().len();
+    let replay = async |since: &str| {
+        let output =
+            paying.fleet.processes[0].command(&["billing", "replay", "--since", since]).output().await.unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), said(&output.stdout), said(&output.stderr))
+    };
+    let (code, first, trouble) = replay("30d").await;
+    assert_eq!(code, Some(0), "{trouble}");
+    let missing = told - 1;
+    assert!(first.contains(" customer.subscription.updated of "), "{first}");
+    assert!(first.ends_with(&format!(", {missing} missing, {missing} kept.\n")), "{first}");
+    let again = replay("2h").await.1;
+    assert!(again.starts_with(&format!("{told} told by Stripe since ")) && again.ends_with(", 0 missing, 0 kept.\n"));
+    assert_eq!(replay("yesterday").await.0, Some(2));
+    paying.stripe.set_outage(Some(StripeFault::Failed));
+    let (code, _, trouble) = replay("2h").await;
+    assert_eq!(code, Some(1));
+    assert!(trouble.starts_with("berth: Stripe is not available"), "{trouble}");
+    paying.stripe.set_outage(None);
+    let began = Instant::now();
+    let is = "select count(*) from billing where subscription ->> 'ends' is not null";
+    while paying.count(is).await != 1 {
+        assert!(began.elapsed() < UNDERSTOOD, "it is not understood\n{}", paying.fleet.log());
+        sleep(Duration::from_millis(20)).await;
+    }
 }
