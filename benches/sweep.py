@@ -40,6 +40,11 @@ def dead(number):
 def populate(cluster, program, machines):
     cluster.database("bench")
     Worker([program, "migrate", cluster.url("berth_migrator", "bench")]).end()
+    fleet(cluster, machines)
+
+
+def fleet(cluster, machines):
+    """Rows of so many machines, each with an agent that is live, on 64 loopback addresses."""
     cluster.ask("bench", f"""
         insert into tenants (id, name) values ('00000000-0000-0000-0000-000000000001', 'bench');
         create temp table m as
