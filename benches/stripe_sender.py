@@ -22,9 +22,9 @@ def invoice_paid():
     """An `invoice.paid` of about 3 KiB as Stripe writes them, indented, with names in capitals where each differs."""
     period = {"end": 1797811200, "start": 1795219200}
     line = {
-        "id": "il_INVOICE", "object": "line_item", "amount": 4900, "currency": "eur", "description": "1 × Pro (at €49.00 / month)",
-        "discount_amounts": [], "discountable": True, "discounts": [], "invoice": "in_INVOICE", "livemode": False,
-        "metadata": {}, "period": period, "pretax_credit_amounts": [], "quantity": 1, "taxes": [],
+        "id": "il_INVOICE", "object": "line_item", "amount": 4900, "currency": "eur",
+        "description": "1 × Pro (at €49.00 / month)", "discount_amounts": [], "discountable": True,
+        "discounts": [], "invoice": "in_INVOICE", "livemode": False, "metadata": {}, "period": period, "pretax_credit_amounts": [], "quantity": 1, "taxes": [],
         "parent": {"type": "subscription_item_details", "subscription_item_details": {
             "proration": False, "subscription": "sub_CUSTOMER", "subscription_item": "si_CUSTOMER"}},
         "pricing": {"type": "price_details", "price_details": {"price": "price_bench_pro", "product": "prod_bench"},

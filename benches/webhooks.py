@@ -27,7 +27,8 @@ import time
 import urllib.error
 import urllib.request
 
-from measuring import STATE, Cluster, Worker, berth, free_port, idle_share, keep, machine, node, peers, processor_seconds, spread
+from measuring import (STATE, Cluster, Worker, berth, free_port, idle_share, keep, machine, node, peers,
+                       processor_seconds, spread)
 from stripe_sender import PATH, Nobody, Supply, flat_out, steadily
 from sweep import HOST_KEY, fleet
 
@@ -269,7 +270,8 @@ def understood(cluster):
     """Seconds from now until a flow has found out of every event whom it is about."""
     began = time.monotonic()
     while time.monotonic() < began + UNDERSTOOD_WITHIN:
-        left = cluster.ask("bench", "select count(*) filter (where read_at is null), count(*) filter (where tenant_id is null) from events")
+        left = cluster.ask("bench", """
+            select count(*) filter (where read_at is null), count(*) filter (where tenant_id is null) from events""")
         if left == "0|0":
             return time.monotonic() - began
         time.sleep(0.2)
