@@ -9,6 +9,7 @@ pub mod agents;
 pub mod alerts;
 pub mod audit;
 pub mod billing;
+pub mod checkouts;
 pub mod credentials;
 pub mod events;
 pub mod exchanges;
