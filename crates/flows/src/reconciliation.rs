@@ -13,7 +13,7 @@ use app::{
 use chrono::{DateTime, Utc};
 use clients::payments::{Payments, PaymentsError};
 use domain::{
-    Entropy,
+    Entropy, TenantId,
     billing::{LOOKS_BACK, ReconcileStep, StripeEventId, Told},
 };
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let step: ReconcileStep = serde_json::from_value(claim.step.clone())
         .map_err(|_| StepError::retry("this build cannot read the flow's step"))?;
     let Some(payments) = &world.payments else {
-        return Ok(ended(claim, counts(Told::default(), 0, 0)));
+        return Ok(ended(claim, counts(Told::default(), 0, 0, 0)));
     };
     match step {
         ReconcileStep::Ask { .. } | ReconcileStep::Wake { .. } if claim.overdue => {
@@ -65,7 +65,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
             };
             let tenants = tenants + u64::try_from(some.len()).unwrap_or_default();
             let next = stored(&ReconcileStep::Wake { since, after: Some(last), tenants, told });
-            let woken = some.into_iter().map(|tenant| tenant.uuid()).collect();
+            let woken = some.into_iter().map(TenantId::uuid).collect();
             Ok(Outcome::next(Next::Wait(next, APART)).house(HouseWrite::Signal(BILLING, woken, RECONCILE)))
         }
         ReconcileStep::Count { since, tenants, told } => {
@@ -76,11 +76,7 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
                 return Ok(Outcome::next(Next::Wait(stay, LOOK)));
             }
             let differing = store::billing_differences::accounts_since(&mut tx, since).await?;
-            let mut counts = counts(told, tenants, differing);
-            if left > 0 {
-                counts["not_answered"] = left.into();
-            }
-            Ok(ended(claim, counts))
+            Ok(ended(claim, counts(told, tenants, differing, left)))
         }
     }
 }
@@ -137,9 +133,13 @@ pub async fn page(
     Ok(Page { taken, next })
 }
 
-fn counts(told: Told, tenants: u64, differing: i64) -> Value {
+fn counts(told: Told, tenants: u64, differing: i64, left: i64) -> Value {
     let Told { asked, missing, kept } = told;
-    json!({ "events": asked, "missing": missing, "kept": kept, "tenants": tenants, "otherwise": differing })
+    let waiting = (left > 0).then_some(("waiting", left.into()));
+    let counts = [("events", asked), ("missing", missing), ("kept", kept), ("tenants", tenants)];
+    let counts = counts.map(|(what, count)| (what, Value::from(count)));
+    let all = counts.into_iter().chain([("otherwise", differing.into())]).chain(waiting);
+    Value::Object(all.map(|(what, count)| (what.to_owned(), count)).collect())
 }
 
 fn ended(claim: &Claim, counts: Value) -> Outcome {
