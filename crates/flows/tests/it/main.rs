@@ -1,6 +1,6 @@
 //! Flows on a real Postgres with machines in memory: what every step promises, and what may go wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should end there")]
 
 mod credentials;
 mod engine;

@@ -82,14 +82,14 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_lives_end_as_if_everything_had_been_heard_in_order() {
     let (rooms, lives) = (sized(4, 40), 25);
-    let lived = futures::future::join_all((0..sized(2, 4)).map(|lane: usize| async move {
-        let mut lived = 0;
+    let all = futures::future::join_all((0..sized(2, 4)).map(|lane: usize| async move {
+        let mut done = 0;
         for room in (lane..rooms).step_by(sized(2, 4)) {
-            lived += room_of_lives(u64::try_from(room).unwrap(), lives).await;
+            done += room_of_lives(u64::try_from(room).unwrap(), lives).await;
         }
-        lived
+        done
     }));
-    assert_eq!(lived.await.into_iter().sum::<usize>(), rooms * lives);
+    assert_eq!(all.await.into_iter().sum::<usize>(), rooms * lives);
 }
 
 /// One of two who live the same.
@@ -101,7 +101,7 @@ struct Twin {
 async fn room_of_lives(seed: u64, lives: usize) -> usize {
     let (till, dice) = (Till::open().await, Dice::new(seed));
     // In every second room nobody looks by themselves: only events wake.
-    let is_asleep = seed % 2 == 0;
+    let is_asleep = seed.is_multiple_of(2);
     let mut pairs = Vec::new();
     for number in 0..lives {
         let pair = if number == 0 {
@@ -124,9 +124,9 @@ async fn room_of_lives(seed: u64, lives: usize) -> usize {
         }
         let hours = TimeDelta::hours(i64::try_from(7 + dice.below(24 * 12)).unwrap());
         if is_asleep {
-            till.stripe.advance(hours)
+            till.stripe.advance(hours);
         } else {
-            till.pass(hours).await
+            till.pass(hours).await;
         }
         let mut told = till.told_since(from);
         from = till.stripe.events().len();
