@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clients::{
     payments::{NewCheckout, NewCustomer, Payments as _},
     stripe::Stripe,
@@ -32,6 +32,11 @@ const UNDERSTOOD: Duration = Duration::from_secs(30);
 /// The steps on an event's way: it is read, then its tenant is woken and looked at.
 const STEPS: [&str; 3] = ["read", "rest", "refresh"];
 
+/// The processes' clock is the true one, and so is Stripe's.
+fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
 /// One process that bills, and a tenant that pays.
 struct Paying {
     fleet: Fleet,
@@ -44,7 +49,7 @@ struct Paying {
 
 impl Paying {
     async fn start() -> Self {
-        let stripe = FakeStripe::start(Utc::now()).await;
+        let stripe = FakeStripe::start(now()).await;
         let settings = vec![
             ("BERTH_STRIPE_URL", stripe.url()),
             ("STRIPE_SECRET_KEY", STRIPE_KEY.to_owned()),
@@ -88,7 +93,7 @@ impl Paying {
     /// As Stripe does: again and again, until somebody says that it was taken.
     async fn send_until_taken(&mut self, event: &Value) {
         let (to, began) = (format!("http://{}/webhooks/stripe", self.fleet.processes[0].people()), Instant::now());
-        while FakeStripe::deliver(event, Utc::now(), &to).await != Ok(204) {
+        while FakeStripe::deliver(event, now(), &to).await != Ok(204) {
             assert!(began.elapsed() < UNDERSTOOD, "nobody takes it\n{}", self.fleet.log());
             sleep(Duration::from_millis(20)).await;
         }
@@ -97,7 +102,7 @@ impl Paying {
 
     /// Sends an event and reads no answer.
     async fn send_blindly(&self, event: &Value) -> TcpStream {
-        let (signature, body) = FakeStripe::signed(event, Utc::now());
+        let (signature, body) = FakeStripe::signed(event, now());
         let request = format!(
             "POST /webhooks/stripe HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nStripe-Signature: {signature}\r\n\r\n{body}",
