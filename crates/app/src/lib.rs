@@ -9,6 +9,7 @@ pub mod agents;
 pub mod alerts;
 pub mod audit;
 pub mod billing;
+mod certificates;
 pub mod credentials;
 pub mod events;
 pub mod exchanges;

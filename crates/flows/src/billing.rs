@@ -2,7 +2,7 @@
 //!
 //! `refresh` asks Stripe for all of it, judges, and has agents stopped, started or removed where that follows. It asks
 //! the same whatever woke it, so it does not matter which events came, in which order, or whether one was lost: `rest`
-//! ends after six hours at the latest, and at the next date on which the judgement would change. It ends where the tenant
+//! ends after six hours at the latest, and at the next date on which the judgement would change or a letter is due. It ends where the tenant
 //! is gone, or is no customer and has no gift: then there is nothing to keep in view.
 
 use std::time::Duration;
@@ -28,7 +28,8 @@ use crate::{
 
 /// How long nobody looks without a reason: what was lost on its way is found by then.
 const REST: Duration = Duration::from_hours(6);
-/// How long a refresh that does not come to its end waits, once a person was told.
+/// How long a refresh that does not come to its end waits, once a person was told; and how often it is looked whether the
+/// agents of who left are gone.
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// What a refresh came to.
@@ -79,7 +80,7 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError
         (Some(payments), Some(customer)) => Some(ask(payments.as_ref(), &account, customer).await.map_err(trouble)?),
         _ => None,
     };
-    let acted = act(world.db.system().await?, tenant, seen.as_ref()).await?;
+    let acted = act(world.db.system().await?, world.entropy.as_ref(), tenant, seen.as_ref()).await?;
     Ok(acted.map_or(Refreshed::Late, |acted| Refreshed::Acted(Box::new(acted))))
 }
 
@@ -113,10 +114,11 @@ fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
     if acted.differs && !was_told {
         tracing::warn!(%tenant, entitlement = acted.entitlement.name(), "Stripe says otherwise, and no event had said so");
     }
-    let pause = acted.entitlement.changes_at().map_or(REST, |at| {
+    let rest = if acted.is_removing { AGAIN } else { REST };
+    let pause = acted.next_at().map_or(rest, |at| {
         let left = (at - acted.account.now).to_std().unwrap_or_default();
         // A second later, so that the judgement is another one by then.
-        left.saturating_add(Duration::from_secs(1)).min(REST)
+        left.saturating_add(Duration::from_secs(1)).min(rest)
     });
     let outcome = Outcome::next(Next::Wait(stored(BillingStep::Rest), pause)).heard();
     let mut settled = vec![stuck_key(tenant)];

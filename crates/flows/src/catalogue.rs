@@ -251,7 +251,8 @@ fn house() -> Vec<Stage> {
         stage(SLICE, "look", json!({ "step": "look", "after": null, "until": null }), 10, &[], true),
         stage(REFILL, "count", json!({ "step": "count" }), 5, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
-        letter(),
+        letter(LetterStep::Send),
+        letter(LetterStep::Tell),
         event(),
     ]
 }
@@ -312,8 +313,7 @@ fn event() -> Stage {
     }
 }
 
-fn letter() -> Stage {
-    let step = LetterStep::Send;
+fn letter(step: LetterStep) -> Stage {
     Stage {
         kind: app::letters::LETTER,
         step: step.name(),

@@ -20,6 +20,7 @@ pub mod audit;
 pub mod billing;
 mod callers;
 mod carry;
+pub mod certificates;
 pub mod credential_views;
 pub mod credentials;
 mod db;
