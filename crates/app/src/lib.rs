@@ -9,7 +9,11 @@ pub mod agents;
 pub mod alerts;
 pub mod audit;
 pub mod billing;
+<<<<<<< HEAD
 mod certificates;
+=======
+pub mod checkouts;
+>>>>>>> billing
 pub mod credentials;
 pub mod events;
 pub mod exchanges;

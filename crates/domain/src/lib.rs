@@ -52,6 +52,7 @@ pub mod waiting;
 
 pub use entropy::Entropy;
 pub use id::{
-    AgentId, AlertId, CredentialId, DeliveryId, EventId, ExchangeId, FlowId, HoldId, Id, InstallationId, InvitationId,
-    InviteId, LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId, WaitingId,
+    AgentId, AlertId, CheckoutRowId, CredentialId, DeliveryId, EventId, ExchangeId, FlowId, HoldId, Id, InstallationId,
+    InvitationId, InviteId, LetterId, MachineId, MemberId, ProofId, SessionId, SignInId, TenantId, TokenId, UserId,
+    WaitingId,
 };

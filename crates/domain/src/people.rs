@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    entitlement::Entitlement,
     id::{SessionId, TenantId, TokenId, UserId},
     names::Email,
     scopes::Scopes,
@@ -85,6 +86,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// Why they may do nothing for now, if an operator said so.
     pub suspended: Option<Suspended>,
+    /// What their tenant may expect for its money, as judged last; nothing is known of one that never paid.
+    pub entitlement: Option<Entitlement>,
 }
 
 /// Out of service, on an operator's word, with the reason in words for whom it concerns.

@@ -135,6 +135,7 @@ mod tests {
             shown: Shown::Session { id, authenticated_at: now, factor_at: None },
             scopes: domain::scopes::Scopes::ALL,
             suspended: None,
+            entitlement: None,
         };
         (caller, sessions::Standing { id, user, now, expires_at: now + TimeDelta::hours(1) })
     }

@@ -204,7 +204,7 @@ pub async fn acted(tx: &mut TenantTx, entitlement: &Entitlement, rested: &[Agent
 
 async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<Account>, StoreError> {
     let row = sqlx::query!(
-        r#"select i.is_billing, b.customer as "customer?", b.subscription as "subscription?", b.past_due_since as "past_due_since?",
+        r#"select coalesce(i.is_billing, false) as "is_billing!", b.customer as "customer?", b.subscription as "subscription?", b.past_due_since as "past_due_since?",
                   b.disputed_since as "disputed_since?", b.gift_plan as "gift_plan?", b.gift_until as "gift_until?",
                   b.asked_at as "asked_at?", b.entitlement as "entitlement?", b.rested as "rested?",
                   t.erase_after, t.suspended_at is not null as "is_suspended!", clock.now as "now!",
@@ -212,7 +212,7 @@ async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<
                   p.currency as "currency?", p.trial_days as "trial_days?", p.agents_max as "agents_max?",
                   p.daily_micros as "daily_micros?"
            from tenants t
-           cross join installation i
+           left join installation i on true
            cross join (select berth.now() as now) clock
            left join billing b on b.tenant_id = t.id
            left join plan_prices bought on bought.price_id = b.subscription ->> 'price'

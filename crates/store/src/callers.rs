@@ -8,7 +8,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, read};
 
 /// A user in one of their tenants.
 pub(crate) struct CallerRow {
@@ -21,6 +21,8 @@ pub(crate) struct CallerRow {
     /// Why, if they are.
     pub(crate) user_suspended: Option<String>,
     pub(crate) tenant_suspended: Option<String>,
+    /// What its tenant may expect, as judged last.
+    pub(crate) entitlement: Option<serde_json::Value>,
 }
 
 /// Reads the row.
@@ -37,5 +39,6 @@ pub(crate) fn read_caller(row: CallerRow, shown: Shown) -> Result<Caller, StoreE
         shown,
         scopes: Scopes::ALL,
         suspended: row.user_suspended.map(Suspended::User).or(row.tenant_suspended.map(Suspended::Tenant)),
+        entitlement: row.entitlement.map(|value| read("billing", "entitlement", value)).transpose()?,
     })
 }

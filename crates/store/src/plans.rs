@@ -8,25 +8,33 @@ use domain::{
     plan::{Money, Plan, PlanLimits, PlanName},
 };
 
-use crate::{db::SystemTx, error::StoreError};
+use sqlx::PgConnection;
+
+use crate::{
+    db::{SystemTx, TenantTx},
+    error::StoreError,
+};
 
 /// All plans, in the order in which pages show them.
 pub async fn list(tx: &mut SystemTx) -> Result<Vec<Plan>, StoreError> {
+    read_all(tx.conn()).await
+}
+
+/// The same, for a tenant that chooses.
+pub async fn offered(tx: &mut TenantTx) -> Result<Vec<Plan>, StoreError> {
+    let conn = tx.enter_house().await?;
+    let mut all = read_all(conn).await?;
+    tx.leave_house().await?;
+    all.retain(|plan| plan.price.is_some());
+    Ok(all)
+}
+
+async fn read_all(conn: &mut PgConnection) -> Result<Vec<Plan>, StoreError> {
     let rows = sqlx::query_as!(
         PlanRow,
         "select plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros from plans order by position"
     );
-    rows.fetch_all(tx.conn()).await?.into_iter().map(PlanRow::read).collect()
-}
-
-/// One plan.
-pub async fn by_name(tx: &mut SystemTx, name: &PlanName) -> Result<Option<Plan>, StoreError> {
-    let row = sqlx::query_as!(
-        PlanRow,
-        "select plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros from plans where plan = $1",
-        name.as_str(),
-    );
-    row.fetch_optional(tx.conn()).await?.map(PlanRow::read).transpose()
+    rows.fetch_all(conn).await?.into_iter().map(PlanRow::read).collect()
 }
 
 /// What became of a wish to change a plan.

@@ -254,11 +254,12 @@ pub async fn caller_by_id(tx: &mut SystemTx, id: SessionId) -> Result<Option<(Ca
     let row = sqlx::query!(
         r#"select s.id, s.authenticated_at, s.factor_at, s.expires_at, u.id as user_id, u.email, u.is_operator,
                   t.id as tenant_id, t.name as tenant_name, m.role, u.suspended_why as user_suspended,
-                  t.suspended_why as tenant_suspended, berth.now() as "now!"
+                  t.suspended_why as tenant_suspended, b.entitlement as "entitlement?", berth.now() as "now!"
            from sessions s
            join users u on u.id = s.user_id
            join members m on m.user_id = s.user_id and m.tenant_id = s.tenant_id
            join tenants t on t.id = s.tenant_id
+           left join billing b on b.tenant_id = t.id
            where s.id = $1 and s.expires_at > berth.now()"#,
         id.uuid(),
     )
@@ -276,6 +277,7 @@ pub async fn caller_by_id(tx: &mut SystemTx, id: SessionId) -> Result<Option<(Ca
         role: row.role,
         user_suspended: row.user_suspended,
         tenant_suspended: row.tenant_suspended,
+        entitlement: row.entitlement,
     };
     Ok(Some((read_caller(row, shown)?, standing)))
 }

@@ -113,5 +113,21 @@ pub async fn exported(tx: &mut SystemTx, tenant: TenantId) -> Result<Vec<(&'stat
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(vec![("tenants", tenants), ("members", members), ("invitations", invitations), ("tokens", tokens)])
+    let billing = sqlx::query_scalar!(r#"select to_jsonb(b) as "row!" from billing b where b.tenant_id = $1"#, id)
+        .fetch_all(tx.conn())
+        .await?;
+    let checkouts = sqlx::query_scalar!(
+        r#"select to_jsonb(c) as "row!" from checkouts c where c.tenant_id = $1 order by c.id"#,
+        id
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(vec![
+        ("tenants", tenants),
+        ("members", members),
+        ("invitations", invitations),
+        ("tokens", tokens),
+        ("billing", billing),
+        ("checkouts", checkouts),
+    ])
 }

@@ -147,12 +147,13 @@ pub struct Holder {
 pub async fn holder(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<Holder>, StoreError> {
     let row = sqlx::query!(
         r#"select k.id, k.scopes, u.id as user_id, u.email, u.is_operator, t.id as tenant_id, t.name as tenant_name,
-                  m.role, u.suspended_why as user_suspended, t.suspended_why as tenant_suspended,
+                  m.role, u.suspended_why as user_suspended, t.suspended_why as tenant_suspended, b.entitlement as "entitlement?",
                   (k.last_used_at is null or k.last_used_at < berth.now() - interval '1 minute') as "is_unmarked!"
            from tokens k
            join users u on u.id = k.user_id
            join members m on m.user_id = k.user_id and m.tenant_id = k.tenant_id
            join tenants t on t.id = k.tenant_id
+           left join billing b on b.tenant_id = t.id
            where k.token_hash = $1 and k.expires_at > berth.now()"#,
         &hash.bytes()[..],
     )
@@ -170,6 +171,7 @@ pub async fn holder(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<Holder
         role: row.role,
         user_suspended: row.user_suspended,
         tenant_suspended: row.tenant_suspended,
+        entitlement: row.entitlement,
     };
     let caller = Caller { scopes, ..read_caller(row, shown)? };
     Ok(Some(Holder { caller, is_unmarked }))

@@ -27,6 +27,7 @@ pub mod openapi;
 mod ops;
 mod pace;
 pub mod pages;
+mod payments;
 pub mod problem;
 pub mod proof_model;
 pub mod routes;

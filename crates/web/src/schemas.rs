@@ -1,6 +1,7 @@
 //! The shapes of the API in JSON Schema, for the OpenAPI document. A test holds them against real answers.
 
 mod admin;
+mod billing;
 mod forms;
 mod jobs;
 mod model;
@@ -118,6 +119,7 @@ pub(crate) fn all() -> Value {
         all.extend(people::all());
         all.extend(tenancy::all());
         all.extend(model::all());
+        all.extend(billing::all());
     }
     all
 }

@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use app::import::Derivations;
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeZone as _, Utc};
+use clients::payments::Payments;
 use domain::{Entropy, limits::Proxies};
 use store::Db;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,8 @@ pub struct Site {
     pub sign_in: SignIn,
     /// The secrets of the endpoint at Stripe that sends webhooks here; none where nobody bills.
     pub stripe: Vec<SigningSecret>,
+    /// Who takes the money, where anybody bills.
+    pub payments: Option<Arc<dyn Payments>>,
     /// Who is asked whether a credential is good; nobody in tests that do not need it.
     pub checks: Option<Checks>,
     /// Opens what people bring along sealed by another program.
@@ -126,6 +129,7 @@ impl Site {
             pace: Pace::default(),
             sign_in: SignIn::default(),
             stripe: Vec::new(),
+            payments: None,
             checks: None,
             derivations: Derivations::new(1),
         }

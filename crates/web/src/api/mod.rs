@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod agents;
 pub(crate) mod audit;
+pub(crate) mod billing;
 pub(crate) mod credentials;
 pub(crate) mod cron;
 pub(crate) mod events;

@@ -173,6 +173,10 @@ fn particular(verb: Verb, path: &str) -> Vec<(u16, &'static str)> {
             | "/api/v1/agents/{id}/start"
             | "/api/v1/agents/{id}/retry",
         ) => vec![(402, "Nobody pays for it, or the plan holds no more")],
+        (
+            Verb::Post,
+            "/billing/checkout" | "/billing/portal" | "/api/v1/billing/checkout" | "/api/v1/billing/portal",
+        ) => vec![(502, "Stripe refused")],
         (Verb::Post, "/credentials" | "/api/v1/credentials") => vec![(404, "There is no such agent")],
         (_, "/llm/v1/messages" | CHAT) => vec![
             (402, "The tenant's account at the vendor does not pay for it"),

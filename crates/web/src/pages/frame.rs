@@ -1,8 +1,9 @@
 //! What surrounds every page.
 
+use chrono::{DateTime, Utc};
 use domain::people::{Caller, Role};
 
-use crate::assets;
+use crate::{assets, pages::billing};
 
 /// Title, icon, navigation, and who is signed in.
 #[derive(Debug, Clone)]
@@ -21,6 +22,10 @@ pub struct Frame {
     pub style: String,
     /// Address of the script.
     pub script: String,
+    /// What is to be mended about paying, on every page until it is.
+    pub trouble: Option<String>,
+    /// Where a browser goes on to by itself, at once.
+    pub leads_to: Option<String>,
     /// Whether a browser without JavaScript shall load the page again by itself.
     pub reloads: bool,
 }
@@ -50,6 +55,8 @@ impl Frame {
             page: String::new(),
             style: assets::address("berth.css"),
             script: assets::address("live.js"),
+            trouble: None,
+            leads_to: None,
             reloads: false,
         }
     }
@@ -63,7 +70,14 @@ impl Frame {
             manages: caller.role >= Role::Admin,
             is_operator: caller.is_operator,
         };
-        Self { who: Some(who), here, ..Self::alone(title) }
+        let trouble = caller.entitlement.as_ref().and_then(billing::trouble);
+        Self { who: Some(who), here, trouble, ..Self::alone(title) }
+    }
+
+    /// Without the line about paying: the page says it itself.
+    #[must_use]
+    pub fn untroubled(self) -> Self {
+        Self { trouble: None, ..self }
     }
 
     /// With a state in title and icon.
@@ -71,4 +85,10 @@ impl Frame {
     pub fn showing(self, tone: &'static str) -> Self {
         Self { icon: tone, ..self }
     }
+}
+
+/// "20 November 2026, 14:02 UTC".
+#[must_use]
+pub(crate) fn day(at: DateTime<Utc>) -> String {
+    at.format("%-d %B %Y, %H:%M UTC").to_string()
 }

@@ -8,6 +8,7 @@ pub(crate) mod acts;
 pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod audit;
+pub(crate) mod billing;
 pub(crate) mod credentials;
 pub(crate) mod dashboard;
 pub(crate) mod entry;

@@ -1,5 +1,6 @@
 //! Every page in every state, from made-up data: for the template test and the gallery.
 
+mod billing;
 mod credentials;
 mod doors;
 mod fingerprints;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
     all.extend(people::all(&by, &viewer, now()));
     all.extend(credentials::all(&by, &viewer, &live().0, now()));
     all.extend(doors::all(&by, now()));
+    all.extend(billing::all(&by, now()));
     all.extend(house::all(&by, now()));
     all.extend(welcome::all(&by, &viewer));
     all.extend(super::admin::samples::all(&by, now()));
@@ -160,6 +162,7 @@ fn caller(role: Role) -> Caller {
         shown: Shown::Session { id: id::<domain::id::Session>(3), authenticated_at: before(60_000), factor_at: None },
         scopes: Scopes::ALL,
         suspended: None,
+        entitlement: None,
     }
 }
 

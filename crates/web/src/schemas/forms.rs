@@ -1,7 +1,16 @@
 //! The forms of our pages: each field as its handler reads it.
 
-use app::invites::{BATCH_MAX, DAYS_MAX, USES_MAX};
-use domain::{channel::Channel, credential::Kind, job::CatchUp, scopes::Scope};
+use app::{
+    invites::{BATCH_MAX, DAYS_MAX, USES_MAX},
+    plans::GIFT_DAYS_MAX,
+};
+use domain::{
+    channel::Channel,
+    credential::Kind,
+    job::CatchUp,
+    plan::{AGENTS_MAX, CENTS_MAX, TRIAL_DAYS_MAX},
+    scopes::Scope,
+};
 use serde_json::{Map, Value, json};
 
 use super::texts;
@@ -15,6 +24,7 @@ pub(crate) fn posted(path: &str, fields: &[&str]) -> Value {
 
 fn field(path: &str, name: &str) -> Value {
     let up_to = |most: u32| json!({ "type": "integer", "minimum": 1, "maximum": most });
+    let number = |least: u32, most: u32| json!({ "type": "integer", "minimum": least, "maximum": most });
     match (path, name) {
         ("/setup" | "/waitlist" | "/auth/mail" | "/team/invitations", "email") => texts::email(),
         ("/setup", "tenant") | ("/settings/tokens", "name") => texts::shown_name(),
@@ -34,6 +44,15 @@ fn field(path: &str, name: &str) -> Value {
         (path, "reason") if path.starts_with("/admin/") => texts::reason(),
         ("/admin/schedules/{job}", "catch_up") => json!({ "enum": CatchUp::EVERY.map(CatchUp::name) }),
         ("/admin/schedules/{job}", "cron") => json!({ "type": "string", "maxLength": 100 }),
+        ("/billing/checkout" | "/admin/plans" | "/admin/tenants/{id}/gift", "plan") => texts::plan_name(),
+        ("/admin/plans", "title") => texts::shown_name(),
+        ("/admin/plans", "cents") => number(0, CENTS_MAX),
+        ("/admin/plans", "currency") => json!({ "type": "string", "pattern": "^[a-z]{3}$" }),
+        ("/admin/plans", "trial_days") => number(0, u32::from(TRIAL_DAYS_MAX)),
+        ("/admin/plans", "agents") => number(1, u32::from(AGENTS_MAX)),
+        ("/admin/plans", "price") => json!({ "type": "string", "pattern": "^(price_[A-Za-z0-9_]{1,94})?$" }),
+        ("/admin/plans", "daily_model") => json!({ "type": "string", "pattern": r"^([0-9]{1,9}(\.[0-9]{1,6})?)?$" }),
+        ("/admin/tenants/{id}/gift", "days") => up_to(u32::from(GIFT_DAYS_MAX)),
         ("/admin/invites", "codes") => up_to(BATCH_MAX),
         ("/admin/invites", "uses") => up_to(USES_MAX),
         ("/admin/invites", "days") => up_to(DAYS_MAX),
@@ -48,6 +67,8 @@ fn is_required(path: &str, name: &str) -> bool {
         (path, name),
         ("/login", _)
             | (_, "next" | "live" | "note" | "enabled" | "model" | "instructions" | "agent" | "base_url")
+            | ("/admin/plans", "price" | "daily_model")
+            | ("/admin/tenants/{id}/gift", "days")
             | ("/setup" | "/invitation", "link")
             | ("/credentials" | "/welcome", "name")
     );

@@ -28,6 +28,11 @@ pub(crate) fn agent_name() -> Value {
     fits("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", "1 to 40 lowercase letters, digits and dashes, no dash at either end")
 }
 
+/// [`domain::plan::PlanName`]
+pub(crate) fn plan_name() -> Value {
+    json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$", "description": "Which plan, such as pro" })
+}
+
 /// [`domain::names::Email`]
 pub(crate) fn email() -> Value {
     with(fits(&address(), "An e-mail address"), "maxLength", json!(254))

@@ -16,6 +16,7 @@ const NOT_EXPORTED: &[(&str, &str)] = &[
     ("bot_tokens", "a keyed hash of a bot's token, whose credential is exported without its value"),
     ("data_keys", "the tenant's key, wrapped: of use to nobody outside this database"),
     ("alerts", "the operator's: about Berth's own troubles, without a tenant's data"),
+    ("events", "Stripe's words as they came; whose customer the tenant is gives them out, at Stripe"),
     ("flows", "how Berth works, gone when it is done; what came of it stands on the timeline"),
     ("machines", "Berth's: what a tenant sees of its machines stands with its agents"),
     ("sessions", "browsers: nothing but hashes and times"),
@@ -82,7 +83,12 @@ async fn lived_in(house: &House) {
         .world
         .database
         .sql(&format!(
-            "insert into alerts (id, key, kind, tenant_id, subject, message, severity) \
+            "insert into billing (tenant_id, customer) values ('{id}', 'cus_1'); \
+             insert into plan_prices (price_id, plan) values ('price_1', 'pro'); \
+             insert into checkouts (id, tenant_id, plan, price_id) values (gen_random_uuid(), '{id}', 'pro', 'price_1'); \
+             insert into events (id, sender, name, kind, is_live, body, tenant_id, read_at, outcome) \
+             values (gen_random_uuid(), 'stripe', 'evt_1', 'x', false, '{{}}', '{id}', now(), 'read'); \
+             insert into alerts (id, key, kind, tenant_id, subject, message, severity) \
              values ('019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a', 'k', 'flow_failed', '{id}', 'x', 'x', 'warning'); \
              insert into alert_deliveries (id, alert_id, firing, carrier) \
              values (gen_random_uuid(), '019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a', 1, 'mail')"

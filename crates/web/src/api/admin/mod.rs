@@ -8,6 +8,7 @@ pub(crate) mod credentials;
 pub(crate) mod flows;
 pub(crate) mod invites;
 pub(crate) mod machines;
+pub(crate) mod plans;
 pub(crate) mod pool;
 pub(crate) mod schedules;
 pub(crate) mod stats;

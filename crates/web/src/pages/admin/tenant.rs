@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::{agent::Agent, id, operators::Reason};
+use domain::{agent::Agent, id, operators::Reason, plan::Plan};
 use http::StatusCode;
-use store::{members::Member, tenant_views::TenantView};
+use store::{billing::Account, members::Member, tenant_views::TenantView};
 
 use crate::{
     api::{
@@ -19,6 +19,7 @@ use crate::{
             Look,
             credentials::{DataKeyLine, FingerprintLine},
             frame,
+            gifts::Pays,
         },
         frame::Frame,
         words::{self, Moment},
@@ -44,6 +45,15 @@ pub(crate) struct TenantPage {
     why: String,
     why_fault: Option<String>,
     data: Option<Data>,
+    pays: Pays,
+}
+
+/// What is known of one tenant without a reason.
+#[derive(Debug)]
+pub(crate) struct One {
+    pub(crate) row: TenantView,
+    pub(crate) account: Account,
+    pub(crate) plans: Vec<Plan>,
 }
 
 /// What is shown for a reason.
@@ -56,7 +66,8 @@ struct Data {
 }
 
 impl TenantPage {
-    pub(crate) fn new(row: &TenantView, look: Look<'_>) -> Self {
+    pub(crate) fn new(one: &One, look: Look<'_>) -> Self {
+        let row = &one.row;
         Self {
             frame: frame(look.by, "Tenant", String::new(), "berth"),
             tab: "tenants",
@@ -71,6 +82,7 @@ impl TenantPage {
             why: String::new(),
             why_fault: None,
             data: None,
+            pays: Pays::of(&one.account, &one.plans),
         }
     }
 
@@ -105,8 +117,7 @@ pub(crate) async fn show(
     At(id): At<id::Tenant>,
 ) -> Result<Response, Problem> {
     let look = Look { by: operator.caller(), now: web.dice.now() };
-    let row = one(&web, id).await?;
-    pages::page(StatusCode::OK, &TenantPage::new(&row, look))
+    pages::page(StatusCode::OK, &TenantPage::new(&one(&web, id).await?, look))
 }
 
 pub(crate) async fn read(
@@ -128,7 +139,9 @@ pub(crate) async fn read(
     pages::page(StatusCode::OK, &page.showing(&shown, reason.as_str(), look))
 }
 
-pub(crate) async fn one(web: &Web, id: domain::TenantId) -> Result<TenantView, Problem> {
+pub(crate) async fn one(web: &Web, id: domain::TenantId) -> Result<One, Problem> {
     let mut tx = web.db.system().await?;
-    store::tenant_views::list(&mut tx, (None, Some(id)), 1).await?.pop().ok_or_else(Problem::not_found)
+    let row = store::tenant_views::list(&mut tx, (None, Some(id)), 1).await?.pop().ok_or_else(Problem::not_found)?;
+    let account = store::billing::known(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(One { row, account, plans: store::plans::list(&mut tx).await? })
 }
