@@ -9,11 +9,8 @@ pub mod agents;
 pub mod alerts;
 pub mod audit;
 pub mod billing;
-<<<<<<< HEAD
 mod certificates;
-=======
 pub mod checkouts;
->>>>>>> billing
 pub mod credentials;
 pub mod events;
 pub mod exchanges;

@@ -116,9 +116,9 @@ fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
     }
     let rest = if acted.is_removing { AGAIN } else { REST };
     let pause = acted.next_at().map_or(rest, |at| {
-        let left = (at - acted.account.now).to_std().unwrap_or_default();
-        // A second later, so that the judgement is another one by then.
-        left.saturating_add(Duration::from_secs(1)).min(rest)
+        // A second later, so that the judgement is another one by then. What Stripe is late with is asked for by the minute.
+        let left = (at - acted.account.now).to_std().map_or(AGAIN, |left| left.saturating_add(Duration::from_secs(1)));
+        left.min(rest)
     });
     let outcome = Outcome::next(Next::Wait(stored(BillingStep::Rest), pause)).heard();
     let mut settled = vec![stuck_key(tenant)];
