@@ -44,7 +44,7 @@ impl Written {
     pub fn plain(&self) -> String {
         let mut text = String::new();
         plain_blocks(&mut text, &self.before);
-        text.push_str(&format!("{}:\n\n{}\n\n", self.link.does, self.link.to));
+        let _ = write!(text, "{}:\n\n{}\n\n", self.link.does, self.link.to);
         plain_blocks(&mut text, &self.after);
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -81,7 +81,7 @@ fn plain_blocks(text: &mut String, blocks: &[Block]) {
     for block in blocks {
         match block {
             Block::Words(words) => wrapped(text, words, ""),
-            Block::Code(code) => text.push_str(&format!("    {code}\n")),
+            Block::Code(code) => text.extend(["    ", code, "\n"]),
             Block::List(lines) => lines.iter().for_each(|line| wrapped(text, line, "- ")),
         }
         text.push('\n');
@@ -118,11 +118,12 @@ fn html_blocks(body: &mut String, blocks: &[Block]) {
                 escaped(code)
             ),
             Block::List(lines) => {
-                let items: String = lines
-                    .iter()
-                    .map(|line| format!("<li style=\"margin:0 0 8px;overflow-wrap:anywhere\">{}</li>\n", escaped(line)))
-                    .collect();
-                writeln!(body, "<ul style=\"margin:0 0 16px;padding-left:20px\">\n{items}</ul>")
+                body.push_str("<ul style=\"margin:0 0 16px;padding-left:20px\">\n");
+                for line in lines {
+                    let line = escaped(line);
+                    let _ = writeln!(body, "<li style=\"margin:0 0 8px;overflow-wrap:anywhere\">{line}</li>");
+                }
+                writeln!(body, "</ul>")
             }
         };
     }
