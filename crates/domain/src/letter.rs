@@ -80,13 +80,13 @@ impl LetterKind {
     }
 }
 
-/// The steps of a letter's flow: one for each letter.
+/// The steps of a letter's flow: one, and a second where no mail server was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum LetterStep {
-    /// Looks whether it is to be sent, and hands it over. Somebody waits for it.
+    /// Looks whether it is to be sent, and hands it over.
     Send,
-    /// The same for a letter with a cause, which nobody waits for and nobody may miss.
+    /// The same, later and later, for a letter with a cause: nobody waits for it, and nobody may miss it.
     Tell,
 }
 

@@ -314,6 +314,7 @@ fn event() -> Stage {
 }
 
 fn letter(step: LetterStep) -> Stage {
+    let next: &[&str] = if step == LetterStep::Send { &["tell"] } else { &[] };
     Stage {
         kind: app::letters::LETTER,
         step: step.name(),
@@ -321,7 +322,7 @@ fn letter(step: LetterStep) -> Stage {
         owner: Owner::Worker,
         deadline: Some(step.deadline()),
         wakers: &[],
-        next: &[],
+        next,
         may_end: true,
         removal: Removal::ByItself,
     }

@@ -9,7 +9,7 @@ use clients::mail::{Mail, MailError, Subject};
 use domain::{
     InviteId, LetterId,
     invite::InviteCode,
-    letter::{LetterKind, Written, words},
+    letter::{LetterKind, LetterStep, Written, words},
     names::Email,
 };
 use store::{flows::Claim, letters::Letter};
@@ -17,10 +17,10 @@ use vault::Token;
 
 use crate::{
     World,
-    outcome::{HouseWrite, Next, Outcome, StepError},
+    outcome::{HouseWrite, Next, Outcome, Step, StepError},
 };
 
-/// Runs the one step.
+/// Runs one step. Both do the same; what is told goes on being tried after the first.
 ///
 /// # Errors
 /// [`StepError::Retry`] and the database only.
@@ -30,6 +30,11 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let mut tx = world.db.system().await?;
     let Some(letter) = store::letters::unsent(&mut tx, id).await? else { return Ok(Outcome::next(Next::Done)) };
     drop(tx);
+    let is_first = claim.step.get("step").and_then(serde_json::Value::as_str) == Some(LetterStep::Send.name());
+    if claim.overdue && is_first && letter.told.is_some() {
+        let (step, value) = (LetterStep::Tell, serde_json::json!(LetterStep::Tell));
+        return Ok(Outcome::next(Next::Go(Step { name: step.name(), value, deadline: Some(step.deadline()) })));
+    }
     if claim.overdue {
         tracing::warn!(letter = %id, "a letter was given up: no mail server took it in time");
         return done("given up: no mail server took it in time");

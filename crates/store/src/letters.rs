@@ -64,7 +64,7 @@ pub async fn write(tx: &mut SystemTx, letter: &Letter, flow: FlowId) -> Result<(
     )
     .execute(tx.conn())
     .await?;
-    start(tx, letter.id, flow, LetterStep::Send).await
+    start(tx, letter.id, flow).await
 }
 
 /// Keeps a letter in the transaction of its cause and starts the flow that sends it. `false`: it was written before, by
@@ -85,7 +85,7 @@ pub async fn write_for_cause(tx: &mut SystemTx, letter: &Caused<'_>) -> Result<b
     if written.rows_affected() == 0 {
         return Ok(false);
     }
-    start(tx, letter.id, letter.flow, LetterStep::Tell).await?;
+    start(tx, letter.id, letter.flow).await?;
     Ok(true)
 }
 
@@ -138,7 +138,8 @@ pub async fn ended(tx: &mut SystemTx, id: LetterId, outcome: &str) -> Result<(),
     Ok(())
 }
 
-async fn start(tx: &mut SystemTx, letter: LetterId, flow: FlowId, step: LetterStep) -> Result<(), StoreError> {
+async fn start(tx: &mut SystemTx, letter: LetterId, flow: FlowId) -> Result<(), StoreError> {
+    let step = LetterStep::Send;
     let new =
         NewFlow { id: flow, kind: LETTER, subject: letter.uuid(), step: json(&step)?, deadline: Some(step.deadline()) };
     flows::start_house(tx, &new).await

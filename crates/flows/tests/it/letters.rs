@@ -199,6 +199,35 @@ async fn a_server_that_refuses_ends_a_letter_and_one_that_is_busy_delays_it() {
     assert_eq!(tell(&world, "two", &Told::Welcome).await, 0, "it was told");
 }
 
+/// A link is given up after a quarter of an hour; what has a cause is not.
+#[tokio::test]
+async fn a_mail_server_that_is_away_for_a_day_is_waited_for() {
+    let world = World::new().await;
+    own_address(&world).await;
+    world.mailer.fail_next(Strike::Before, 2, &MailError::Later(None));
+    tell(&world, "one", &Told::Welcome).await;
+    flows::run_due(&world.flows, &RunnerOptions::default()).await.unwrap();
+    let late = "update flows set deadline_at = now() - interval '1 second', run_at = now()";
+    world.database.sql(late).await;
+    flows::run_due(&world.flows, &RunnerOptions::default()).await.unwrap();
+    assert_eq!(outcomes(&world).await, ["waits"]);
+    let left =
+        "select extract(epoch from deadline_at - now())::bigint / 3600 from flows where step ->> 'step' = 'tell'";
+    assert_eq!(world.database.count(left).await, 71);
+    world.run_flows(20).await;
+    assert_eq!(outcomes(&world).await, ["handed over"]);
+
+    world.mailer.fail_next(Strike::Before, 9, &MailError::Later(None));
+    tell(&world, "two", &Told::Welcome).await;
+    for _ in 0..2 {
+        flows::run_due(&world.flows, &RunnerOptions::default()).await.unwrap();
+        world.database.sql(late).await;
+    }
+    world.database.sql(late).await;
+    flows::run_due(&world.flows, &RunnerOptions::default()).await.unwrap();
+    assert_eq!(outcomes(&world).await[1], "given up: no mail server took it in time");
+}
+
 /// The real client before a server that takes the connection and says nothing.
 #[tokio::test]
 async fn a_server_that_hangs_delays_a_letter() {
