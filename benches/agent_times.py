@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import secrets
 import signal
 import subprocess
 import sys
@@ -38,7 +37,7 @@ class Berth:
         self.url = env["BERTH_PUBLIC_URL"].rstrip("/")
         self.pool = pool
         self.log = open("target/agent_times.log", "ab")
-        self.cron = secrets.token_hex(16)
+        self.cron = os.urandom(16).hex()
         # What the environment says goes before .berth/env.
         said = {"BERTH_POOL_FLOOR": str(pool), "BERTH_POOL_CEILING": str(pool), "CRON_SECRET": self.cron}
         began = time.monotonic()

@@ -20,7 +20,6 @@ import json
 import os
 import random
 import resource
-import secrets
 import shutil
 import signal
 import statistics
@@ -36,7 +35,7 @@ from measuring import (CHECKOUT, STATE, Cluster, berth, free_port, idle_share, k
 
 AGENTS = 10
 PATH = "/api/v1/agents"
-KEY = secrets.token_bytes(32)
+KEY = os.urandom(32)
 # Who, in which way, in how many processes.
 SIDES = {
     "berth": ("Berth", None, 1),
@@ -122,7 +121,7 @@ class Server:
         # Everybody is counted, as always; the most that may be set is more than this machine can ask.
         said = {"DATABASE_URL": self.cluster.url("berth_login", "bench"), "BERTH_LISTEN": self.url[7:],
                 "BERTH_PUBLIC_URL": self.url, "BERTH_SESSION_KEY": base64.b64encode(KEY).decode(),
-                "CREDENTIAL_ENCRYPTION_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+                "CREDENTIAL_ENCRYPTION_KEY": base64.b64encode(os.urandom(32)).decode(),
                 "BERTH_DATABASE_CONNECTIONS": str(self.connections), "BERTH_REQUESTS_PER_MINUTE": "1000000",
                 "BERTH_MACHINE_IMAGE": "none"}
         return {"PATH": os.environ["PATH"]} | said

@@ -40,8 +40,16 @@ def dead(number):
 def populate(cluster, program, machines):
     cluster.database("bench")
     Worker([program, "migrate", cluster.url("berth_migrator", "bench")]).end()
+    fleet(cluster, machines)
+
+
+def fleet(cluster, machines):
+    """Rows of so many machines, each with an agent that is live, on 64 loopback addresses."""
     cluster.ask("bench", f"""
         insert into tenants (id, name) values ('00000000-0000-0000-0000-000000000001', 'bench');
+        -- Looks like an envelope, which nobody here opens.
+        create function pg_temp.sealed(length int) returns bytea language sql as $$
+            select '\\x01'::bytea || repeat('k', length - 1)::bytea $$;
         create temp table m as
             select n, ('01980000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid as id,
                    ('01990000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid as agent
@@ -50,8 +58,8 @@ def populate(cluster, program, machines):
                               host_key_sealed, machine_key_sealed, machine_token_sealed, machine_token_hash,
                               gateway_token_sealed, model_key_sealed, model_key_hash)
         select id, '00000000-0000-0000-0000-000000000001', agent, 'fake', 'container', 'bench', 'made',
-               '127.32.0.' || n % 64 + 1, '{host_key()}', repeat('k', 460)::bytea, repeat('k', 90)::bytea,
-               repeat('k', 110)::bytea, sha256(('t' || n)::bytea), repeat('k', 110)::bytea, repeat('k', 110)::bytea,
+               '127.32.0.' || n % 64 + 1, '{host_key()}', pg_temp.sealed(460), pg_temp.sealed(90),
+               pg_temp.sealed(110), sha256(('t' || n)::bytea), pg_temp.sealed(110), pg_temp.sealed(110),
                sha256(('m' || n)::bytea) from m;
         insert into flows (id, kind, tenant_id, subject, step, run_at)
         select gen_random_uuid(), 'life', '00000000-0000-0000-0000-000000000001', agent,

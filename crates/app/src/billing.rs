@@ -221,6 +221,8 @@ async fn follow(
     }
     let running = rests::running(tx).await?;
     let room = match (judged.may_run(), &account.plan) {
+        // Who never was served ran before anybody paid here: nothing new starts, and what runs is an operator's to stop.
+        (false, _) if *judged == Entitlement::Unpaid && !was_served(account) => running.len(),
         (false, _) => 0,
         (true, Some(plan)) => usize::from(plan.limits.agents),
         (true, None) => usize::from(AGENTS_MAX),
@@ -240,4 +242,8 @@ async fn follow(
         rested.retain(|agent| is_full && !woken.contains(agent) && !running.contains(agent));
     }
     Ok((Act::BillingRestore, woken, rested))
+}
+
+fn was_served(account: &Account) -> bool {
+    account.entitlement.is_some_and(|before| before.may_run())
 }

@@ -33,7 +33,17 @@ pub enum HoldError {
     Store(#[from] StoreError),
 }
 
-/// Holds the most that a call can cost, or says why not. The call is made after the commit.
+/// What model calls may cost the caller's tenant in a day: what its plan says, or what is usual here.
+///
+/// # Errors
+/// The database.
+pub async fn limit(tx: &mut TenantTx, usual: Micros) -> Result<Micros, StoreError> {
+    let plan = store::billing::own(tx).await?.plan;
+    Ok(plan.and_then(|plan| plan.limits.daily_model).unwrap_or(usual))
+}
+
+/// Holds the most that a call can cost, or says why not. The call is made after the commit. `usual` bounds a day where
+/// the tenant's plan does not.
 ///
 /// # Errors
 /// [`HoldError`]
@@ -42,8 +52,9 @@ pub async fn hold(
     entropy: &dyn Entropy,
     model: &str,
     worst: Micros,
-    limit: Micros,
+    usual: Micros,
 ) -> Result<HoldId, HoldError> {
+    let limit = limit(tx, usual).await?;
     if worst > limit {
         return Err(HoldError::TooLarge { worst, limit });
     }

@@ -244,6 +244,11 @@ impl FakeStripe {
         self.state().faults.push_back(fault);
     }
 
+    /// What was to come of the next calls is forgotten.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
     /// Every call comes to this, until it is told otherwise.
     pub fn set_outage(&self, fault: Option<StripeFault>) {
         self.state().outage = fault;

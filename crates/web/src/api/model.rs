@@ -57,10 +57,11 @@ pub(crate) async fn show(State(web): State<Web>, member: Member) -> Result<Json<
         let (model, title) = (PROOF_MODEL.to_owned(), PROOF_MODEL_TITLE.to_owned());
         return Ok(Json(ModelView { model, title, is_proof_model: true, offered, budget: None, own }));
     };
+    let limit = app::model_budget::limit(&mut tx, forwarding.daily_budget).await.or_problem()?;
     let offer = forwarding.menu.offers().first().ok_or_else(|| Problem::broken("the menu is empty"))?;
     let budget = BudgetView {
         day: today.day,
-        limit_micro_usd: forwarding.daily_budget.get(),
+        limit_micro_usd: limit.get(),
         used_micro_usd: today.used.get(),
         held_micro_usd: today.held.get(),
         resets_at: today.resets_at,

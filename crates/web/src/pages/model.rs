@@ -38,7 +38,8 @@ impl ModelLine {
         }
         let Models::Vendor(forwarding) = models else { return Ok(Self::Proof) };
         let today = store::model_usage::today(tx).await?;
-        Ok(Self::vendor(models.title(chosen), &today, forwarding.daily_budget))
+        let limit = app::model_budget::limit(tx, forwarding.daily_budget).await?;
+        Ok(Self::vendor(models.title(chosen), &today, limit))
     }
 
     fn vendor(title: String, today: &Today, limit: domain::model::Micros) -> Self {

@@ -100,6 +100,16 @@ impl Stage {
                 .await;
         }
         let mine = house.world.alice.caller.tenant.to_string();
+        if route.path.contains("/billing/") {
+            house.bill().await;
+        }
+        if route.path.ends_with("/portal") {
+            house.customer().await;
+        }
+        if route.path.ends_with("/gift/end") || (route.verb == Verb::Delete && route.path.ends_with("/gift")) {
+            let given = "insert into billing (tenant_id, gift_plan) values ('{}', 'pro')";
+            database.sql(&given.replace("{}", &house.world.alice.caller.tenant.uuid().to_string())).await;
+        }
         if route.path.ends_with("/keep") {
             house.world.database.sql("update tenants set erase_after = now() + interval '1 day'").await;
         }
@@ -191,6 +201,16 @@ impl Stage {
             }
             "/admin/schedules/{job}" => "cron=7+*+*+*+*&enabled=true&catch_up=once".to_owned(),
             "/api/admin/v1/schedules/{job}" => r#"{"cron":"7 * * * *"}"#.to_owned(),
+            "/billing/checkout" => "plan=pro".to_owned(),
+            "/api/v1/billing/checkout" => r#"{"plan":"pro"}"#.to_owned(),
+            "/admin/plans" => {
+                "plan=pro&title=Pro&price=price_1&cents=100&currency=eur&trial_days=7&agents=2&daily_model=".to_owned()
+            }
+            "/api/admin/v1/plans" => {
+                r#"{"plan":"pro","title":"Pro","price":"price_1","cents":100,"currency":"eur","trial_days":7,"agents":2}"#.to_owned()
+            }
+            "/admin/tenants/{id}/gift" => "plan=pro&days=".to_owned(),
+            "/api/admin/v1/tenants/{id}/gift" => r#"{"plan":"pro","days":30}"#.to_owned(),
             "/admin/invites" => "codes=1&uses=1&days=7&note=".to_owned(),
             "/api/admin/v1/invites" => r#"{"codes":2}"#.to_owned(),
             "/agents" => "name=second".to_owned(),

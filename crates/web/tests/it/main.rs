@@ -29,6 +29,7 @@ mod logs;
 mod openapi;
 mod ops;
 mod pages;
+mod payments;
 mod peers;
 mod rotation;
 mod sealed;

@@ -7,7 +7,10 @@ use domain::{names::Email, operators::AdminEmails, people::Caller};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use testkit::World;
+use testkit::{
+    World,
+    stripe::{FakeStripe, STRIPE_KEY},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
@@ -25,6 +28,8 @@ pub const STRIPE_SECRET: &str = "whsec_stripe0marker0123";
 /// A world, its router, and what its callers hold.
 pub struct House {
     pub world: World,
+    /// Where people pay, once [`House::bill`] was called.
+    pub stripe: FakeStripe,
     pub web: Web,
     pub router: Router,
     /// Alice's personal token.
@@ -98,12 +103,17 @@ impl House {
         (vendors, admins): (Vec<web::Vendor>, AdminEmails),
     ) -> Self {
         crate::logs::keep();
-        let world = World::new().await;
+        let mut world = World::new().await;
+        let stripe = FakeStripe::start(chrono::Utc::now()).await;
+        let key = Secret::from(STRIPE_KEY.to_owned());
+        let payments = Arc::new(clients::stripe::Stripe::new(&Url::parse(&stripe.url()).unwrap(), &key).unwrap());
+        world.flows.payments = Some(payments.clone());
         let contact = Some("mailto:security@berth.example".to_owned());
         let secret = cron_secret.map(|text| Secret::from(text.to_owned()));
         let site = Site::new(Url::parse(public_url).unwrap(), secret, contact, ready);
         let mut site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
         site.stripe = vec![vault::stripe::SigningSecret::parse(STRIPE_SECRET).unwrap()];
+        site.payments = Some(payments);
         // Tests ask faster than people do; those of the pace set one.
         site.pace = Pace::per_minute(0);
         site = site.with_sign_in(SignIn { vendors, keys: keys(public_url), mails: true, admins });
@@ -119,7 +129,26 @@ impl House {
         let alice = token(&web, &world.alice.caller).await;
         let mallory = token(&web, &world.mallory.caller).await;
         let router = web::router(web.clone(), Door::Public);
-        Self { world, web, router, alice, mallory, request_id: None }
+        Self { world, stripe, web, router, alice, mallory, request_id: None }
+    }
+
+    /// From here on people pay: the plan `pro` holds three agents.
+    pub async fn bill(&self) {
+        let price = self.stripe.add_price("pro", 4900);
+        let mut tx = self.web.db.system().await.unwrap();
+        store::house::installation(&mut tx, self.world.flows.installation).await.unwrap();
+        store::house::set_billing(&mut tx, domain::entitlement::Billing::On).await.unwrap();
+        tx.commit().await.unwrap();
+        let sold = "insert into plan_prices (price_id, plan) values ('{}', 'pro'); update plans set price_id = '{}' where plan = 'pro'";
+        self.world.database.sql(&sold.replace("{}", price.as_str())).await;
+    }
+
+    /// Alice's tenant is a customer at Stripe.
+    pub async fn customer(&self) -> domain::billing::CustomerId {
+        let answer = self.post(&self.alice, "/api/v1/billing/checkout", r#"{"plan":"pro"}"#).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let known = self.world.database.texts("select customer from billing").await;
+        domain::billing::CustomerId::parse(&known[0]).unwrap()
     }
 
     /// Keeps so many spares, and says so on the operator's page.

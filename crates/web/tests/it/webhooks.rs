@@ -91,7 +91,7 @@ async fn what_stripe_did_not_sign_leaves_no_trace() {
         assert_eq!(answer.json()["type"], "urn:berth:problem:wrong-signature", "{signature:?}");
     }
     assert_eq!(kept(&house).await, 0);
-    for fits in [signed(&body, at - 290), signed(&body, at + 299), format!("{good},v1=00")] {
+    for fits in [signed(&body, at - 240), signed(&body, at + 299), format!("{good},v1=00")] {
         let answer = house.send(request(body.clone(), Some(&fits))).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{fits}: {}", answer.text);
     }
