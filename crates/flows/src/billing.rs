@@ -75,7 +75,7 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError
     let Some(account) = known else { return Ok(Refreshed::Nothing) };
     if account.customer.is_none() && account.facts.complimentary.is_none() {
         // A gift may have been taken back.
-        act(world.db.system().await?, tenant, None).await?;
+        act(world.db.system().await?, world.entropy.as_ref(), tenant, None).await?;
         return Ok(Refreshed::Nothing);
     }
     let seen = match (&world.payments, &account.customer) {
