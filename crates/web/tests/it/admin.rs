@@ -274,16 +274,16 @@ async fn the_pages_tell_who_is_needed_and_what_is_waited_for() {
 #[tokio::test]
 async fn every_letter_is_shown_in_both_dresses() {
     let house = operated().await;
-    let list = house.page(&house.alice, "/admin/letters").await;
+    let list = house.get(&house.alice, "/admin/letters").await;
     assert_eq!(list.status, StatusCode::OK, "{}", list.text);
     for kind in domain::letter::LetterKind::EVERY {
         assert!(list.text.contains(&format!("\"/admin/letters/{}\"", kind.name())), "{}", kind.name());
-        let shown = house.page(&house.alice, &format!("/admin/letters/{}", kind.name())).await;
+        let shown = house.get(&house.alice, &format!("/admin/letters/{}", kind.name())).await;
         assert_eq!(shown.status, StatusCode::OK, "{}", kind.name());
         let policy = shown.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && policy.ends_with("; sandbox"), "{policy}");
         assert!(!policy.contains("script-src") && policy.contains("frame-ancestors 'none'"), "{policy}");
         assert!(shown.text.contains("<h1 style=") && !shown.text.contains("<script"), "{}", shown.text);
     }
-    assert_eq!(house.page(&house.alice, "/admin/letters/advert").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(house.get(&house.alice, "/admin/letters/advert").await.status, StatusCode::NOT_FOUND);
 }
