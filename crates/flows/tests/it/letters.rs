@@ -213,7 +213,7 @@ async fn a_mail_server_that_is_away_for_a_day_is_waited_for() {
     assert_eq!(outcomes(&world).await, ["waits"]);
     let left =
         "select extract(epoch from deadline_at - now())::bigint / 3600 from flows where step ->> 'step' = 'tell'";
-    assert_eq!(world.database.count(left).await, 71);
+    assert!((71..=72).contains(&world.database.count(left).await));
     world.run_flows(20).await;
     assert_eq!(outcomes(&world).await, ["handed over"]);
 
