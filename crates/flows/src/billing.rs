@@ -79,7 +79,9 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError
         return Ok(Refreshed::Nothing);
     }
     let seen = match (&world.payments, &account.customer) {
-        (Some(payments), Some(customer)) => Some(ask(payments.as_ref(), &account, customer).await.map_err(trouble)?),
+        (Some(payments), Some(customer)) => {
+            Some(ask(payments.as_ref(), &account, customer).await.map_err(|error| trouble(&error))?)
+        }
         _ => None,
     };
     let acted = act(world.db.system().await?, world.entropy.as_ref(), tenant, seen.as_ref()).await?;
@@ -132,7 +134,7 @@ fn rested(claim: &Claim, tenant: TenantId, acted: &Acted) -> Outcome {
     if is_disputed { outcome.house(disputed(tenant)) } else { outcome }
 }
 
-fn trouble(error: PaymentsError) -> StepError {
+fn trouble(error: &PaymentsError) -> StepError {
     StepError::retry(error.to_string())
 }
 

@@ -117,9 +117,7 @@ pub(crate) fn all() -> Value {
     });
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
-        all.extend(tenancy::all());
-        all.extend(model::all());
-        all.extend(billing::all());
+        all.extend(tenancy::all().chain(model::all()).chain(billing::all()));
     }
     all
 }

@@ -76,17 +76,7 @@ async fn at(stage: &Stage) -> (World, AgentId) {
             app::letters::ask_for_link(&mut tx, world.flows.entropy.as_ref(), &to, None, &next).await.unwrap();
             tx.commit().await.unwrap();
         }
-        "event" => {
-            let mut tx = world.database.db.system().await.unwrap();
-            let body = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"customer":"cus_1"}}}"#;
-            app::events::keep(&mut tx, world.flows.entropy.as_ref(), body).await.unwrap();
-            tx.commit().await.unwrap();
-        }
-        "billing" => {
-            let mut tx = world.database.db.tenant(world.alice.caller.tenant).await.unwrap();
-            app::billing::open(&mut tx, world.flows.entropy.as_ref()).await.unwrap();
-            tx.commit().await.unwrap();
-        }
+        "event" | "billing" => pays(&world, stage.kind).await,
         "notice" => {
             let mut tx = world.database.db.system().await.unwrap();
             let alert = store::alerts::NewAlert {
@@ -126,6 +116,20 @@ async fn at(stage: &Stage) -> (World, AgentId) {
     );
     world.database.sql(&statement).await;
     (world, agent)
+}
+
+/// Something is told of a payment, or a tenant's payments are looked at.
+async fn pays(world: &World, kind: &str) {
+    let entropy = world.flows.entropy.as_ref();
+    if kind == "billing" {
+        let mut tx = world.database.db.tenant(world.alice.caller.tenant).await.unwrap();
+        app::billing::open(&mut tx, entropy).await.unwrap();
+        return tx.commit().await.unwrap();
+    }
+    let mut tx = world.database.db.system().await.unwrap();
+    let body = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"customer":"cus_1"}}}"#;
+    app::events::keep(&mut tx, entropy, body).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn ask(world: &World, job: Job) {

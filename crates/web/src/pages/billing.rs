@@ -216,7 +216,7 @@ impl ReturnPage {
         let is_served = judged.may_run();
         let title = if is_served { "Your plan is in force" } else { "Waiting for Stripe" };
         let mut frame = Frame::of(by, "billing", title).untroubled();
-        frame.page = payments::RETURN.to_owned();
+        payments::RETURN.clone_into(&mut frame.page);
         frame.reloads = !is_served;
         Self { frame, standing: Standing::of(judged), is_served, has_agents: count.there > 0 }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     admin::{maybe, text, time, whole},
-    named, object, taken, texts,
+    named, object, taken, texts, with,
 };
 
 /// All of them by name.
@@ -29,9 +29,8 @@ fn standing() -> Value {
     let is = |word: &str| json!({ "const": word });
     let one = |fields: Value, required: &[&str]| object(fields, required);
     let served = |by: Value, required: &[&str]| {
-        let mut fields = json!({ "entitlement": is("served"), "by": object(by, required) });
-        fields["by"]["description"] = json!("What being served rests on.");
-        one(fields, &["entitlement", "by"])
+        let by = with(object(by, required), "description", json!("What being served rests on."));
+        one(json!({ "entitlement": is("served"), "by": by }), &["entitlement", "by"])
     };
     let kinds = [
         served(json!({ "by": is("billing_off") }), &["by"]),
@@ -80,9 +79,8 @@ fn plan() -> Value {
 
 /// All plans, as operators see them.
 fn operated() -> Value {
-    let mut all = fields();
-    all["price"] = maybe(&text());
-    all["daily_model_micro_usd"] = maybe(&whole());
+    let all = with(fields(), "price", maybe(&text()));
+    let all = with(all, "daily_model_micro_usd", maybe(&whole()));
     let required: Vec<&str> = PLAN.into_iter().chain(["price", "daily_model_micro_usd"]).collect();
     object(json!({ "plans": { "type": "array", "items": object(all, &required) } }), &["plans"])
 }

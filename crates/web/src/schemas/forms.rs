@@ -27,7 +27,7 @@ fn field(path: &str, name: &str) -> Value {
     let number = |least: u32, most: u32| json!({ "type": "integer", "minimum": least, "maximum": most });
     match (path, name) {
         ("/setup" | "/waitlist" | "/auth/mail" | "/team/invitations", "email") => texts::email(),
-        ("/setup", "tenant") | ("/settings/tokens", "name") => texts::shown_name(),
+        ("/setup", "tenant") | ("/settings/tokens", "name") | ("/admin/plans", "title") => texts::shown_name(),
         ("/signup", "code") => texts::invite_code(),
         ("/settings/tokens", "days") => up_to(app::tokens::DAYS_MAX),
         ("/settings/tokens", "scope") => {
@@ -45,7 +45,6 @@ fn field(path: &str, name: &str) -> Value {
         ("/admin/schedules/{job}", "catch_up") => json!({ "enum": CatchUp::EVERY.map(CatchUp::name) }),
         ("/admin/schedules/{job}", "cron") => json!({ "type": "string", "maxLength": 100 }),
         ("/billing/checkout" | "/admin/plans" | "/admin/tenants/{id}/gift", "plan") => texts::plan_name(),
-        ("/admin/plans", "title") => texts::shown_name(),
         ("/admin/plans", "cents") => number(0, CENTS_MAX),
         ("/admin/plans", "currency") => json!({ "type": "string", "pattern": "^[a-z]{3}$" }),
         ("/admin/plans", "trial_days") => number(0, u32::from(TRIAL_DAYS_MAX)),

@@ -104,7 +104,7 @@ impl House {
     ) -> Self {
         crate::logs::keep();
         let mut world = World::new().await;
-        let stripe = FakeStripe::start(chrono::Utc::now()).await;
+        let stripe = FakeStripe::start(Dice(Arc::clone(&world.flows.entropy)).now()).await;
         let key = Secret::from(STRIPE_KEY.to_owned());
         let payments = Arc::new(clients::stripe::Stripe::new(&Url::parse(&stripe.url()).unwrap(), &key).unwrap());
         world.flows.payments = Some(payments.clone());

@@ -27,8 +27,9 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
     let factor = |is_enrolled, is_fresh| FactorPage::new(by, Standing { is_enrolled, is_fresh }, "/admin");
     let wrong = "That code is wrong, or was used already; wait for the next one.".to_owned();
     let codes = (0..10).map(|n| format!("ABCD-EFGH-JKLM-NP{}{}", n / 5 + 2, n % 5 + 2)).collect();
-    let one = |at: usize, account| One { row: tenants()[at].clone(), account, plans: super::billing::plans() };
-    let tenant = || TenantPage::new(&one(0, super::billing::paid(now)), look);
+    let [calm, troubled, _] = tenants();
+    let one = |row: &TenantView, account| One { row: row.clone(), account, plans: super::billing::plans() };
+    let tenant = || TenantPage::new(&one(&calm, super::billing::paid(now)), look);
     let short = "Give a reason of 10 to 300 characters; the tenant reads it.".to_owned();
     let shown = super::fingerprints::shown(by, &[live().0, failed().0]);
     let bare = Shown { credentials: Vec::new(), data_key: None, ..super::fingerprints::shown(by, &[]) };
@@ -46,7 +47,7 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
         ("admin-tenants", TenantsPage::new(&tenants(), Some("/admin/tenants?after=x".to_owned()), look).render()),
         ("admin-tenants-none", TenantsPage::new(&[], None, look).render()),
         ("admin-tenant", tenant().render()),
-        ("admin-tenant-suspended", TenantPage::new(&one(1, super::billing::given(now)), look).render()),
+        ("admin-tenant-suspended", TenantPage::new(&one(&troubled, super::billing::given(now)), look).render()),
         ("admin-tenant-refused", tenant().refused(HOSTILE, short.clone()).render()),
         ("admin-tenant-not-suspended", tenant().not_suspended(HOSTILE, short.clone()).render()),
         ("admin-users", UsersPage::new(&users(by), Some("/admin/users?after=x".to_owned()), look).render()),
