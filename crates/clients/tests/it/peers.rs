@@ -107,7 +107,8 @@ async fn a_mail_arrives_whole_at_a_server_of_somebody_else() {
 
     smtp.send(&Mail { html: None, ..mail.clone() }).await.expect("it is taken");
     let plain = receiver.took().await;
-    assert_eq!((&plain["type"], &plain["html"], &plain["text"]), (&"text/plain".into(), &Value::Null, &took["text"]));
+    assert_eq!((&plain["type"], &plain["html"]), (&"text/plain".into(), &Value::Null));
+    assert_eq!(plain["text"].as_str().map(str::trim_end), took["text"].as_str().map(str::trim_end));
 
     let to = |address: &str| Mail { to: email(address), ..mail.clone() };
     assert_eq!(smtp.send(&to("nobody@harbour.example")).await, Err(MailError::Refused(Some(550))));

@@ -14,7 +14,13 @@ use url::Url;
 
 /// What is said. Clones share it.
 #[derive(Clone, Default)]
-pub struct Bank(Arc<Mutex<(Option<Subscription>, Option<DateTime<Utc>>)>>);
+pub struct Bank(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    subscription: Option<Subscription>,
+    disputed_since: Option<DateTime<Utc>>,
+}
 
 impl Bank {
     /// Opens it for a world in which Alice, at an address that is hers, is a customer.
@@ -50,12 +56,12 @@ impl Bank {
             ended: None,
         };
         also(&mut subscription);
-        self.0.lock().unwrap().0 = Some(subscription);
+        self.0.lock().unwrap().subscription = Some(subscription);
     }
 
     /// From now on a payment is disputed, or not.
     pub fn dispute(&self, since: Option<DateTime<Utc>>) {
-        self.0.lock().unwrap().1 = since;
+        self.0.lock().unwrap().disputed_since = since;
     }
 }
 
@@ -70,7 +76,7 @@ const NOT_HERE: &str = "no test of letters asks for this";
 #[async_trait]
 impl Payments for Bank {
     async fn subscriptions(&self, _: &CustomerId) -> Result<Vec<Subscription>, PaymentsError> {
-        Ok(self.0.lock().unwrap().0.clone().into_iter().collect())
+        Ok(self.0.lock().unwrap().subscription.clone().into_iter().collect())
     }
 
     async fn charge_customer(&self, _: &str) -> Result<Option<CustomerId>, PaymentsError> {
@@ -78,7 +84,7 @@ impl Payments for Bank {
     }
 
     async fn disputes(&self, _: &CustomerId) -> Result<Vec<Dispute>, PaymentsError> {
-        let since = self.0.lock().unwrap().1;
+        let since = self.0.lock().unwrap().disputed_since;
         let open = |opened| Dispute { id: "du_1".to_owned(), opened, state: DisputeState::Open };
         Ok(since.map(open).into_iter().collect())
     }
