@@ -3,13 +3,21 @@
 //! Facts come from Stripe, by the flow; the judgement is [`domain::entitlement::entitlement`], and nothing else decides.
 
 use chrono::{DateTime, Utc};
-use domain::{AgentId, Entropy, TenantId, audit::Act, entitlement::Entitlement, entropy::mint, plan::AGENTS_MAX};
+use domain::{
+    AgentId, Entropy, TenantId,
+    audit::Act,
+    dunning::{self, Change},
+    entitlement::Entitlement,
+    entropy::mint,
+    letter::Told,
+    plan::AGENTS_MAX,
+};
 use store::{
     StoreError, SystemTx, TenantTx,
     billing::{Account, Seen},
 };
 
-use crate::{audit, rests};
+use crate::{audit, certificates, letters, rests};
 
 pub use store::billing::BILLING;
 
@@ -121,16 +129,32 @@ pub struct Acted {
     pub entitlement: Entitlement,
     /// Whether what Stripe said differs from what was known.
     pub differs: bool,
+    /// Whether agents are being removed of which no certificate is written yet: look again soon.
+    pub is_removing: bool,
 }
 
-/// Writes down what Stripe said, judges, and has agents stopped, started or removed where that follows.
-/// `None`: the tenant is gone, or Stripe was asked again meanwhile and that answer stands.
+impl Acted {
+    /// When to look again though nobody did anything: the judgement changes, or a letter is due.
+    #[must_use]
+    pub fn next_at(&self) -> Option<DateTime<Utc>> {
+        let letter = dunning::next_at(&self.entitlement, self.account.facts.past_due_since, self.account.now);
+        self.entitlement.changes_at().into_iter().chain(letter).min()
+    }
+}
+
+/// Writes down what Stripe said, judges, has agents stopped, started or removed where that follows, and tells the tenant's
+/// owners what is due to be told. `None`: the tenant is gone, or Stripe was asked again meanwhile and that answer stands.
 ///
 /// Nothing is removed on what was known before: only on what Stripe said just now.
 ///
 /// # Errors
 /// The database; nothing is changed then.
-pub async fn act(mut tx: SystemTx, tenant: TenantId, seen: Option<&Seen>) -> Result<Option<Acted>, StoreError> {
+pub async fn act(
+    mut tx: SystemTx,
+    entropy: &dyn Entropy,
+    tenant: TenantId,
+    seen: Option<&Seen>,
+) -> Result<Option<Acted>, StoreError> {
     if !store::billing::lock(&mut tx, tenant).await? {
         return Ok(None);
     }
@@ -144,9 +168,12 @@ pub async fn act(mut tx: SystemTx, tenant: TenantId, seen: Option<&Seen>) -> Res
         Some(_) => return Ok(None),
     };
     let judged = account.judge();
+    tell(&mut tx, entropy, tenant, (before.entitlement.as_ref(), &judged), &account).await?;
     let mut tx = tx.into_tenant(tenant).await?;
     store::agents::alone(&mut tx).await?;
     let (act, agents, rested) = follow(&mut tx, &account, &judged, seen.is_some()).await?;
+    let going: &[AgentId] = if act == Act::BillingRemove { &agents } else { &[] };
+    let (mut tx, is_removing) = certificates::follow(tx, entropy, going).await?;
     store::billing::acted(&mut tx, &judged, &rested).await?;
     if !agents.is_empty() {
         let count = agents.len().to_string();
@@ -154,7 +181,32 @@ pub async fn act(mut tx: SystemTx, tenant: TenantId, seen: Option<&Seen>) -> Res
         audit::record_own(&mut tx, act, &tenant, &details).await?;
     }
     tx.commit().await?;
-    Ok(Some(Acted { entitlement: judged, differs: account.facts != before.facts, before, account }))
+    Ok(Some(Acted { entitlement: judged, differs: account.facts != before.facts, is_removing, before, account }))
+}
+
+/// Writes the letters that are due, in the transaction of what they tell.
+async fn tell(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    tenant: TenantId,
+    (before, after): (Option<&Entitlement>, &Entitlement),
+    account: &Account,
+) -> Result<(), StoreError> {
+    let change = Change {
+        before,
+        after,
+        past_due_since: account.facts.past_due_since,
+        plan: account.plan.as_ref().map(|plan| plan.title.as_str()),
+        erase_after: account.erase_after,
+        now: account.now,
+    };
+    for due in dunning::due(&change) {
+        // Whom an operator has taken out of service, nothing starts for.
+        if !(account.is_suspended && matches!(due.told, Told::Restored { .. })) {
+            letters::tell(tx, entropy, tenant, &due.cause, &due.told).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What follows for the agents, whatever the last judgement was: who asks twice does no harm, and an agent that was

@@ -164,7 +164,8 @@ pub async fn invite_waiting(
     };
     store::invites::insert(tx, &new).await?;
     store::waitlist::invited(tx, waiting, id).await?;
-    let letter = Letter { id: letter, kind: LetterKind::Invite, to, invite: Some(id), next: OwnPath::dashboard() };
+    let next = OwnPath::dashboard();
+    let letter = Letter { id: letter, kind: LetterKind::Invite, to, invite: Some(id), next, told: None };
     store::letters::write(tx, &letter, mint(entropy)).await?;
     audit::record_house(tx, by, Act::WaitlistInvite, &waiting, &[("invite", &id.to_string())]).await?;
     Ok(id)

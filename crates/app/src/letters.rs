@@ -1,14 +1,21 @@
-//! Asking for a link by mail. Whether the address may sign in is looked up when the letter is sent, not when it is asked for.
+//! Letters: asking for a link by mail, and telling a tenant's owners what happened to it.
+//!
+//! Whether an address may sign in is looked up when the letter is sent, not when it is asked for. What is told is written
+//! in the transaction of its cause, once for it.
 
 use std::time::Duration;
 
 use domain::{
-    Entropy, InviteId, LetterId, entropy::mint, letter::LetterKind, names::Email, own_path::OwnPath,
+    Entropy, InviteId, LetterId, TenantId, UserId,
+    entropy::mint,
+    letter::{LetterKind, Told},
+    names::Email,
+    own_path::OwnPath,
     people::LOCAL_ISSUER,
 };
 use store::{
     StoreError, SystemTx,
-    letters::Letter,
+    letters::{Caused, Letter},
     links::{LinkPurpose, Mailed},
 };
 use vault::{Keyring, OpenError, Token, TokenKind};
@@ -32,8 +39,67 @@ pub async fn ask_for_link(
     invite: Option<InviteId>,
     next: &OwnPath,
 ) -> Result<(), StoreError> {
-    let letter = Letter { id: mint(entropy), kind: LetterKind::SignIn, to: to.clone(), invite, next: next.clone() };
+    let (to, next) = (to.clone(), next.clone());
+    let letter = Letter { id: mint(entropy), kind: LetterKind::SignIn, to, invite, next, told: None };
     store::letters::write(tx, &letter, mint(entropy)).await
+}
+
+/// Tells each owner of a tenant something, once for its cause. Returns how many letters were written now.
+///
+/// # Errors
+/// The database; the caller does not commit.
+pub async fn tell(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    tenant: TenantId,
+    cause: &str,
+    told: &Told,
+) -> Result<usize, StoreError> {
+    let mut written = 0;
+    for (user, to) in store::letters::readers(tx, tenant).await? {
+        written += usize::from(tell_one(tx, entropy, (tenant, user), &to, (cause, told)).await?);
+    }
+    Ok(written)
+}
+
+/// Tells somebody who has just made an account that it is there.
+///
+/// # Errors
+/// The database; the caller does not commit.
+pub(crate) async fn welcome(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    (tenant, user): (TenantId, UserId),
+    to: &Email,
+) -> Result<(), StoreError> {
+    tell_one(tx, entropy, (tenant, user), to, ("welcome", &Told::Welcome)).await.map(|_| ())
+}
+
+async fn tell_one(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    (tenant, user): (TenantId, UserId),
+    to: &Email,
+    (cause, told): (&str, &Told),
+) -> Result<bool, StoreError> {
+    let (id, flow) = (mint(entropy), mint(entropy));
+    let cause = format!("{cause}:{user}");
+    store::letters::write_for_cause(tx, &Caused { id, flow, tenant, to, cause: &cause, told }).await
+}
+
+/// Why a letter with a cause is not sent any more, if so: its reader has gone, or what it tells is over.
+///
+/// # Errors
+/// The database.
+pub async fn is_moot(tx: &mut SystemTx, letter: &Letter) -> Result<Option<&'static str>, StoreError> {
+    let Some((tenant, told)) = &letter.told else { return Ok(None) };
+    let readers = store::letters::readers(tx, *tenant).await?;
+    if !readers.iter().any(|(_, address)| *address == letter.to) {
+        return Ok(Some("not sent: its reader owns the tenant no more"));
+    }
+    let known = store::billing::known(tx, *tenant).await?;
+    let is_over = known.is_some_and(|account| !told.still_holds(&account.judge()));
+    Ok(is_over.then_some("not sent: it was not so any more"))
 }
 
 /// The link that a letter brings, kept before it is sent. The same one comes out when it is sent again.

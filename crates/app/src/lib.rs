@@ -9,6 +9,7 @@ pub mod agents;
 pub mod alerts;
 pub mod audit;
 pub mod billing;
+mod certificates;
 pub mod checkouts;
 pub mod credentials;
 pub mod events;

@@ -11,7 +11,7 @@ use store::{
 use vault::{Token, TokenKind, digest};
 
 use crate::{
-    operators,
+    letters, operators,
     people::TENANT_NAME_MAX,
     sessions::{Opened, open_session},
 };
@@ -190,6 +190,7 @@ async fn sign_up(
         operators::promote(tx, user, "ADMIN_EMAILS").await?;
     }
     store::people::insert_tenant(tx, tenant, &tenant_name(email), mint(entropy), user).await?;
+    letters::welcome(tx, entropy, (tenant, user), email).await?;
     let opened = open_session(tx, entropy, (user, tenant), browser).await?;
     Ok(Opened { is_new: true, ..opened })
 }

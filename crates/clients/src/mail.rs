@@ -1,4 +1,4 @@
-//! Mail: one text to one address.
+//! Mail: one text to one address, plain, or plain and HTML (RFC 2046, 5.1.4).
 //!
 //! [`Mailer`] is all that the rest of Berth knows. [`smtp::Smtp`] hands mails to
 //! a server, [`folder::Folder`] puts them into a folder, for development.
@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use domain::names::Email;
 use lettre::{
     Message,
-    message::{Mailbox, header::ContentType},
+    message::{Mailbox, MultiPart, header::ContentType},
 };
 
 pub mod folder;
@@ -40,6 +40,8 @@ pub struct Mail {
     pub subject: Subject,
     /// Plain text, `\n` between lines.
     pub text: String,
+    /// The same as an HTML document, for who prefers that. It fetches nothing.
+    pub html: Option<String>,
 }
 
 /// One line of at most 200 characters: no control character, so no second header.
@@ -102,15 +104,18 @@ fn message(mail: &Mail, from: &Email) -> Result<Message, MailError> {
         Ok(Mailbox::new(name.map(str::to_owned), address))
     };
     let host = from.as_str().split_once('@').map_or("localhost", |(_, host)| host);
-    Message::builder()
+    let builder = Message::builder()
         .date(mail.at.into())
         .message_id(Some(format!("<{}@{host}>", mail.id)))
         .from(mailbox(Some("Berth"), from)?)
         .to(mailbox(None, &mail.to)?)
-        .subject(mail.subject.as_str())
-        .header(ContentType::TEXT_PLAIN)
-        .body(mail.text.clone())
-        .map_err(|_| MailError::Unfit)
+        .subject(mail.subject.as_str());
+    let message = match &mail.html {
+        None => builder.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
+        // The last one is the one preferred, by the standard: who cannot show it shows the one before.
+        Some(html) => builder.multipart(MultiPart::alternative_plain_html(mail.text.clone(), html.clone())),
+    };
+    message.map_err(|_| MailError::Unfit)
 }
 
 #[cfg(test)]
@@ -124,6 +129,7 @@ mod tests {
             to: Email::parse("ada@harbour.example").unwrap(),
             subject: Subject::of(subject),
             text: "Two lines,\nthe second with ümlauts.\n.\nBcc: not-a-header@x.example".to_owned(),
+            html: None,
         }
     }
 
@@ -149,6 +155,20 @@ mod tests {
                 "{id:?}"
             );
         }
+    }
+
+    #[test]
+    fn two_dresses_are_two_parts_of_one_mail_the_plain_one_first() {
+        let from = Email::parse("berth@harbour.example").unwrap();
+        let html = Some("<!doctype html><p>Two lines</p>".to_owned());
+        let sent = message(&Mail { html, ..mail("x") }, &from).unwrap().formatted();
+        let text = String::from_utf8(sent).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("Content-Type: multipart/alternative;"), "{head}");
+        let (plain, rich) = (body.find("text/plain; charset=utf-8"), body.find("text/html; charset=utf-8"));
+        assert!(plain.is_some() && plain < rich, "{body}");
+        let alone = String::from_utf8(message(&mail("x"), &from).unwrap().formatted()).unwrap();
+        assert!(alone.contains("Content-Type: text/plain") && !alone.contains("multipart"), "{alone}");
     }
 
     #[test]

@@ -64,6 +64,7 @@ acts! {
     ScheduleChange, "schedule.change", "changed when a job runs";
     WaitlistInvite, "waitlist.invite", "invited somebody who waited";
     BillingCheckout, "billing.checkout", "went to Stripe to take out a plan";
+    BillingDestroyed, "billing.destroyed", "saw that removed agents and their machines are gone";
     BillingGift, "billing.gift", "let the tenant off paying";
     BillingGiftEnd, "billing.gift_end", "had the tenant pay again";
     BillingPortal, "billing.portal", "went to Stripe to see invoices and ways to pay";

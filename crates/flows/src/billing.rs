@@ -2,7 +2,7 @@
 //!
 //! `refresh` asks Stripe for all of it, judges, and has agents stopped, started or removed where that follows. It asks
 //! the same whatever woke it, so it does not matter which events came, in which order, or whether one was lost: `rest`
-//! ends after six hours at the latest, and at the next date on which the judgement would change. It ends where the tenant
+//! ends after six hours at the latest, and at the next date on which the judgement would change or a letter is due. It ends where the tenant
 //! is gone, or is no customer and has no gift: then there is nothing to keep in view.
 
 use std::time::Duration;
@@ -34,7 +34,8 @@ use crate::{
 
 /// How long nobody looks without a reason: what was lost on its way is found by then.
 const REST: Duration = Duration::from_hours(6);
-/// How long a refresh that does not come to its end waits, once a person was told.
+/// How long a refresh that does not come to its end waits, once a person was told; and how often it is looked whether the
+/// agents of who left are gone.
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// What a refresh came to.
@@ -80,7 +81,7 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError
     let Some(account) = known else { return Ok(Refreshed::Nothing) };
     if account.customer.is_none() && account.facts.complimentary.is_none() {
         // A gift may have been taken back.
-        act(world.db.system().await?, tenant, None).await?;
+        act(world.db.system().await?, world.entropy.as_ref(), tenant, None).await?;
         return Ok(Refreshed::Nothing);
     }
     let seen = match (&world.payments, &account.customer) {
@@ -89,7 +90,7 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError
         }
         _ => None,
     };
-    let acted = act(world.db.system().await?, tenant, seen.as_ref()).await?;
+    let acted = act(world.db.system().await?, world.entropy.as_ref(), tenant, seen.as_ref()).await?;
     Ok(acted.map_or(Refreshed::Late, |acted| Refreshed::Acted(Box::new(acted))))
 }
 
@@ -133,10 +134,11 @@ fn differing(world: &World, claim: &Claim, tenant: TenantId, acted: &Acted, outc
 }
 
 fn rested(tenant: TenantId, acted: &Acted) -> Outcome {
-    let pause = acted.entitlement.changes_at().map_or(REST, |at| {
-        let left = (at - acted.account.now).to_std().unwrap_or_default();
-        // A second later, so that the judgement is another one by then.
-        left.saturating_add(Duration::from_secs(1)).min(REST)
+    let rest = if acted.is_removing { AGAIN } else { REST };
+    let pause = acted.next_at().map_or(rest, |at| {
+        // A second later, so that the judgement is another one by then. What Stripe is late with is asked for by the minute.
+        let left = (at - acted.account.now).to_std().map_or(AGAIN, |left| left.saturating_add(Duration::from_secs(1)));
+        left.min(rest)
     });
     let outcome = Outcome::next(Next::Wait(stored(BillingStep::Rest), pause)).heard();
     let mut settled = vec![stuck_key(tenant)];

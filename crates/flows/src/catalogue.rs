@@ -272,7 +272,8 @@ fn house() -> Vec<Stage> {
         stage(RECONCILIATION, "wake", json!(wake), 30, &["count"], true),
         stage(RECONCILIATION, "count", json!(count), 10, &[], true),
         stage(RETENTION, "forget", json!({ "step": "forget" }), 30, &[], true),
-        letter(),
+        letter(LetterStep::Send),
+        letter(LetterStep::Tell),
         event(),
     ]
 }
@@ -333,8 +334,8 @@ fn event() -> Stage {
     }
 }
 
-fn letter() -> Stage {
-    let step = LetterStep::Send;
+fn letter(step: LetterStep) -> Stage {
+    let next: &[&str] = if step == LetterStep::Send { &["tell"] } else { &[] };
     Stage {
         kind: app::letters::LETTER,
         step: step.name(),
@@ -342,7 +343,7 @@ fn letter() -> Stage {
         owner: Owner::Worker,
         deadline: Some(step.deadline()),
         wakers: &[],
-        next: &[],
+        next,
         may_end: true,
         removal: Removal::ByItself,
     }

@@ -3,13 +3,13 @@
 //! The link is drawn here and its hash committed before the mail leaves, so it stands in no
 //! row and no flow. A mail that is sent twice holds two links; the later one works.
 
-use clients::mail::{Mail, MailError, Mailer, Subject};
-use domain::InvitationId;
+use clients::mail::{MailError, Mailer};
+use domain::{InvitationId, letter::words};
 use store::{flows::Claim, members::Invitation};
 use vault::{Token, TokenKind};
 
 use crate::{
-    World,
+    World, letter,
     outcome::{HouseWrite, Next, Outcome, StepError},
 };
 
@@ -32,8 +32,9 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         return Ok(Outcome::next(Next::Done)); // it expired meanwhile
     }
     tx.commit().await?;
-    let (subject, text) = words(&world.carriers.base, &invitation, &link);
-    let mail = Mail { id: id.to_string(), at: claim.now, to: invitation.email.clone(), subject, text };
+    let Invitation { tenant_name, role, invited_by, email, .. } = &invitation;
+    let written = words::invitation(&world.carriers.base, tenant_name, role.name(), invited_by, link.expose());
+    let mail = letter::mail(id.to_string(), claim, email.clone(), &written);
     match mailer.send(&mail).await {
         Ok(()) => done("sent"),
         Err(error @ (MailError::Refused(_) | MailError::Unfit)) => done(&format!("not sent: {error}")),
@@ -44,19 +45,4 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
 /// What sends mails to people.
 fn mailer(world: &World) -> Option<&dyn Mailer> {
     world.carriers.letters.as_deref()
-}
-
-fn words(base: &str, invitation: &Invitation, link: &Token) -> (Subject, String) {
-    let Invitation { tenant_name, role, invited_by, .. } = invitation;
-    let who = if invited_by.is_empty() { "Somebody" } else { invited_by };
-    let lines = [
-        format!("{who} invites you to {tenant_name} on Berth, as {}.", role.name()),
-        String::new(),
-        "Open this link within seven days and press the button. It works once:".to_owned(),
-        String::new(),
-        format!("{base}/invitation?link={}", link.expose()),
-        String::new(),
-        "If you did not expect this, do nothing.".to_owned(),
-    ];
-    (Subject::of(&format!("Join {tenant_name} on Berth")), lines.join("\n") + "\n")
 }

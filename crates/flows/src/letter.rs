@@ -1,20 +1,26 @@
-//! Sending one letter: a link that signs its reader in, or a code that lets them sign up.
+//! Sending one letter: a link that signs its reader in, a code that lets them sign up, or what happened to their tenant.
 //!
-//! What is in it is made here from the letter's id, so that a letter that is sent
+//! A link or a code is made here from the letter's id, so that a letter that is sent
 //! twice says the same, and no row holds it. Nobody who waits for an answer learns
 //! from the time it takes whether an address is known: this runs after the answer.
+//! A letter with a cause is looked at once more before it leaves: what is over is not told.
 
 use clients::mail::{Mail, MailError, Subject};
-use domain::{InviteId, LetterId, invite::InviteCode, letter::LetterKind};
+use domain::{
+    InviteId, LetterId,
+    invite::InviteCode,
+    letter::{LetterKind, LetterStep, Written, words},
+    names::Email,
+};
 use store::{flows::Claim, letters::Letter};
 use vault::Token;
 
 use crate::{
     World,
-    outcome::{HouseWrite, Next, Outcome, StepError},
+    outcome::{HouseWrite, Next, Outcome, Step, StepError},
 };
 
-/// Runs the one step.
+/// Runs one step. Both do the same; what is told goes on being tried after the first.
 ///
 /// # Errors
 /// [`StepError::Retry`] and the database only.
@@ -24,13 +30,24 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let mut tx = world.db.system().await?;
     let Some(letter) = store::letters::unsent(&mut tx, id).await? else { return Ok(Outcome::next(Next::Done)) };
     drop(tx);
+    let is_first = claim.step.get("step").and_then(serde_json::Value::as_str) == Some(LetterStep::Send.name());
+    if claim.overdue && is_first && letter.told.is_some() {
+        let (step, value) = (LetterStep::Tell, serde_json::json!(LetterStep::Tell));
+        return Ok(Outcome::next(Next::Go(Step { name: step.name(), value, deadline: Some(step.deadline()) })));
+    }
     if claim.overdue {
         tracing::warn!(letter = %id, "a letter was given up: no mail server took it in time");
         return done("given up: no mail server took it in time");
     }
     let Some(mailer) = &world.carriers.letters else { return done("not sent: no mail is set up") };
-    let Some((subject, text)) = words(world, &letter).await? else { return done("not sent: nobody to be let in") };
-    let mail = Mail { id: id.to_string(), at: claim.now, to: letter.to.clone(), subject, text };
+    let mut tx = world.db.system().await?;
+    let moot = app::letters::is_moot(&mut tx, &letter).await?;
+    drop(tx);
+    if let Some(why) = moot {
+        return done(why);
+    }
+    let Some(written) = write(world, &letter).await? else { return done("not sent: nobody to be let in") };
+    let mail = mail(id.to_string(), claim, letter.to.clone(), &written);
     match mailer.send(&mail).await {
         Ok(()) => done("handed over"),
         Err(error @ (MailError::Refused(_) | MailError::Unfit)) => {
@@ -41,12 +58,27 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     }
 }
 
-async fn words(world: &World, letter: &Letter) -> Result<Option<(Subject, String)>, StepError> {
+/// A mail in both dresses.
+pub(crate) fn mail(id: String, claim: &Claim, to: Email, written: &Written) -> Mail {
+    let (text, html) = (written.plain(), Some(written.html()));
+    Mail { id, at: claim.now, to, subject: Subject::of(&written.subject), text, html }
+}
+
+async fn write(world: &World, letter: &Letter) -> Result<Option<Written>, StepError> {
     let base = &world.carriers.base;
+    if let Some((_, told)) = &letter.told {
+        return Ok(Some(words::told(base, told)));
+    }
     Ok(match (letter.kind, letter.invite) {
-        (LetterKind::SignIn, _) => link(world, letter).await?.map(|link| sign_in(base, &link)),
-        (LetterKind::Invite, Some(invite)) => code(world, letter, invite).await?.map(|code| invitation(base, &code)),
-        (LetterKind::Invite, None) => None,
+        (LetterKind::SignIn, _) => {
+            let minutes = app::letters::MAILED_LINK.as_secs() / 60;
+            link(world, letter).await?.map(|link| words::sign_in(base, link.expose(), minutes))
+        }
+        (LetterKind::Invite, Some(invite)) => {
+            let code = code(world, letter, invite).await?;
+            code.map(|code| words::invite(base, &code.shown(), app::invites::MAILED_DAYS))
+        }
+        _ => None,
     })
 }
 
@@ -61,32 +93,4 @@ async fn link(world: &World, letter: &Letter) -> Result<Option<Token>, StepError
 async fn code(world: &World, letter: &Letter, invite: InviteId) -> Result<Option<InviteCode>, StepError> {
     let mut tx = world.db.system().await?;
     Ok(app::invites::mailed_code(&mut tx, &world.ring, letter.id, invite).await?)
-}
-
-fn sign_in(base: &str, link: &Token) -> (Subject, String) {
-    let minutes = app::letters::MAILED_LINK.as_secs() / 60;
-    let lines = [
-        "Somebody asked to sign in to Berth with this address. If it was you, open this".to_owned(),
-        format!("link within {minutes} minutes and press the button. It works once:"),
-        String::new(),
-        format!("{base}/login?link={}", link.expose()),
-        String::new(),
-        "If it was not you, do nothing: without this link nobody gets in.".to_owned(),
-    ];
-    (Subject::of("Your link to sign in to Berth"), lines.join("\n") + "\n")
-}
-
-fn invitation(base: &str, code: &InviteCode) -> (Subject, String) {
-    let lines = [
-        "You asked to be let in to Berth. Here is your invite:".to_owned(),
-        String::new(),
-        format!("    {}", code.shown()),
-        String::new(),
-        format!("It works once, within {} days, at:", app::invites::MAILED_DAYS),
-        String::new(),
-        format!("{base}/signup?code={}", code.shown()),
-        String::new(),
-        "If you did not ask, do nothing.".to_owned(),
-    ];
-    (Subject::of("Your invite to Berth"), lines.join("\n") + "\n")
 }

@@ -178,6 +178,7 @@ impl Here<'_> {
                     to: to.clone(),
                     subject: notice.subject(),
                     text: notice.text(),
+                    html: None,
                 };
                 mailer.send(&mail).await.map(|()| "handed over".to_owned()).map_err(|error| error.to_string())
             }

@@ -12,6 +12,7 @@ use domain::{
     alert::AlertKind,
     billing::Difference,
     exchange::ExchangeState,
+    letter::Told,
     machine::Health,
     protocol::{Hello, InForce},
     timeline::Happening,
@@ -221,6 +222,8 @@ pub enum HouseWrite {
     Notice(store::notices::Write),
     /// A letter was sent, or not: in words.
     LetterEnded(LetterId, String),
+    /// The owners of the flow's tenant are told something, once for its cause.
+    Tell(&'static str, Told),
 }
 
 /// A flow of the house that another one starts.
@@ -317,6 +320,10 @@ pub(crate) async fn write_house(
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,
         HouseWrite::Notice(write) => store::notices::write(tx, write).await,
         HouseWrite::LetterEnded(letter, outcome) => store::letters::ended(tx, *letter, outcome).await,
+        HouseWrite::Tell(cause, told) => match tenant {
+            Some(tenant) => app::letters::tell(tx, world.entropy.as_ref(), tenant, cause, told).await.map(|_| ()),
+            None => Ok(()),
+        },
     }
 }
 

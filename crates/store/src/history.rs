@@ -63,7 +63,7 @@ pub struct Forgotten {
     pub runs: i64,
     /// Attempts to sign in that ran out a day ago.
     pub sign_ins: i64,
-    /// Letters that were sent, or not, a month ago.
+    /// Letters that were sent, or not, a month ago. Of those with a cause the cause stays.
     pub letters: i64,
     /// Events of Stripe's that were understood ninety days ago.
     pub events: i64,
@@ -119,7 +119,13 @@ pub async fn forget_expired(tx: &mut SystemTx) -> Result<Forgotten, StoreError> 
                    (select id from sign_ins where expires_at < berth.now() - interval '1 day' limit $1) returning 1
            ), ended_letters as (
                delete from letters where id in
-                   (select id from letters where ended_at < berth.now() - interval '30 days' limit $1) returning 1
+                   (select id from letters
+                    where ended_at < berth.now() - interval '30 days' and cause is null limit $1) returning 1
+           ), forgotten_letters as (
+               -- That it was told stays, so that nobody is told again; whom and what does not.
+               update letters set to_address = '', facts = null, outcome = null where id in
+                   (select id from letters where ended_at < berth.now() - interval '30 days'
+                    and cause is not null and to_address <> '' limit $1) returning 1
            ), understood as (
                -- One that nobody has understood yet stays, however old it is.
                delete from events where id in
@@ -137,7 +143,8 @@ pub async fn forget_expired(tx: &mut SystemTx) -> Result<Forgotten, StoreError> 
            )
            select (select count(*) from understood) as "events!", (select count(*) from ended_checkouts) as "checkouts!",
                   (select count(*) from old_differences) as "differences!",
-                  (select count(*) from ended_sign_ins) as "sign_ins!", (select count(*) from ended_letters) as "letters!",
+                  (select count(*) from ended_sign_ins) as "sign_ins!",
+                  (select count(*) from ended_letters) + (select count(*) from forgotten_letters) as "letters!",
                   (select count(*) from ended_sessions) as "sessions!", (select count(*) from ended_tokens) as "tokens!",
                   (select count(*) from ended_links) as "links!", (select count(*) from ended_runs) as "runs!""#,
         BATCH,

@@ -21,6 +21,7 @@ pub mod billing;
 pub mod billing_differences;
 mod callers;
 mod carry;
+pub mod certificates;
 pub mod checkouts;
 pub mod credential_views;
 pub mod credentials;

@@ -122,7 +122,12 @@ pub async fn exported(tx: &mut SystemTx, tenant: TenantId) -> Result<Vec<(&'stat
     )
     .fetch_all(tx.conn())
     .await?;
+    let letters =
+        sqlx::query_scalar!(r#"select to_jsonb(l) as "row!" from letters l where l.tenant_id = $1 order by l.id"#, id)
+            .fetch_all(tx.conn())
+            .await?;
     Ok(vec![
+        ("letters", letters),
         ("tenants", tenants),
         ("members", members),
         ("invitations", invitations),

@@ -349,6 +349,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/admin/invites", OPERATES, Gives::Page, "Invites, newest first", |m| on(m, pages::admin::invites::show)).scope(Scope::Operate),
     Route::post("/admin/invites", OPERATES, Gives::Page, "Makes invites and shows their codes, once", |m| on(m, pages::admin::invites::make)).takes(Takes::Form(&["codes", "uses", "days", "note"])).scope(Scope::Operate),
     Route::post("/admin/invites/{id}/revoke", OPERATES, Gives::Redirect, "Takes an invite back", |m| on(m, pages::admin::invites::revoke)).takes(Takes::Form(&[])).scope(Scope::Operate),
+    Route::get("/admin/letters", OPERATES, Gives::Page, "Every mail to people, with made-up facts", |m| on(m, pages::admin::letters::show)).scope(Scope::Operate),
+    Route::get("/admin/letters/{letter}", OPERATES, Gives::Text, "One of them as a mail program shows it", |m| on(m, pages::admin::letters::dressed)).scope(Scope::Operate),
     Route::get("/admin/waitlist", OPERATES, Gives::Page, "Who asked to be let in", |m| on(m, pages::admin::waitlist::show)).scope(Scope::Operate),
     Route::post("/admin/waitlist/{id}/invite", OPERATES, Gives::Redirect, "Invites somebody who waits: the mail carries the code", |m| on(m, pages::admin::waitlist::invite)).takes(Takes::Form(&[])).scope(Scope::Operate),
     // The API.

@@ -83,6 +83,7 @@ async fn a_mail_arrives_whole_at_a_server_of_somebody_else() {
         to: email("ada@harbour.example"),
         subject: Subject::of("Überfällig\r\nBcc: eve@evil.example"),
         text: format!("Grüße,\n.\n..\nFrom here {}\nBcc: eve@evil.example\n", "a long line ".repeat(200)),
+        html: Some(format!("<!doctype html>\n<p>Grüße,</p>\n.\n{}\n", "<p>a long line</p>".repeat(200))),
     };
     smtp.send(&mail).await.expect("it is taken");
     let took = receiver.took().await;
@@ -93,8 +94,21 @@ async fn a_mail_arrives_whole_at_a_server_of_somebody_else() {
     );
     assert_eq!(took["subject"], "Überfällig  Bcc: eve@evil.example");
     assert_eq!(took["text"].as_str().expect("text").replace("\r\n", "\n").trim_end(), mail.text.trim_end());
+    assert_eq!(
+        took["html"].as_str().expect("HTML").replace("\r\n", "\n").trim_end(),
+        mail.html.as_deref().map_or("", str::trim_end)
+    );
+    assert_eq!(
+        (&took["type"], &took["parts"]),
+        (&"multipart/alternative".into(), &serde_json::json!(["text/plain", "text/html"]))
+    );
     assert_eq!(took["defects"], serde_json::json!([]));
     assert!(!took["headers"].as_array().expect("names").contains(&"bcc".into()), "{took}");
+
+    smtp.send(&Mail { html: None, ..mail.clone() }).await.expect("it is taken");
+    let plain = receiver.took().await;
+    assert_eq!((&plain["type"], &plain["html"]), (&"text/plain".into(), &Value::Null));
+    assert_eq!(plain["text"].as_str().map(str::trim_end), took["text"].as_str().map(str::trim_end));
 
     let to = |address: &str| Mail { to: email(address), ..mail.clone() };
     assert_eq!(smtp.send(&to("nobody@harbour.example")).await, Err(MailError::Refused(Some(550))));

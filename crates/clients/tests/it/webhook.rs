@@ -99,6 +99,7 @@ fn mail() -> Mail {
         to: Email::parse("ada@harbour.example").expect("an address"),
         subject: Subject::of("A removal does not end"),
         text: "the machine does not go\n".to_owned(),
+        html: None,
     }
 }
 

@@ -28,9 +28,12 @@ class Mails:
     async def handle_DATA(self, server, session, envelope):
         mail = message_from_bytes(envelope.content, policy=policy.default)
         headers = [name.lower() for name in mail.keys()]
+        text, html = mail.get_body(("plain",)), mail.get_body(("html",))
         say(
             mail=mail["message-id"], sender=envelope.mail_from, to=envelope.rcpt_tos, subject=mail["subject"],
-            date=mail["date"], text=mail.get_content(), headers=headers, defects=[str(d) for d in mail.defects],
+            date=mail["date"], text=text.get_content(), html=html.get_content() if html else None,
+            type=mail.get_content_type(), parts=[part.get_content_type() for part in mail.iter_parts()],
+            headers=headers, defects=[str(d) for part in mail.walk() for d in part.defects],
         )
         return "250 OK"
 

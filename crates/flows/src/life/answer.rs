@@ -7,6 +7,7 @@ use domain::{
     agent::{ProofFacts, Seen},
     alert::AlertKind,
     entropy::mint,
+    letter::Told,
     life::Life,
     machine::MachineFacts,
     protocol::Hello,
@@ -113,15 +114,25 @@ impl Here<'_> {
         let next = self.or_restart(Life::Live { machine });
         let outcome = self.go(&Life::Prove { machine, tries: 0 }, next).heard();
         let outcome = TenantWrite::proof(self.agent.id, facts).into_iter().fold(outcome, Outcome::tenant);
-        self.see(outcome, Seen::Live { since: self.now() }).house(self.close_alerts())
+        let outcome = self.see(outcome, Seen::Live { since: self.now() }).house(self.close_alerts());
+        let never_answered = self.agent.proof.as_ref().is_none_or(|last| !last.ok);
+        if self.was_live() || !never_answered {
+            return outcome;
+        }
+        // Of a tenant's agents the first one only is told of: they have one cause.
+        let (agent, name) = (self.agent.id, self.agent.name.to_string());
+        outcome.house(HouseWrite::Tell("ready", Told::Ready { agent, name }))
+    }
+
+    fn was_live(&self) -> bool {
+        matches!(self.agent.seen, Seen::Live { .. } | Seen::Degraded { .. })
     }
 
     /// A failed proof is stored as one. After some, a first start fails in words; a live agent is looked at.
     fn not_proved(&self, machine: MachineId, failed: u8, facts: ProofFacts) -> Outcome {
         let why = facts.why.clone().unwrap_or_default();
         let here = Life::Prove { machine, tries: failed };
-        let was_live = matches!(self.agent.seen, Seen::Live { .. } | Seen::Degraded { .. });
-        let outcome = if was_live {
+        let outcome = if self.was_live() {
             let seen = Seen::Degraded { since: self.now(), why: format!("The last proof failed: {why}.") };
             let next = self.or_restart(Life::Recover { machine, looks: 0 });
             self.see(self.go(&here, next).heard(), seen)

@@ -7,6 +7,7 @@ mod engine;
 mod exchange;
 mod generic;
 mod jobs;
+mod letters;
 mod life;
 mod machine_rotation;
 mod notice;

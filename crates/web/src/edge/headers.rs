@@ -8,6 +8,14 @@ use crate::{edge::dress::Asked, state::Site};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// A mail's: its own colours, and nothing else. In a sandbox it has no origin of ours.
+const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; \
+                           base-uri 'none'; sandbox";
+
+/// Marks an answer that shows a mail as a mail program would.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MailPolicy;
+
 const FIXED: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -19,9 +27,12 @@ const FIXED: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-pub(crate) fn protect(headers: &mut HeaderMap, asked: &Asked, site: &Site) {
+pub(crate) fn protect(headers: &mut HeaderMap, asked: &Asked, site: &Site, mail: Option<MailPolicy>) {
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if mail.is_some() {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(MAIL_POLICY));
     }
     if site.is_https() {
         let two_years = HeaderValue::from_static("max-age=63072000");

@@ -47,7 +47,8 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
 
     let cause = response.extensions().get::<Undressed>().and_then(|problem| chain(&problem.0));
     let mut response = dress::dress(response, &asked, &id);
-    headers::protect(response.headers_mut(), &asked, &web.site);
+    let mail = response.extensions_mut().remove::<headers::MailPolicy>();
+    headers::protect(response.headers_mut(), &asked, &web.site, mail);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -46,7 +46,7 @@ async fn send_to(house: &House, token: &str, route: &Route, path: &str) -> Answe
 
 /// Where the id in a path leads: an alert, a flow or a job that is there.
 fn at(path: &str, alert: AlertId) -> String {
-    let (alert, path) = (alert.to_string(), path.replace("{job}", "pool"));
+    let (alert, path) = (alert.to_string(), path.replace("{job}", "pool").replace("{letter}", "cancelled"));
     if path.contains("/flows/") {
         path.replace("{id}", &alert.replace("alr_", "flw_"))
     } else {
@@ -268,4 +268,22 @@ async fn the_pages_tell_who_is_needed_and_what_is_waited_for() {
         house.page(&cookie, "/admin/flows/flw_019aa6b27c1e7d3f9b1a2f6c5d4e3b2a").await.status,
         StatusCode::NOT_FOUND
     );
+}
+
+/// A mail is shown as a mail program would, and can do nothing there.
+#[tokio::test]
+async fn every_letter_is_shown_in_both_dresses() {
+    let house = operated().await;
+    let list = house.get(&house.alice, "/admin/letters").await;
+    assert_eq!(list.status, StatusCode::OK, "{}", list.text);
+    for kind in domain::letter::LetterKind::EVERY {
+        assert!(list.text.contains(&format!("\"/admin/letters/{}\"", kind.name())), "{}", kind.name());
+        let shown = house.get(&house.alice, &format!("/admin/letters/{}", kind.name())).await;
+        assert_eq!(shown.status, StatusCode::OK, "{}", kind.name());
+        let policy = shown.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && policy.ends_with("; sandbox"), "{policy}");
+        assert!(!policy.contains("script-src") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(shown.text.contains("<h1 style=") && !shown.text.contains("<script"), "{}", shown.text);
+    }
+    assert_eq!(house.get(&house.alice, "/admin/letters/advert").await.status, StatusCode::NOT_FOUND);
 }

@@ -86,6 +86,8 @@ async fn lived_in(house: &House) {
             "insert into billing (tenant_id, customer) values ('{id}', 'cus_1'); \
              insert into plan_prices (price_id, plan) values ('price_1', 'pro'); \
              insert into checkouts (id, tenant_id, plan, price_id) values (gen_random_uuid(), '{id}', 'pro', 'price_1'); \
+             insert into letters (id, kind, to_address, tenant_id, cause, facts) \
+             values (gen_random_uuid(), 'welcome', 'alice@example.org', '{id}', 'welcome', '{{\"told\":\"welcome\"}}'); \
              insert into events (id, sender, name, kind, is_live, body, tenant_id, read_at, outcome) \
              values (gen_random_uuid(), 'stripe', 'evt_1', 'x', false, '{{}}', '{id}', now(), 'read'); \
              insert into alerts (id, key, kind, tenant_id, subject, message, severity) \

@@ -154,6 +154,7 @@ impl Gate {
             parts.push(match (part, object) {
                 ("{file}", _) => "berth.css".to_owned(),
                 ("{job}", _) => "pool".to_owned(),
+                ("{letter}", _) => "cancelled".to_owned(),
                 (_, Some((_, id))) if part.starts_with('{') => id_of(&id[..3], id),
                 _ if part.starts_with('{') => NOBODYS.to_owned(),
                 _ => part.to_owned(),

@@ -369,10 +369,11 @@ impl House {
         (answer.json()["id"].as_str().unwrap().to_owned(), self.mailed_link(email))
     }
 
-    /// The link in the last mail to this address.
+    /// The link in the last mail with one to this address.
     pub fn mailed_link(&self, email: &str) -> String {
         let sent = self.world.mailer.ledger();
-        let mail = sent.iter().rev().map(|sent| &sent.what).find(|mail| mail.to.as_str() == email).expect("a mail");
+        let brings = |mail: &&clients::mail::Mail| mail.to.as_str() == email && mail.text.contains("berth_lnk_");
+        let mail = sent.iter().rev().map(|sent| &sent.what).find(brings).expect("a mail");
         let at = mail.text.find("berth_lnk_").expect("a link");
         mail.text[at..].split_whitespace().next().unwrap().to_owned()
     }

@@ -8,6 +8,7 @@ pub(crate) mod flow;
 pub(crate) mod flows;
 pub(crate) mod gifts;
 pub(crate) mod invites;
+pub(crate) mod letters;
 pub(crate) mod machines;
 pub(crate) mod overview;
 pub(crate) mod plans;

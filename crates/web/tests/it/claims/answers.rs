@@ -89,6 +89,10 @@ async fn every_page_runs_our_scripts_only() {
     let pages: Vec<_> = pages.iter().filter(|(_, text)| text.contains("<!doctype html")).collect();
     assert!(pages.len() > 30, "{}", pages.len());
     for (what, text) in pages {
+        if what.contains("/admin/letters/") {
+            // A mail as a mail program shows it: dressed, and in a sandbox where nothing runs. It has a test of its own.
+            continue;
+        }
         let policy = text.split("content-security-policy\": \"").nth(1).and_then(|rest| rest.split('"').next());
         let policy: BTreeMap<&str, &str> =
             policy.unwrap_or_default().split(';').filter_map(|part| part.trim().split_once(' ')).collect();
