@@ -42,8 +42,7 @@ pub async fn limit(tx: &mut TenantTx, usual: Micros) -> Result<Micros, StoreErro
     Ok(plan.and_then(|plan| plan.limits.daily_model).unwrap_or(usual))
 }
 
-/// Holds the most that a call can cost, or says why not. The call is made after the commit. `usual` bounds a day where
-/// the tenant's plan does not.
+/// Holds the most that a call can cost, or says why not. The call is made after the commit.
 ///
 /// # Errors
 /// [`HoldError`]
@@ -52,9 +51,8 @@ pub async fn hold(
     entropy: &dyn Entropy,
     model: &str,
     worst: Micros,
-    usual: Micros,
+    limit: Micros,
 ) -> Result<HoldId, HoldError> {
-    let limit = limit(tx, usual).await?;
     if worst > limit {
         return Err(HoldError::TooLarge { worst, limit });
     }

@@ -43,7 +43,7 @@ const KEEPERS: [(&str, &[&str]); 11] = [
 const TESTS_ONLY: [&str; 2] = ["tempfile", "thirtyfour"];
 
 /// Where `web` names a client, and which: a person or a stream waits on it. Flows make all other calls.
-const CALLS_OUT: [(&str, &str); 9] = [
+const CALLS_OUT: [(&str, &str); 11] = [
     ("crates/web/src/checks.rs", "clients::credentials"),
     ("crates/web/src/llm/call.rs", "clients::model"),
     ("crates/web/src/llm/keys.rs", "clients::model"),
@@ -52,6 +52,8 @@ const CALLS_OUT: [(&str, &str); 9] = [
     ("crates/web/src/llm/own_told.rs", "clients::model"),
     ("crates/web/src/llm/pass.rs", "clients::model"),
     ("crates/web/src/llm/told.rs", "clients::model"),
+    ("crates/web/src/payments.rs", "clients::payments"),
+    ("crates/web/src/state.rs", "clients::payments"),
     ("crates/web/src/vendors.rs", "clients::oidc"),
 ];
 

@@ -18,10 +18,16 @@ pub struct Visit {
     pub session: Option<CheckoutId>,
 }
 
-/// The visit that somebody began for this price and can go on with: Stripe repeats what it answered for a day.
+/// The visit that somebody began for this price and can go on with: Stripe repeats what it answered for a day. Whoever
+/// presses the button twice waits here for themselves, until the commit.
 pub async fn begun(tx: &mut TenantTx, user: UserId, price: &PriceId) -> Result<Option<Visit>, StoreError> {
     let tenant = tx.tenant();
     let conn = tx.enter_house().await?;
+    let alone = sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('checkouts of ' || $1::uuid::text, 0))",
+        tenant.uuid()
+    );
+    alone.execute(&mut *conn).await?;
     let row = sqlx::query!(
         "select id, session from checkouts
          where tenant_id = $1 and asked_by = $2 and price_id = $3

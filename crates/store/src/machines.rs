@@ -3,6 +3,7 @@
 use domain::{
     AgentId, MachineId, TenantId,
     machine::Isolation,
+    model::Micros,
     protocol::{Hello, InForce},
 };
 use serde_json::Value;
@@ -223,6 +224,8 @@ pub struct MachineCaller {
     pub agent: Option<AgentId>,
     /// Whose it is.
     pub tenant: Option<TenantId>,
+    /// What its tenant's plan lets model calls cost a day, if it says so. Looked up for a model key only.
+    pub daily_model: Option<Micros>,
 }
 
 /// The living machine with this token for calling home.
@@ -237,16 +240,21 @@ pub async fn by_machine_token(tx: &mut SystemTx, hash: &TokenHash) -> Result<Opt
         machine: MachineId::from_uuid(row.id),
         agent: id(row.agent_id),
         tenant: id(row.tenant_id),
+        daily_model: None,
     }))
 }
 
 /// The living machine with this virtual key for the model route. A suspended tenant's has none.
 pub async fn by_model_key(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<MachineCaller>, StoreError> {
     let row = sqlx::query!(
-        "select c.id, c.agent_id, c.tenant_id
-         from machines c
-         left join tenants t on t.id = c.tenant_id
-         where c.model_key_hash = $1 and c.gone_at is null and t.suspended_at is null",
+        r#"select c.id, c.agent_id, c.tenant_id, p.daily_micros as "daily_micros?"
+           from machines c
+           left join tenants t on t.id = c.tenant_id
+           left join billing b on b.tenant_id = c.tenant_id
+           left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
+           left join plans p on p.plan = case when b.gift_plan is not null and coalesce(b.gift_until > berth.now(), true)
+                                              then b.gift_plan else bought.plan end
+           where c.model_key_hash = $1 and c.gone_at is null and t.suspended_at is null"#,
         &hash.bytes()[..],
     )
     .fetch_optional(tx.conn())
@@ -255,6 +263,7 @@ pub async fn by_model_key(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<
         machine: MachineId::from_uuid(row.id),
         agent: id(row.agent_id),
         tenant: id(row.tenant_id),
+        daily_model: row.daily_micros.map(|most| Micros::new(most.unsigned_abs())),
     }))
 }
 

@@ -301,7 +301,6 @@ async fn written(world: &World) -> i64 {
         "flow_signals",
         "step_runs",
         "letters",
-        "billing",
     ];
     let parts = tables
         .map(|table| format!("select '{table}' || (to_jsonb(t) - 'fence' - 'digest')::text as row from {table} t"));

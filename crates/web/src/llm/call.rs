@@ -40,14 +40,14 @@ pub(super) async fn forward(
     db: Db,
     entropy: Arc<dyn Entropy>,
     forwarding: Arc<Forwarding>,
-    tenant: TenantId,
+    (tenant, limit): (TenantId, Micros),
     outward: ModelCall,
 ) -> Result<Response, Problem> {
     let ask = Ask::judge(&outward.body, &forwarding.menu)?;
     let (model, price) = (ask.offer.name.clone(), ask.offer.price);
     let (worst, output_tokens_max) = (ask.worst, ask.output_tokens_max);
     let (begin, beginning) = oneshot::channel();
-    let call = Call { db, entropy, tenant, model, price, worst, output_tokens_max };
+    let call = Call { db, entropy, tenant, limit, model, price, worst, output_tokens_max };
     let calls = forwarding.calls.clone();
     calls.spawn(call.run(forwarding, outward, begin).in_current_span());
     beginning.await.map_err(|_| Problem::broken("a model call ended without an answer"))?
@@ -57,6 +57,8 @@ struct Call {
     db: Db,
     entropy: Arc<dyn Entropy>,
     tenant: TenantId,
+    /// Of a whole day of the tenant's.
+    limit: Micros,
     model: String,
     price: Price,
     worst: Micros,
@@ -75,7 +77,7 @@ struct End {
 
 impl Call {
     async fn run(self, forwarding: Arc<Forwarding>, outward: ModelCall, begin: Begin) {
-        let hold = match self.hold(forwarding.daily_budget).await {
+        let hold = match self.hold().await {
             Ok(hold) => hold,
             Err(refusal) => {
                 begin.send(refusal).ok();
@@ -92,10 +94,10 @@ impl Call {
     }
 
     /// Holds the worst case, committed before the vendor hears anything.
-    async fn hold(&self, limit: Micros) -> Result<HoldId, Result<Response, Problem>> {
+    async fn hold(&self) -> Result<HoldId, Result<Response, Problem>> {
         let held = async {
             let mut tx = self.db.tenant(self.tenant).await?;
-            let hold = app::model_budget::hold(&mut tx, &*self.entropy, &self.model, self.worst, limit).await?;
+            let hold = app::model_budget::hold(&mut tx, &*self.entropy, &self.model, self.worst, self.limit).await?;
             tx.commit().await?;
             Ok::<_, HoldError>(hold)
         };

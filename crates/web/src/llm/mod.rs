@@ -163,7 +163,8 @@ pub(crate) async fn messages(
         }
         (None, Models::Vendor(forwarding)) => {
             drop(value);
-            call::forward(db, entropy, forwarding, tenant, call).await
+            let limit = machine.daily_model.unwrap_or(forwarding.daily_budget);
+            call::forward(db, entropy, forwarding, (tenant, limit), call).await
         }
         (None, Models::Proof) => Ok(proof(&value, call.body.len(), &*entropy)),
     }
