@@ -24,6 +24,7 @@ const SILENT: &[(&str, &str)] = &[
     ("/factor/begin", "an authenticator counts once a code of it was right: that leaves an event"),
     ("/welcome", "an answer kept for later: the agent that comes of it leaves an event"),
     ("/welcome/skip", "that somebody wants no questions concerns nobody else"),
+    ("/api/cron/billing", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/health", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/pool", "the house's own work: its run and counts stand in job_runs"),
     ("/api/cron/retention", "the house's own work: its run and counts stand in job_runs"),

@@ -14,6 +14,7 @@ use crate::support::{House, ask};
 /// House tables that name a tenant and are not in an export, each with its reason.
 const NOT_EXPORTED: &[(&str, &str)] = &[
     ("bot_tokens", "a keyed hash of a bot's token, whose credential is exported without its value"),
+    ("billing_differences", "the operator's: what Berth knew otherwise than Stripe, and has set right"),
     ("data_keys", "the tenant's key, wrapped: of use to nobody outside this database"),
     ("alerts", "the operator's: about Berth's own troubles, without a tenant's data"),
     ("events", "Stripe's words as they came; whose customer the tenant is gives them out, at Stripe"),

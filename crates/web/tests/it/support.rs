@@ -104,7 +104,9 @@ impl House {
     ) -> Self {
         crate::logs::keep();
         let mut world = World::new().await;
-        let stripe = FakeStripe::start(Dice(Arc::clone(&world.flows.entropy)).now()).await;
+        let mut tx = world.flows.db.system().await.unwrap();
+        let stripe = FakeStripe::start(store::house::now(&mut tx).await.unwrap()).await;
+        drop(tx);
         let key = Secret::from(STRIPE_KEY.to_owned());
         let payments = Arc::new(clients::stripe::Stripe::new(&Url::parse(&stripe.url()).unwrap(), &key).unwrap());
         world.flows.payments = Some(payments.clone());
