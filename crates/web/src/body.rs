@@ -13,10 +13,7 @@ use domain::{
 };
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
@@ -106,11 +103,19 @@ pub(crate) fn parse<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Proble
 
 /// A whole number in JSON, which may be written `3.0` too: JSON knows one kind of number.
 pub(crate) fn whole_number<'d, D: Deserializer<'d>>(deserializer: D) -> Result<u32, D::Error> {
-    let number = f64::deserialize(deserializer)?;
+    whole_of(f64::deserialize(deserializer)?)
+}
+
+/// The same, or none.
+pub(crate) fn maybe_whole_number<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Option::<f64>::deserialize(deserializer)?.map(whole_of).transpose()
+}
+
+fn whole_of<E: serde::de::Error>(number: f64) -> Result<u32, E> {
     let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and fits")]
     let whole = number as u32;
-    if is_whole { Ok(whole) } else { Err(D::Error::custom(format!("expected a whole number, not {number}"))) }
+    if is_whole { Ok(whole) } else { Err(E::custom(format!("expected a whole number, not {number}"))) }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {

@@ -117,7 +117,7 @@ impl From<CheckoutError> for Problem {
         match error {
             CheckoutError::Forbidden => Self::not_allowed(sentence(&error)),
             CheckoutError::NotBilling => Self::conflict("not-billing", sentence(&error)),
-            CheckoutError::NotSold => Self { field: Some("plan"), ..Self::unusable("plan", sentence(&error)) },
+            CheckoutError::NotSold => Self { field: Some("plan"), ..Self::conflict("not-sold", sentence(&error)) },
             CheckoutError::HasPlan => Self::conflict("has-plan", sentence(&error)),
             CheckoutError::NoCustomer => Self::conflict("no-customer", sentence(&error)),
             CheckoutError::Store(error) => error.into(),

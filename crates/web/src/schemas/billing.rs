@@ -98,7 +98,7 @@ fn changed() -> Value {
             "cents": up_to(0, CENTS_MAX), "currency": { "type": "string", "pattern": "^[a-z]{3}$" },
             "trial_days": up_to(0, u32::from(TRIAL_DAYS_MAX)), "agents": up_to(1, u32::from(AGENTS_MAX)),
             "daily_model_micro_usd": {
-                "type": ["integer", "null"], "minimum": 0, "maximum": i64::MAX,
+                "type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX,
                 "description": "What model calls may cost a day; null: what the installation allows; 0: people bring a key.",
             },
         }),

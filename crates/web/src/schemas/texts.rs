@@ -30,7 +30,7 @@ pub(crate) fn agent_name() -> Value {
 
 /// [`domain::plan::PlanName`]
 pub(crate) fn plan_name() -> Value {
-    json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$", "description": "Which plan, such as pro" })
+    json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$", "example": "pro", "description": "Which plan" })
 }
 
 /// [`domain::names::Email`]

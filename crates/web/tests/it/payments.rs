@@ -192,8 +192,8 @@ async fn a_plan_that_is_not_sold_is_refused_and_where_nobody_pays_nobody_is_sent
     );
     house.bill().await;
     for (body, status) in [
-        (r#"{"plan":"starter"}"#, 422),
-        (r#"{"plan":"gold"}"#, 422),
+        (r#"{"plan":"starter"}"#, 409),
+        (r#"{"plan":"gold"}"#, 409),
         (r#"{"plan":"Pro; drop"}"#, 422),
         ("{}", 422),
         (r#"{"plan":"pro","price":"price_0"}"#, 422),
@@ -299,7 +299,8 @@ async fn a_gift_serves_as_on_its_plan_and_ends() {
     let operator = house.operator("night@example.org").await;
     let tenant = house.world.alice.caller.tenant;
     let path = format!("/api/admin/v1/tenants/{tenant}/gift");
-    for bad in [r#"{"plan":"gold"}"#, r#"{"plan":"pro","days":0}"#, r#"{"plan":"pro","days":3651}"#] {
+    assert_eq!(house.post(&operator, &path, r#"{"plan":"gold"}"#).await.status, 404);
+    for bad in [r#"{"plan":"pro","days":0}"#, r#"{"plan":"pro","days":3651}"#] {
         assert_eq!(house.post(&operator, &path, bad).await.status, 422, "{bad}");
     }
     assert_eq!(house.post(&operator, &path, r#"{"plan":"starter","days":30}"#).await.status, 204);

@@ -48,7 +48,8 @@ pub(crate) struct ChangedPlan {
     trial_days: u32,
     #[serde(deserialize_with = "body::whole_number")]
     agents: u32,
-    daily_model_micro_usd: Option<u64>,
+    #[serde(default, deserialize_with = "body::maybe_whole_number")]
+    daily_model_micro_usd: Option<u32>,
 }
 
 /// What letting somebody off takes. No number of days is for good.
@@ -56,6 +57,7 @@ pub(crate) struct ChangedPlan {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Gift {
     plan: String,
+    #[serde(default, deserialize_with = "body::maybe_whole_number")]
     days: Option<u32>,
 }
 
@@ -77,7 +79,7 @@ pub(crate) async fn change(
         currency: &new.currency,
         trial_days: new.trial_days.try_into().ok(),
         agents: new.agents.try_into().ok(),
-        daily_model: new.daily_model_micro_usd.map(Micros::new),
+        daily_model: new.daily_model_micro_usd.map(|most| Micros::new(most.into())),
     };
     let plan = written.read()?;
     let mut tx = db.system().await?;
@@ -143,7 +145,7 @@ impl From<GiftError> for Problem {
         match error {
             GiftError::Forbidden => Self::not_allowed(sentence(&error)),
             GiftError::NotFound => Self::not_found(),
-            GiftError::NoPlan => Self::unusable("plan", sentence(&error)),
+            GiftError::NoPlan => Self { detail: sentence(&error).into(), ..Self::not_found() },
             GiftError::Days => Self::unusable("days", sentence(&error)),
             GiftError::Store(error) => error.into(),
         }

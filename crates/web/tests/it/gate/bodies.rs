@@ -13,6 +13,8 @@ pub fn body(route: &Route) -> (&'static str, String) {
                 "email" => "new@example.org",
                 "name" if route.path.ends_with("/delete") || route.path.ends_with("/rotate") => "marker-agent",
                 "live" => "1",
+                "plan" => "pro",
+                "days" if route.path.ends_with("/gift") => "7",
                 "agent" => "",
                 "channel" => "telegram",
                 "role" => "viewer",
