@@ -209,7 +209,7 @@ pub(crate) async fn admit(web: &Web, asks: Asks, request: &mut Request) -> Resul
         Needs::Stripe => {
             if web.site.stripe.is_empty() {
                 let detail = "STRIPE_WEBHOOK_SECRET is not set, so nothing can be taken for Stripe's.";
-                return Err(Problem::unavailable("stripe-off", detail));
+                return Err(Problem::new(StatusCode::BAD_REQUEST, "wrong-signature", detail));
             }
             request.extensions_mut().insert(Awaited);
             None

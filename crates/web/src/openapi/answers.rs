@@ -102,9 +102,8 @@ fn refusals(route: &Route) -> Vec<(u16, &'static str)> {
             all.push((403, "The role, the token or the second factor does not suffice, or another site asks"));
         }
         Needs::Stripe => all.extend([
-            (400, "Not signed by Stripe, or no event"),
+            (400, "Not signed by Stripe, or no event, or STRIPE_WEBHOOK_SECRET is not set"),
             (429, "Too many that Stripe did not sign"),
-            (503, "STRIPE_WEBHOOK_SECRET is not set"),
         ]),
         Needs::Machine | Needs::ModelKey => all.push((401, "No machine's token")),
         Needs::Cron => all.extend([(401, "Wrong secret"), (503, "CRON_SECRET is not set")]),

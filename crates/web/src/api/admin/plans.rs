@@ -71,6 +71,10 @@ pub(crate) async fn change(
     by: Operator,
     body::Json(new): body::Json<ChangedPlan>,
 ) -> Result<Json<Plans>, Problem> {
+    // In a form nothing is written for none; here that is null.
+    if new.price.as_deref() == Some("") {
+        return Err(Problem::unusable("price", "A price of Stripe's begins with price_; null is none."));
+    }
     let written = WrittenPlan {
         name: &new.plan,
         title: &new.title,
