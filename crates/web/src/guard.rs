@@ -14,7 +14,7 @@ use domain::{
     people::{Caller, Role, Shown, Suspended},
     scopes::Scope,
 };
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 use store::machines::MachineCaller as Machine;
 use uuid::Uuid;
 use vault::{Secret, Token, TokenKind};
