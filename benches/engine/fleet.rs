@@ -11,7 +11,7 @@ use std::{
 
 use app::agents::LIFE;
 use async_trait::async_trait;
-use clients::provider::{Plan, Provider, ProviderError, Sighting};
+use clients::provider::{Limits, Plan, Provider, ProviderError, Sighting};
 use domain::{
     MachineId,
     job::{AskedBy, Job},
@@ -172,6 +172,10 @@ impl Provider for Listing {
     }
 
     async fn stop(&self, _: &MachineName, _: Duration) -> Result<(), ProviderError> {
+        refused()
+    }
+
+    async fn resize(&self, _: &MachineName, _: &Limits) -> Result<(), ProviderError> {
         refused()
     }
 

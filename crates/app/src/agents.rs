@@ -37,6 +37,8 @@ pub mod signal {
     pub const UP: &str = "up";
     /// The gateway is ready.
     pub const GATEWAY_READY: &str = "gateway_ready";
+    /// The machine is of another size than its tenant's plan.
+    pub const FIT: &str = "fit";
     /// The gateway is not ready any more, or a sweep could not reach it.
     pub const LOOK: &str = "look";
 }

@@ -171,6 +171,7 @@ pub async fn act(
     tell(&mut tx, entropy, tenant, (before.entitlement.as_ref(), &judged), &account).await?;
     let mut tx = tx.into_tenant(tenant).await?;
     store::agents::alone(&mut tx).await?;
+    rests::fit(&mut tx).await?;
     let (act, agents, rested) = follow(&mut tx, &account, &judged, seen.is_some()).await?;
     let going: &[AgentId] = if act == Act::BillingRemove { &agents } else { &[] };
     let (mut tx, is_removing) = certificates::follow(tx, entropy, going).await?;

@@ -5,7 +5,7 @@ use domain::{
     entropy::mint,
     event::{About, BadEvent, StripeEvent},
 };
-use store::{StoreError, SystemTx, events::NewEvent};
+use store::{Db, StoreError, SystemTx, events::NewEvent};
 
 use crate::billing;
 
@@ -22,15 +22,27 @@ pub enum KeepError {
     Store(#[from] StoreError),
 }
 
-/// Keeps an event of Stripe's whose signature was checked, and has it understood later. `false`: it was kept before.
+/// Keeps an event of Stripe's whose signature was checked, and has it understood later. `false`: it was kept before. It
+/// is on the disk when this returns.
 ///
 /// # Errors
 /// [`KeepError`]; nothing is written then.
+pub async fn keep_at_once(db: &Db, entropy: &dyn Entropy, body: &[u8]) -> Result<bool, KeepError> {
+    let read = StripeEvent::read(body)?;
+    Ok(store::events::keep_at_once(db, &new(&read, entropy, body), mint(entropy)).await?)
+}
+
+/// The same within a transaction.
+///
+/// # Errors
+/// [`KeepError`]; the caller does not commit.
 pub async fn keep(tx: &mut SystemTx, entropy: &dyn Entropy, body: &[u8]) -> Result<bool, KeepError> {
     let read = StripeEvent::read(body)?;
-    let id: EventId = mint(entropy);
-    let event = NewEvent { id, name: read.name.as_str(), kind: &read.kind, is_live: read.is_live, body };
-    Ok(store::events::keep(tx, &event, mint(entropy)).await?)
+    Ok(store::events::keep(tx, &new(&read, entropy, body), mint(entropy)).await?)
+}
+
+fn new<'a>(read: &'a StripeEvent, entropy: &dyn Entropy, body: &'a [u8]) -> NewEvent<'a> {
+    NewEvent { id: mint(entropy), name: read.name.as_str(), kind: &read.kind, is_live: read.is_live, body }
 }
 
 /// What came of reading an event.

@@ -6,10 +6,14 @@ use domain::{
     Entropy, InviteId, LetterId, WaitingId, audit::Act, entropy::mint, invite::InviteCode, letter::LetterKind,
     own_path::OwnPath, people::Caller,
 };
-use store::{StoreError, SystemTx, invites::NewInvite, letters::Letter};
+use store::{
+    StoreError, SystemTx,
+    invites::{Gift, NewInvite},
+    letters::Letter,
+};
 use vault::{KeyedHashes, Keyring, OpenError};
 
-use crate::{audit, keys::KeyTrouble};
+use crate::{audit, keys::KeyTrouble, plans::GIFT_DAYS_MAX};
 
 /// Most codes that are made at once.
 pub const BATCH_MAX: u32 = 100;
@@ -33,6 +37,8 @@ pub struct Wish<'a> {
     pub days: u32,
     /// What they are for.
     pub note: &'a str,
+    /// What who comes by one is given.
+    pub gift: Option<&'a Gift>,
 }
 
 /// Why no invite was made. Each is a sentence for the operator.
@@ -47,6 +53,12 @@ pub enum InviteError {
     /// Too few or too many days.
     #[error("a code is good for 1 to {DAYS_MAX} days")]
     Days,
+    /// There is no such plan to give.
+    #[error("there is no such plan")]
+    Plan,
+    /// The number of days of what is given cannot be used.
+    #[error("a plan is given for 1 to 3650 days, or, with no number, for good")]
+    GiftDays,
     /// The note is too long, or holds what nobody can read.
     #[error("a note holds at most {NOTE_CHARS_MAX} characters in one line")]
     Note,
@@ -70,6 +82,8 @@ impl InviteError {
             Self::Uses => Some("uses"),
             Self::Days => Some("days"),
             Self::Note => Some("note"),
+            Self::Plan => Some("plan"),
+            Self::GiftDays => Some("gift_days"),
             Self::NotWaiting | Self::Keys(_) | Self::Store(_) => None,
         }
     }
@@ -96,6 +110,14 @@ pub async fn make(
         }
         () => {}
     }
+    if let Some(gift) = wish.gift {
+        if gift.days.is_some_and(|days| !(1..=GIFT_DAYS_MAX).contains(&days)) {
+            return Err(InviteError::GiftDays);
+        }
+        if !store::plans::list(tx).await?.iter().any(|plan| plan.name == gift.plan) {
+            return Err(InviteError::Plan);
+        }
+    }
     let batch = entropy.uuid();
     let mut made = Vec::new();
     for _ in 0..wish.codes {
@@ -108,12 +130,14 @@ pub async fn make(
             by: by.user,
             uses_max: wish.uses,
             valid: days(wish.days),
+            gift: wish.gift,
         };
         store::invites::insert(tx, &new).await?;
         made.push((id, code));
     }
     let [codes, uses, days] = [wish.codes, wish.uses, wish.days].map(|count| count.to_string());
-    let details: [(&str, &str); 3] = [("codes", &codes), ("uses", &uses), ("days", &days)];
+    let given = wish.gift.map_or("none", |gift| gift.plan.as_str());
+    let details = [("codes", codes.as_str()), ("uses", &uses), ("days", &days), ("plan", given)];
     audit::record_house(tx, by, Act::InviteMake, &batch, &details).await?;
     Ok(made)
 }
@@ -161,6 +185,7 @@ pub async fn invite_waiting(
         by: by.user,
         uses_max: 1,
         valid: days(MAILED_DAYS),
+        gift: None,
     };
     store::invites::insert(tx, &new).await?;
     store::waitlist::invited(tx, waiting, id).await?;

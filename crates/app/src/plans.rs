@@ -1,12 +1,13 @@
 //! What can be bought, and who is let off paying: operators say it.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use chrono::TimeDelta;
 use domain::{
     Entropy, TenantId,
     audit::Act,
     billing::PriceId,
+    machine::{CPUS_MAX, MEMORY_MIB_MAX, MEMORY_MIB_MIN, MachineSize},
     model::Micros,
     people::{Caller, shown_name},
     plan::{AGENTS_MAX, CENTS_MAX, Money, Plan, PlanLimits, PlanName, TRIAL_DAYS_MAX},
@@ -37,6 +38,12 @@ pub struct WrittenPlan<'a> {
     pub agents: Option<u16>,
     /// What model calls may cost a day; `None`: what the installation allows; nothing: people bring their own key.
     pub daily_model: Option<Micros>,
+    /// Processors of each agent's machine; `None`: as the installation has it.
+    pub cpus: Option<u32>,
+    /// Memory of each agent's machine, in MiB; `None`: as the installation has it.
+    pub memory_mib: Option<u32>,
+    /// What a month of such a machine costs whoever runs Berth, in hundredths; `None`: nobody says.
+    pub machine_cents: Option<u32>,
 }
 
 /// What cannot be used of it: the field's name, and a sentence.
@@ -76,8 +83,29 @@ impl WrittenPlan<'_> {
             limits: PlanLimits {
                 agents: agents.ok_or_else(|| bad("agents", "a plan holds 1 to 1000 agents"))?,
                 daily_model: self.daily_model,
+                machine: self.machine()?,
+            },
+            machine_cents: match self.machine_cents {
+                Some(cents) if cents > CENTS_MAX => {
+                    return Err(bad("machine_cents", "a machine costs at most a million a month"));
+                }
+                other => other,
             },
         })
+    }
+
+    fn machine(&self) -> Result<MachineSize, BadPlan> {
+        let bad = |field, words| BadPlan { field, words };
+        let is_whole = |cpus: &u16| (1..=CPUS_MAX).contains(cpus);
+        let cpus = self.cpus.map(|cpus| {
+            let cpus = u16::try_from(cpus).ok().filter(is_whole).and_then(NonZeroU16::new);
+            cpus.ok_or_else(|| bad("cpus", "a machine has 1 to 64 processors"))
+        });
+        let memory = self.memory_mib.map(|mib| {
+            let mib = Some(mib).filter(|mib| (MEMORY_MIB_MIN..=MEMORY_MIB_MAX).contains(mib)).and_then(NonZeroU32::new);
+            mib.ok_or_else(|| bad("memory_mib", "a machine has 2048 to 262144 MiB of memory"))
+        });
+        Ok(MachineSize { cpus: cpus.transpose()?, memory_mib: memory.transpose()? })
     }
 }
 
@@ -187,7 +215,8 @@ pub async fn change(tx: &mut SystemTx, plan: &Plan, by: &Caller) -> Result<(), C
     }
     let price = plan.price.as_ref().map_or("none", PriceId::as_str);
     let (money, agents) = (plan.money.to_string(), plan.limits.agents.to_string());
-    let details = [("price", price), ("money", &money), ("agents", &agents)];
+    let machine = plan.limits.machine.to_string();
+    let details = [("price", price), ("money", &money), ("agents", &agents), ("machine", &machine)];
     audit::record_house(tx, by, Act::PlanChange, &plan.name, &details).await?;
     Ok(())
 }

@@ -62,6 +62,17 @@ pub(crate) async fn wake(
     Ok(woken)
 }
 
+/// Wakes the agents whose machines are of another size than the plan: each gives its own the right one, once it runs.
+///
+/// # Errors
+/// The database.
+pub(crate) async fn fit(tx: &mut TenantTx) -> Result<(), StoreError> {
+    for agent in store::machines::misfits(tx).await? {
+        store::flows::signal(tx, LIFE, agent.uuid(), signal::FIT).await?;
+    }
+    Ok(())
+}
+
 /// Has all of the tenant's agents removed, each by its own flow, and says which were not going yet.
 ///
 /// # Errors

@@ -176,11 +176,10 @@ async fn sign_up(
         return Err(Refused::NeedsInvite);
     }
     let email = verified.ok_or(Refused::NotVerified)?;
-    if let Some(invite) = invite
-        && !store::invites::use_once(tx, invite).await?
-    {
-        return Err(Refused::InviteClosed);
-    }
+    let used = match invite {
+        Some(invite) => Some(store::invites::use_once(tx, invite).await?.ok_or(Refused::InviteClosed)?),
+        None => None,
+    };
     store::people::insert_user(tx, user, (arrived.issuer, arrived.subject), email, false).await?;
     store::people::verified_email(tx, user, email).await?;
     if let Some(invite) = invite {
@@ -190,6 +189,9 @@ async fn sign_up(
         operators::promote(tx, user, "ADMIN_EMAILS").await?;
     }
     store::people::insert_tenant(tx, tenant, &tenant_name(email), mint(entropy), user).await?;
+    if let Some(gift) = used.and_then(|used| used.gift) {
+        store::billing::begin_given(tx, tenant, mint(entropy), &gift).await?;
+    }
     letters::welcome(tx, entropy, (tenant, user), email).await?;
     let opened = open_session(tx, entropy, (user, tenant), browser).await?;
     Ok(Opened { is_new: true, ..opened })

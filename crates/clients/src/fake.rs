@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::machine::{Isolation, MachineName};
 
-use crate::provider::{Plan, Provider, ProviderError, Sighting};
+use crate::provider::{Limits, Plan, Provider, ProviderError, Sighting};
 
 /// A verb of [`Provider`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ pub enum Verb {
     Start,
     /// [`Provider::stop`].
     Stop,
+    /// [`Provider::resize`].
+    Resize,
     /// [`Provider::remove`].
     Remove,
     /// [`Provider::list`].
@@ -66,6 +68,7 @@ pub struct FakeFile {
 struct Machine {
     sighting: Sighting,
     files: BTreeMap<String, FakeFile>,
+    limits: Limits,
 }
 
 struct State {
@@ -157,6 +160,12 @@ impl FakeProvider {
         self.state().machines.get(name)?.files.get(path).cloned()
     }
 
+    /// What a machine may use.
+    #[must_use]
+    pub fn limits(&self, name: &MachineName) -> Option<Limits> {
+        Some(self.state().machines.get(name)?.limits)
+    }
+
     /// A machine disappears behind our back.
     pub fn vanish(&self, name: &MachineName) {
         self.state().machines.remove(name);
@@ -221,7 +230,7 @@ impl State {
             let placed = FakeFile { mode: file.mode, owner: (file.uid, file.gid), content: file.content.to_vec() };
             (file.path.clone(), placed)
         });
-        self.machines.insert(plan.name.clone(), Machine { sighting, files: files.collect() });
+        self.machines.insert(plan.name.clone(), Machine { sighting, files: files.collect(), limits: plan.limits });
         Ok(())
     }
 
@@ -262,6 +271,16 @@ impl Provider for FakeProvider {
 
     async fn stop(&self, name: &MachineName, _grace: Duration) -> Result<(), ProviderError> {
         self.call(Verb::Stop, Some(name), |state| state.power(name, false))
+    }
+
+    async fn resize(&self, name: &MachineName, limits: &Limits) -> Result<(), ProviderError> {
+        self.call(Verb::Resize, Some(name), |state| {
+            let machine = state.machines.get_mut(name);
+            let machine =
+                machine.ok_or_else(|| ProviderError::Refused { why: format!("there is no machine {name}") })?;
+            machine.limits = Limits { disk_bytes: machine.limits.disk_bytes, ..*limits };
+            Ok(())
+        })
     }
 
     async fn remove(&self, name: &MachineName) -> Result<(), ProviderError> {

@@ -29,7 +29,7 @@ use domain::{
 };
 use tokio::sync::OnceCell;
 
-use crate::provider::{Plan, Provider, ProviderError, Sighting};
+use crate::provider::{Limits, Plan, Provider, ProviderError, Sighting};
 
 use self::{
     address::Subnet,
@@ -281,6 +281,10 @@ impl Provider for Incus {
             tracing::info!(machine = %name, "no clean shutdown, cutting the power");
         }
         self.power(name, Power::Off(Duration::ZERO)).await
+    }
+
+    async fn resize(&self, name: &MachineName, limits: &Limits) -> Result<(), ProviderError> {
+        machine::resize(self, name, limits).await
     }
 
     async fn remove(&self, name: &MachineName) -> Result<(), ProviderError> {

@@ -36,6 +36,10 @@ pub trait Provider: Send + Sync + 'static {
     /// Shuts it down, and cuts its power after `grace` (at most five minutes); "already stopped" is success.
     async fn stop(&self, name: &MachineName, grace: Duration) -> Result<(), ProviderError>;
 
+    /// Gives it as many processors and as much memory as these limits say, running or stopped; "already so" is success.
+    /// Its disk stays as it is: one can grow, and never shrink.
+    async fn resize(&self, name: &MachineName, limits: &Limits) -> Result<(), ProviderError>;
+
     /// Cuts its power and deletes it with its disk; "already gone" is success. Returns only after a look found it absent.
     async fn remove(&self, name: &MachineName) -> Result<(), ProviderError>;
 

@@ -10,8 +10,8 @@ use crate::{
     letter::{Stopped, Told},
 };
 
-/// How long before its end a trial is told of.
-pub const TRIAL_ENDS_IN: Duration = Duration::days(3);
+/// How long before its end a trial is told of, and a gift.
+pub const TOLD_BEFORE: Duration = Duration::days(3);
 /// On which days after the first failure a failed payment is told of. On the seventh agents are stopped.
 pub const FAILED_ON: [u8; 3] = [0, 3, 5];
 /// Stripe ends a subscription within this long of the date that it named.
@@ -57,7 +57,9 @@ pub fn next_at(
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     let dates = match (judged, past_due_since) {
-        (Entitlement::Served { by: Served::Trial { ends } }, _) => vec![*ends - TRIAL_ENDS_IN],
+        (Entitlement::Served { by: Served::Trial { ends } | Served::Complimentary { until: Some(ends) } }, _) => {
+            vec![*ends - TOLD_BEFORE]
+        }
         (Entitlement::Served { by: Served::PastDue { .. } }, Some(since)) => {
             FAILED_ON.iter().map(|day| failed_on(since, *day)).collect()
         }
@@ -100,9 +102,14 @@ fn dated(change: &Change<'_>) -> Option<Due> {
     let plan = change.plan.map(str::to_owned);
     match (*change.after, change.past_due_since) {
         (Entitlement::Served { by: Served::Trial { ends } }, _)
-            if ends - TRIAL_ENDS_IN <= change.now && change.now < ends =>
+            if ends - TOLD_BEFORE <= change.now && change.now < ends =>
         {
             Some(Due { cause: format!("trial_ending:{}", ends.timestamp()), told: Told::TrialEnding { ends, plan } })
+        }
+        (Entitlement::Served { by: Served::Complimentary { until: Some(ends) } }, _)
+            if ends - TOLD_BEFORE <= change.now && change.now < ends =>
+        {
+            Some(Due { cause: format!("gift_ending:{}", ends.timestamp()), told: Told::GiftEnding { ends, plan } })
         }
         (Entitlement::Served { by: Served::PastDue { until } }, Some(since)) => {
             let day = FAILED_ON.into_iter().rfind(|day| failed_on(since, *day) <= change.now)?;

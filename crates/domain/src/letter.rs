@@ -29,6 +29,8 @@ pub enum LetterKind {
     Ready,
     /// A trial ends in three days.
     TrialEnding,
+    /// What was given ends in three days.
+    GiftEnding,
     /// A payment failed.
     PaymentFailed,
     /// Agents are stopped, because nobody pays for them.
@@ -43,12 +45,13 @@ pub enum LetterKind {
 
 impl LetterKind {
     /// All of them, in the order of a tenant's life.
-    pub const EVERY: [Self; 10] = [
+    pub const EVERY: [Self; 11] = [
         Self::SignIn,
         Self::Invite,
         Self::Welcome,
         Self::Ready,
         Self::TrialEnding,
+        Self::GiftEnding,
         Self::PaymentFailed,
         Self::Suspended,
         Self::Restored,
@@ -65,6 +68,7 @@ impl LetterKind {
             Self::Welcome => "welcome",
             Self::Ready => "ready",
             Self::TrialEnding => "trial_ending",
+            Self::GiftEnding => "gift_ending",
             Self::PaymentFailed => "payment_failed",
             Self::Suspended => "suspended",
             Self::Restored => "restored",

@@ -1,6 +1,9 @@
 //! Machines: where an agent lives.
 
-use std::fmt;
+use std::{
+    fmt,
+    num::{NonZeroU16, NonZeroU32},
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -73,6 +76,38 @@ impl MachineName {
 impl fmt::Display for MachineName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Most processors that a plan may give a machine.
+pub const CPUS_MAX: u16 = 64;
+/// Least memory that a plan may give a machine, in MiB: the gateway alone holds half of it when idle.
+pub const MEMORY_MIB_MIN: u32 = 2048;
+/// Most memory that a plan may give a machine, in MiB.
+pub const MEMORY_MIB_MAX: u32 = 262_144;
+
+/// How large a machine is, where a plan says so. What it does not say is as the installation has it for all machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineSize {
+    /// Processors, at most [`CPUS_MAX`].
+    pub cpus: Option<NonZeroU16>,
+    /// Memory in MiB, from [`MEMORY_MIB_MIN`] to [`MEMORY_MIB_MAX`].
+    pub memory_mib: Option<NonZeroU32>,
+}
+
+impl fmt::Display for MachineSize {
+    /// "2 processors, 4 GiB"; empty where nothing is said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus = self.cpus.map(|cpus| match cpus.get() {
+            1 => "1 processor".to_owned(),
+            more => format!("{more} processors"),
+        });
+        let memory = self.memory_mib.map(|mib| match mib.get() {
+            whole if whole.is_multiple_of(1024) => format!("{} GiB", whole / 1024),
+            mib => format!("{mib} MiB"),
+        });
+        let said: Vec<String> = cpus.into_iter().chain(memory).collect();
+        f.write_str(&said.join(", "))
     }
 }
 

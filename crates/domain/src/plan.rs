@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU16};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{billing::PriceId, model::Micros};
+use crate::{billing::PriceId, machine::MachineSize, model::Micros};
 
 /// Most agents that any plan holds.
 pub const AGENTS_MAX: u16 = 1000;
@@ -76,6 +76,9 @@ pub struct Plan {
     pub trial_days: Option<NonZeroU16>,
     /// How much one gets.
     pub limits: PlanLimits,
+    /// What one machine of it costs whoever runs Berth, a month, in hundredths of the price's currency: an operator's
+    /// figure, since a host of one's own has no price list. `None`: nobody has said.
+    pub machine_cents: Option<u32>,
 }
 
 /// How much of everything a plan holds.
@@ -86,6 +89,8 @@ pub struct PlanLimits {
     /// What model calls on Berth's account may cost a day; `None`: what the installation allows. Nothing at all is a
     /// plan for people with a key of their own.
     pub daily_model: Option<Micros>,
+    /// How large each agent's machine is.
+    pub machine: MachineSize,
 }
 
 impl PlanLimits {

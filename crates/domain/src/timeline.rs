@@ -7,6 +7,7 @@ use crate::{
     agent::{ProofFacts, Seen, Wanted},
     exchange::ExchangeKind,
     id::ExchangeId,
+    machine::MachineSize,
 };
 
 /// One row of an agent's timeline.
@@ -68,6 +69,11 @@ pub enum Happening {
         /// Whether it is a spare.
         spare: bool,
     },
+    /// Its machine is as large as its plan has it.
+    MachineSized {
+        /// What the plan says of it.
+        size: MachineSize,
+    },
     /// Its machine holds another gateway token, and another machine key where its image can change that.
     KeysReplaced {
         /// Whether the machine key is another one too.
@@ -102,6 +108,7 @@ impl Happening {
             Self::StepRetried { .. } => "step_retried",
             Self::Seen { .. } => "seen",
             Self::MachineTaken { .. } => "machine_taken",
+            Self::MachineSized { .. } => "machine_sized",
             Self::KeysReplaced { .. } => "keys_replaced",
             Self::Proof { .. } => "proof",
             Self::Exchanged { .. } => "exchanged",

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use clients::provider::{Plan, ProviderError, Sighting};
+use clients::provider::{Limits, Plan, ProviderError, Sighting};
 use domain::{
     MachineId,
     alert::AlertKind,
-    machine::MachineName,
+    machine::{MachineName, MachineSize},
     protocol::{Ask, Gateway, Hello, InForce, Refusal, Reply, SecretText},
 };
 use store::{flows::Claim, machine_rotations::Taken, machines::Machine};
@@ -26,6 +26,9 @@ use crate::{
 
 /// A guest that can be reached answers a question about itself within this.
 const SHORT: Duration = Duration::from_secs(10);
+
+/// Bytes of what plans count memory in.
+const MIB: u64 = 1024 * 1024;
 
 /// What a delivery left in force.
 #[derive(Debug)]
@@ -57,6 +60,24 @@ impl On<'_> {
         };
         let span = tracing::info_span!("provider", call = "ensure");
         self.world.provider.ensure(&plan).instrument(span).await.map_err(provider)
+    }
+
+    /// Makes it as large as its tenant's plan has it, where it is not. `None`: it was.
+    pub(crate) async fn fit(&self) -> Result<Option<MachineSize>, StepError> {
+        let wanted = self.row.wanted_size;
+        if wanted == self.row.size {
+            return Ok(None);
+        }
+        let house = self.world.machines.limits;
+        let limits = Limits {
+            cpus: wanted.cpus.map_or(house.cpus, |cpus| u32::from(cpus.get())),
+            memory_bytes: wanted.memory_mib.map_or(house.memory_bytes, |mib| u64::from(mib.get()) * MIB),
+            disk_bytes: house.disk_bytes,
+        };
+        let span = tracing::info_span!("provider", call = "resize");
+        let name = MachineName::of(self.row.id);
+        self.world.provider.resize(&name, &limits).instrument(span).await.map_err(provider)?;
+        Ok(Some(wanted))
     }
 
     /// Whether the guest answers by now.

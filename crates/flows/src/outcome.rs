@@ -13,7 +13,7 @@ use domain::{
     billing::Difference,
     exchange::ExchangeState,
     letter::Told,
-    machine::Health,
+    machine::{Health, MachineSize},
     protocol::{Hello, InForce},
     timeline::Happening,
 };
@@ -179,6 +179,8 @@ pub enum HouseWrite {
     Hello(MachineId, Hello),
     /// What its gateway reported.
     InForce(MachineId, InForce),
+    /// It is as large as this from now on.
+    Sized(MachineId, MachineSize),
     /// It holds its next gateway token and machine key.
     Rotated(MachineId, Box<Taken>),
     /// A person is needed.
@@ -296,6 +298,7 @@ pub(crate) async fn write_house(
         HouseWrite::Made(machine, address) => store::machines::made(tx, *machine, *address).await,
         HouseWrite::Gone(machine) => store::machines::gone(tx, *machine).await,
         HouseWrite::Hello(machine, hello) => store::machines::report_hello(tx, *machine, hello).await,
+        HouseWrite::Sized(machine, size) => store::machines::sized(tx, *machine, *size).await,
         HouseWrite::InForce(machine, in_force) => store::machines::report_in_force(tx, *machine, in_force).await,
         HouseWrite::Rotated(machine, taken) => store::machine_rotations::end(tx, *machine, taken).await,
         HouseWrite::Alert { key, kind, subject, message } => {

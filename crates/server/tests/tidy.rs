@@ -64,6 +64,21 @@ const OPENS: [(&str, &str); 3] = [
     ("open_for_model", "crates/web/src/llm/keys.rs"),
 ];
 
+/// Everything that asks whether a tenant is entitled, and what for. Nothing else may decide that (`docs/decisions/0092-who-is-served.md`).
+const JUDGES: [(&str, &str); 8] = [
+    ("crates/app/src/billing.rs", "making, starting, stopping and removing agents"),
+    ("crates/app/src/letters.rs", "whether a letter is still true when it is sent"),
+    ("crates/domain/src/letter/told.rs", "the same, as a pure function"),
+    ("crates/flows/src/billing.rs", "whether operators are told of a dispute"),
+    ("crates/store/src/billing.rs", "the facts, and the one call of the judgement"),
+    ("crates/web/src/api/billing.rs", "telling the tenant"),
+    ("crates/web/src/pages/admin/gifts.rs", "telling operators"),
+    ("crates/web/src/pages/billing.rs", "telling the tenant"),
+];
+
+/// What asks for the judgement, and where making, starting and retrying an agent do.
+const JUDGEMENTS: [&str; 5] = ["entitlement(&", ".judge()", ".may_run()", ".may_be_removed()", "Entitlement::"];
+
 /// Where a statement of SQL is made of text, and why that is safe; all others are fixed and checked when compiling.
 const STATEMENTS_OF_TEXT: [(&str, &str); 3] = [
     ("crates/store/src/carry.rs", "fixed text about no table"),
@@ -377,6 +392,23 @@ fn three_places_open_what_a_tenant_gave() {
         }
     }
     assert_eq!(found, BTreeSet::from(OPENS.map(|(opens, file)| (opens.to_owned(), file.to_owned()))));
+}
+
+/// Who is entitled is one pure function, and each that asks it is listed with its reason.
+#[test]
+fn everything_that_asks_who_is_entitled_is_listed() {
+    let mut found = BTreeSet::new();
+    for krate in listing("crates").into_iter().filter(|krate| krate != "testkit") {
+        for file in sources(&format!("crates/{krate}/src")) {
+            // Left out: the judgement itself, what follows from it for letters, and drawn examples.
+            let own = ["domain/src/entitlement", "domain/src/dunning", "/samples", "/tests"];
+            let asks = || JUDGEMENTS.iter().any(|word| read(&file).contains(word));
+            if !own.iter().any(|part| file.contains(part)) && asks() {
+                found.insert(file);
+            }
+        }
+    }
+    assert_eq!(found, JUDGES.iter().map(|(file, _)| (*file).to_owned()).collect());
 }
 
 /// Every Rust file below a folder.

@@ -14,6 +14,7 @@ use crate::{
     db::{SystemTx, TenantTx},
     error::{StoreError, json, read},
     flows::{self, NewFlow},
+    invites::Gift,
     order,
     plans::PlanRow,
 };
@@ -81,6 +82,22 @@ pub async fn open(tx: &mut TenantTx, flow: FlowId, signal: &str) -> Result<(), S
         .execute(conn)
         .await?;
     tx.leave_house().await
+}
+
+/// Lets a tenant that is made in this transaction off paying, as on a plan, for some days or for good, and keeps it in view.
+pub async fn begin_given(tx: &mut SystemTx, tenant: TenantId, flow: FlowId, gift: &Gift) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into billing (tenant_id, gift_plan, gift_until) values ($1, $2, berth.now() + make_interval(days => $3))",
+        tenant.uuid(),
+        gift.plan.as_str(),
+        gift.days.map(i32::from),
+    )
+    .execute(tx.conn())
+    .await?;
+    let step = BillingStep::Refresh;
+    let new =
+        NewFlow { id: flow, kind: BILLING, subject: tenant.uuid(), step: json(&step)?, deadline: step.deadline() };
+    flows::start_for(tx, tenant, &new).await
 }
 
 /// Forgets a tenant's row, of which nothing is to be kept in view.
@@ -231,14 +248,13 @@ async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<
                   t.erase_after, t.suspended_at is not null as "is_suspended!", clock.now as "now!",
                   p.plan as "plan?", p.title as "title?", p.price_id as "price_id?", p.cents as "cents?",
                   p.currency as "currency?", p.trial_days as "trial_days?", p.agents_max as "agents_max?",
-                  p.daily_micros as "daily_micros?"
+                  p.daily_micros as "daily_micros?", p.cpus as "cpus?", p.memory_mib as "memory_mib?",
+                  p.machine_cents as "machine_cents?"
            from tenants t
            left join installation i on true
            cross join (select berth.now() as now) clock
            left join billing b on b.tenant_id = t.id
-           left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
-           left join plans p on p.plan = case when b.gift_plan is not null and coalesce(b.gift_until > clock.now, true)
-                                              then b.gift_plan else bought.plan end
+           left join plans p on p.plan = berth.plan_of(b, clock.now)
            where t.id = $1"#,
         tenant.uuid(),
     )
@@ -255,8 +271,19 @@ async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<
     let customer = row.customer.as_deref().map(CustomerId::parse).transpose();
     let plan = match (row.plan, row.title, row.cents, row.currency, row.trial_days, row.agents_max) {
         (Some(plan), Some(title), Some(cents), Some(currency), Some(trial_days), Some(agents_max)) => {
-            let (price_id, daily_micros) = (row.price_id, row.daily_micros);
-            let row = PlanRow { plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros };
+            let row = PlanRow {
+                plan,
+                title,
+                price_id: row.price_id,
+                cents,
+                currency,
+                trial_days,
+                agents_max,
+                daily_micros: row.daily_micros,
+                cpus: row.cpus,
+                memory_mib: row.memory_mib,
+                machine_cents: row.machine_cents,
+            };
             Some(row.read()?)
         }
         _ => None,

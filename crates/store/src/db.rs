@@ -218,10 +218,20 @@ impl Db {
         &self.access
     }
 
-    /// A connection without a transaction, for a function that enters a tenant for its one statement. Nothing else can
+    /// A connection without a transaction, for a function that enters a role for its one statement. Nothing else can
     /// be done with it: the login has no right on any table.
     pub(crate) async fn lend(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
+    }
+
+    /// The caller's trace, for what is written without a transaction.
+    pub(crate) fn trace(&self) -> Option<String> {
+        (self.trace)()
+    }
+
+    /// Work for a flow was written without a transaction.
+    pub(crate) fn tell_work(&self) {
+        self.signals.tell(&Notes { work: true, ..Notes::default() });
     }
 
     async fn begin(&self, statement: String) -> Result<Tx, StoreError> {

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::{EventId, FlowId, TenantId, event::EventStep};
 
+use sqlx::PgConnection;
+
 use crate::{
-    db::SystemTx,
+    db::{Db, SystemTx},
     error::{StoreError, json},
 };
 
@@ -28,18 +30,35 @@ pub struct NewEvent<'a> {
     pub body: &'a [u8],
 }
 
-/// Keeps an event and starts the flow that understands it: one statement. `false`: it is kept already.
+/// Keeps an event and starts the flow that understands it, in one round trip and a transaction of its own. `false`: it is
+/// kept already.
+pub async fn keep_at_once(db: &Db, event: &NewEvent<'_>, flow: FlowId) -> Result<bool, StoreError> {
+    let is_new = insert(&mut *db.lend().await?, event, flow, db.trace()).await?;
+    if is_new {
+        db.tell_work();
+    }
+    Ok(is_new)
+}
+
+/// The same within a transaction.
 pub async fn keep(tx: &mut SystemTx, event: &NewEvent<'_>, flow: FlowId) -> Result<bool, StoreError> {
-    let step = EventStep::Read;
     let trace = tx.trace();
-    let kept = sqlx::query!(
-        "with kept as (
-             insert into events (id, sender, name, kind, is_live, body) values ($1, 'stripe', $2, $3, $4, $5)
-             on conflict (sender, name) do nothing
-             returning id
-         )
-         insert into flows (id, kind, subject, step, deadline_at, trace)
-         select $6, $7, kept.id, $8, berth.now() + make_interval(secs => $9), $10 from kept",
+    let is_new = insert(tx.conn(), event, flow, trace).await?;
+    if is_new {
+        tx.note_work();
+    }
+    Ok(is_new)
+}
+
+async fn insert(
+    conn: &mut PgConnection,
+    event: &NewEvent<'_>,
+    flow: FlowId,
+    trace: Option<String>,
+) -> Result<bool, StoreError> {
+    let step = EventStep::Read;
+    let is_new = sqlx::query_scalar!(
+        r#"select berth.keep_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as "is_new!""#,
         event.id.uuid(),
         event.name,
         event.kind,
@@ -50,14 +69,8 @@ pub async fn keep(tx: &mut SystemTx, event: &NewEvent<'_>, flow: FlowId) -> Resu
         json(&step)?,
         step.deadline().as_secs_f64(),
         trace,
-    )
-    .execute(tx.conn())
-    .await?;
-    let is_new = kept.rows_affected() > 0;
-    if is_new {
-        tx.note_work();
-    }
-    Ok(is_new)
+    );
+    Ok(is_new.fetch_one(conn).await?)
 }
 
 /// Those of Stripe's events with these names that are here, each with the tenant it turned out to be about.

@@ -74,6 +74,14 @@ pub async fn start_house(tx: &mut SystemTx, flow: &NewFlow<'_>) -> Result<(), St
     Ok(())
 }
 
+/// Starts a flow of a tenant that is made in the same transaction.
+pub async fn start_for(tx: &mut SystemTx, tenant: TenantId, flow: &NewFlow<'_>) -> Result<(), StoreError> {
+    let trace = tx.trace();
+    insert(tx.conn(), flow, Some(tenant), trace).await?;
+    tx.note_work();
+    Ok(())
+}
+
 /// Starts a child: the parent is woken by [`CHILD_ENDED`] and finds what came of it in [`results`].
 pub async fn start_child(tx: &mut SystemTx, parent: FlowId, child: &ChildFlow) -> Result<(), StoreError> {
     sqlx::query!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{InviteId, UserId};
+use domain::{InviteId, UserId, plan::PlanName};
 use uuid::Uuid;
 
 use crate::{db::SystemTx, error::StoreError};
@@ -25,6 +25,17 @@ pub struct NewInvite<'a> {
     pub uses_max: u32,
     /// How long it is good.
     pub valid: Duration,
+    /// What who comes by it is given.
+    pub gift: Option<&'a Gift>,
+}
+
+/// A plan without paying, from the day of signing up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gift {
+    /// As on this plan.
+    pub plan: PlanName,
+    /// For so many days, at most ten years; for good without.
+    pub days: Option<u16>,
 }
 
 /// An invite as operators see it. Its code is nowhere.
@@ -52,13 +63,15 @@ pub struct Invite {
     pub revoked_at: Option<DateTime<Utc>>,
     /// Whether somebody can still sign up with it.
     pub is_open: bool,
+    /// What who comes by it is given.
+    pub gift: Option<Gift>,
 }
 
 /// Keeps an invite.
 pub async fn insert(tx: &mut SystemTx, new: &NewInvite<'_>) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into invites (id, batch_id, code_hash, note, made_by, uses_max, expires_at)
-         values ($1, $2, $3, $4, $5, $6, berth.now() + make_interval(secs => $7))",
+        "insert into invites (id, batch_id, code_hash, note, made_by, uses_max, expires_at, gift_plan, gift_days)
+         values ($1, $2, $3, $4, $5, $6, berth.now() + make_interval(secs => $7), $8, $9)",
         new.id.uuid(),
         new.batch,
         &new.code[..],
@@ -66,6 +79,8 @@ pub async fn insert(tx: &mut SystemTx, new: &NewInvite<'_>) -> Result<(), StoreE
         new.by.uuid(),
         i32::try_from(new.uses_max).unwrap_or(i32::MAX),
         new.valid.as_secs_f64(),
+        new.gift.map(|gift| gift.plan.as_str()),
+        new.gift.and_then(|gift| gift.days).map(i32::from),
     )
     .execute(tx.conn())
     .await?;
@@ -97,16 +112,24 @@ pub async fn is_open(tx: &mut SystemTx, id: InviteId) -> Result<bool, StoreError
     .await?)
 }
 
-/// Counts one use, in the transaction that makes the user. `false`: it is used up, too old or taken back.
-pub async fn use_once(tx: &mut SystemTx, id: InviteId) -> Result<bool, StoreError> {
+/// An invite that let somebody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// What they are given.
+    pub gift: Option<Gift>,
+}
+
+/// Counts one use, in the transaction that makes the user. `None`: it is used up, too old or taken back.
+pub async fn use_once(tx: &mut SystemTx, id: InviteId) -> Result<Option<Used>, StoreError> {
     let used = sqlx::query!(
         "update invites set uses = uses + 1
-         where id = $1 and uses < uses_max and revoked_at is null and expires_at > berth.now()",
+         where id = $1 and uses < uses_max and revoked_at is null and expires_at > berth.now()
+         returning gift_plan, gift_days",
         id.uuid(),
     )
-    .execute(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
-    Ok(used.rows_affected() == 1)
+    used.map(|row| Ok(Used { gift: gift(row.gift_plan, row.gift_days)? })).transpose()
 }
 
 /// Writes down who came by it.
@@ -141,7 +164,7 @@ pub struct InviteFilter {
 pub async fn list(tx: &mut SystemTx, filter: InviteFilter, limit: i64) -> Result<Vec<Invite>, StoreError> {
     let rows = sqlx::query!(
         r#"select i.id, i.batch_id, i.note, coalesce(u.email, 'a former operator') as "made_by!", i.uses_max, i.uses, i.created_at, i.expires_at,
-                  i.revoked_at,
+                  i.revoked_at, i.gift_plan, i.gift_days,
                   (i.uses < i.uses_max and i.revoked_at is null and i.expires_at > berth.now()) as "is_open!",
                   array(select w.email from invite_uses s join users w on w.id = s.user_id
                         where s.invite_id = i.id order by s.used_at desc limit 10) as "users!: Vec<String>"
@@ -161,9 +184,8 @@ pub async fn list(tx: &mut SystemTx, filter: InviteFilter, limit: i64) -> Result
     .fetch_all(tx.conn())
     .await?;
     let count = |number: i32| u32::try_from(number).unwrap_or_default();
-    Ok(rows
-        .into_iter()
-        .map(|row| Invite {
+    let invites = rows.into_iter().map(|row| {
+        Ok(Invite {
             id: InviteId::from_uuid(row.id),
             batch: row.batch_id,
             note: row.note,
@@ -175,6 +197,14 @@ pub async fn list(tx: &mut SystemTx, filter: InviteFilter, limit: i64) -> Result
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             is_open: row.is_open,
+            gift: gift(row.gift_plan, row.gift_days)?,
         })
-        .collect())
+    });
+    invites.collect()
+}
+
+fn gift(plan: Option<String>, days: Option<i32>) -> Result<Option<Gift>, StoreError> {
+    let Some(plan) = plan else { return Ok(None) };
+    let plan = PlanName::parse(&plan).map_err(|error| StoreError::corrupt("invites", "gift_plan", error))?;
+    Ok(Some(Gift { plan, days: days.and_then(|days| u16::try_from(days).ok()) }))
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     AgentId, MachineId, TenantId,
-    machine::Isolation,
+    machine::{Isolation, MachineSize},
     model::Micros,
     protocol::{Hello, InForce},
 };
@@ -11,10 +11,11 @@ use uuid::Uuid;
 use vault::{Sealed, TokenHash};
 
 use crate::{
-    db::SystemTx,
+    db::{SystemTx, TenantTx},
     error::{StoreError, json, read},
     house::{id, sealed},
     machine_rotations::Rotation,
+    plans::machine_size,
 };
 
 /// The sealed halves of a machine's row, each bound to its own column.
@@ -90,6 +91,10 @@ pub struct Machine {
     pub created_at: chrono::DateTime<chrono::Utc>,
     /// Whether its token and key are to be replaced, and how old they are.
     pub rotation: Rotation,
+    /// How large it is.
+    pub size: MachineSize,
+    /// How large its tenant's plan has it, now.
+    pub wanted_size: MachineSize,
 }
 
 /// Reserves a machine. The index `machines_of_agent` refuses a second living one for an agent.
@@ -124,12 +129,16 @@ pub async fn reserve(tx: &mut SystemTx, machine: &NewMachine<'_>) -> Result<(), 
 pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machine>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+        r#"select m.id, m.tenant_id, m.agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, guest, created_at, credentials, rotation_due_at,
+                in_force, guest, m.created_at, credentials, rotation_due_at,
                 gateway_token_next_sealed is not null as "rotation_begun!",
-                coalesce(gateway_token_replaced_at, created_at) as "token_made_at!"
-         from machines where id = $1 and gone_at is null"#,
+                coalesce(gateway_token_replaced_at, m.created_at) as "token_made_at!",
+                m.cpus, m.memory_mib, p.cpus as "plan_cpus?", p.memory_mib as "plan_memory_mib?"
+         from machines m
+         left join billing b on b.tenant_id = m.tenant_id
+         left join plans p on p.plan = berth.plan_of(b, berth.now())
+         where m.id = $1 and gone_at is null"#,
         machine.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -141,17 +150,39 @@ pub async fn by_id(tx: &mut SystemTx, machine: MachineId) -> Result<Option<Machi
 pub async fn of_agent(tx: &mut SystemTx, agent: AgentId) -> Result<Option<Machine>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"select id, tenant_id, agent_id, isolation, image, state, address, host_key, host_key_sealed,
+        r#"select m.id, m.tenant_id, m.agent_id, isolation, image, state, address, host_key, host_key_sealed,
                 machine_key_sealed, machine_token_sealed, gateway_token_sealed, model_key_sealed, fence, digest,
-                in_force, guest, created_at, credentials, rotation_due_at,
+                in_force, guest, m.created_at, credentials, rotation_due_at,
                 gateway_token_next_sealed is not null as "rotation_begun!",
-                coalesce(gateway_token_replaced_at, created_at) as "token_made_at!"
-         from machines where agent_id = $1 and gone_at is null"#,
+                coalesce(gateway_token_replaced_at, m.created_at) as "token_made_at!",
+                m.cpus, m.memory_mib, p.cpus as "plan_cpus?", p.memory_mib as "plan_memory_mib?"
+         from machines m
+         left join billing b on b.tenant_id = m.tenant_id
+         left join plans p on p.plan = berth.plan_of(b, berth.now())
+         where m.agent_id = $1 and gone_at is null"#,
         agent.uuid(),
     )
     .fetch_optional(tx.conn())
     .await?;
     row.map(read_row).transpose()
+}
+
+/// The tenant's agents whose machines are of another size than its plan has them.
+pub async fn misfits(tx: &mut TenantTx) -> Result<Vec<AgentId>, StoreError> {
+    let tenant = tx.tenant();
+    let conn = tx.enter_house().await?;
+    let rows = sqlx::query_scalar!(
+        r#"select m.agent_id as "agent!" from machines m
+           left join billing b on b.tenant_id = m.tenant_id
+           left join plans p on p.plan = berth.plan_of(b, berth.now())
+           where m.tenant_id = $1 and m.gone_at is null and m.agent_id is not null
+             and (m.cpus, m.memory_mib) is distinct from (p.cpus, p.memory_mib)"#,
+        tenant.uuid(),
+    )
+    .fetch_all(conn)
+    .await?;
+    tx.leave_house().await?;
+    Ok(rows.into_iter().map(AgentId::from_uuid).collect())
 }
 
 /// The machine was made and has this address.
@@ -207,6 +238,19 @@ pub async fn report_in_force(tx: &mut SystemTx, machine: MachineId, in_force: &I
     Ok(())
 }
 
+/// The machine has this size.
+pub async fn sized(tx: &mut SystemTx, machine: MachineId, size: MachineSize) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update machines set cpus = $2, memory_mib = $3 where id = $1",
+        machine.uuid(),
+        size.cpus.map(|cpus| i32::from(cpus.get())),
+        size.memory_mib.map(|mib| i32::try_from(mib.get()).unwrap_or(i32::MAX)),
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// What the machine said of itself.
 pub async fn report_hello(tx: &mut SystemTx, machine: MachineId, hello: &Hello) -> Result<(), StoreError> {
     sqlx::query!("update machines set guest = $2 where id = $1", machine.uuid(), json(hello)?)
@@ -251,9 +295,7 @@ pub async fn by_model_key(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<
            from machines c
            left join tenants t on t.id = c.tenant_id
            left join billing b on b.tenant_id = c.tenant_id
-           left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
-           left join plans p on p.plan = case when b.gift_plan is not null and coalesce(b.gift_until > berth.now(), true)
-                                              then b.gift_plan else bought.plan end
+           left join plans p on p.plan = berth.plan_of(b, berth.now())
            where c.model_key_hash = $1 and c.gone_at is null and t.suspended_at is null"#,
         &hash.bytes()[..],
     )
@@ -290,6 +332,10 @@ pub(crate) struct Row {
     pub(crate) rotation_due_at: Option<chrono::DateTime<chrono::Utc>>,
     pub(crate) rotation_begun: bool,
     pub(crate) token_made_at: chrono::DateTime<chrono::Utc>,
+    pub(crate) cpus: Option<i32>,
+    pub(crate) memory_mib: Option<i32>,
+    pub(crate) plan_cpus: Option<i32>,
+    pub(crate) plan_memory_mib: Option<i32>,
 }
 
 pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
@@ -323,6 +369,8 @@ pub(crate) fn read_row(row: Row) -> Result<Machine, StoreError> {
             has_begun: row.rotation_begun,
             token_made_at: row.token_made_at,
         },
+        size: machine_size(row.cpus, row.memory_mib),
+        wanted_size: machine_size(row.plan_cpus, row.plan_memory_mib),
     })
 }
 

@@ -1,9 +1,10 @@
 //! What can be bought. Operators edit it; what somebody bought before stays good for them.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use domain::{
     billing::PriceId,
+    machine::MachineSize,
     model::Micros,
     plan::{Money, Plan, PlanLimits, PlanName},
 };
@@ -32,7 +33,8 @@ pub async fn offered(tx: &mut TenantTx) -> Result<Vec<Plan>, StoreError> {
 async fn read_all(conn: &mut PgConnection) -> Result<Vec<Plan>, StoreError> {
     let rows = sqlx::query_as!(
         PlanRow,
-        "select plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros from plans order by position"
+        "select plan, title, price_id, cents, currency, trial_days, agents_max, daily_micros, cpus, memory_mib, machine_cents
+         from plans order by position"
     );
     rows.fetch_all(conn).await?.into_iter().map(PlanRow::read).collect()
 }
@@ -65,7 +67,7 @@ pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreErro
     }
     let done = sqlx::query!(
         "update plans set title = $2, price_id = $3, cents = $4, currency = $5, trial_days = $6, agents_max = $7,
-                          daily_micros = $8, changed_at = berth.now()
+                          daily_micros = $8, cpus = $9, memory_mib = $10, machine_cents = $11, changed_at = berth.now()
          where plan = $1",
         plan.name.as_str(),
         plan.title,
@@ -75,6 +77,9 @@ pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreErro
         i32::from(plan.trial_days.map_or(0, NonZeroU16::get)),
         i32::from(plan.limits.agents),
         plan.limits.daily_model.map(|most| i64::try_from(most.get()).unwrap_or(i64::MAX)),
+        plan.limits.machine.cpus.map(|cpus| i32::from(cpus.get())),
+        plan.limits.machine.memory_mib.map(|mib| i32::try_from(mib.get()).unwrap_or(i32::MAX)),
+        plan.machine_cents.map(|cents| i32::try_from(cents).unwrap_or(i32::MAX)),
     )
     .execute(tx.conn())
     .await?;
@@ -91,6 +96,9 @@ pub(crate) struct PlanRow {
     pub(crate) trial_days: i32,
     pub(crate) agents_max: i32,
     pub(crate) daily_micros: Option<i64>,
+    pub(crate) cpus: Option<i32>,
+    pub(crate) memory_mib: Option<i32>,
+    pub(crate) machine_cents: Option<i32>,
 }
 
 impl PlanRow {
@@ -109,7 +117,17 @@ impl PlanRow {
             limits: PlanLimits {
                 agents: u16::try_from(self.agents_max).map_err(|_| corrupt("agents_max", "is out of range"))?,
                 daily_model: self.daily_micros.map(|most| Micros::new(most.unsigned_abs())),
+                machine: machine_size(self.cpus, self.memory_mib),
             },
+            machine_cents: self.machine_cents.map(i32::unsigned_abs),
         })
+    }
+}
+
+/// How large a machine is, as two columns say it.
+pub(crate) fn machine_size(cpus: Option<i32>, memory_mib: Option<i32>) -> MachineSize {
+    MachineSize {
+        cpus: cpus.and_then(|cpus| u16::try_from(cpus).ok()).and_then(NonZeroU16::new),
+        memory_mib: memory_mib.and_then(|mib| u32::try_from(mib).ok()).and_then(NonZeroU32::new),
     }
 }

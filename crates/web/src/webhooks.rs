@@ -60,11 +60,9 @@ pub(crate) async fn stripe(
     State(dice): State<Dice>,
     SignedByStripe(body): SignedByStripe,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = db.system().await?;
-    app::events::keep(&mut tx, &*dice.0, &body).await.map_err(|error| match error {
+    app::events::keep_at_once(&db, &*dice.0, &body).await.map_err(|error| match error {
         KeepError::Bad(bad) => Problem::unreadable(format!("This is no event: {bad}.")),
         KeepError::Store(error) => error.into(),
     })?;
-    tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,6 +22,9 @@ use crate::provider::{FILE_BYTES_MAX, Limits, PlacedFile, Plan, ProviderError, S
 /// Longest making of an instance; the first from an image unpacks it (4 s here, 15 s on a slow pool).
 const CREATE_MAX: Duration = Duration::from_mins(3);
 
+/// Longest change of a machine's size: memory that is in use is written out first.
+const RESIZE_MAX: Duration = Duration::from_secs(30);
+
 /// How often [`ensure`] looks again. Four are used by the worst mishaps together: waiting for another's work,
 /// removing a ruin, moving to another address, starting.
 const ROUNDS_MAX: u32 = 8;
@@ -65,6 +68,21 @@ pub(super) async fn ensure(incus: &Incus, plan: &Plan) -> Result<Sighting, Provi
         }
     }
     Err(ProviderError::Unavailable { why: format!("{} did not come to rest", plan.name) })
+}
+
+/// Sets what it may use. The daemon puts that in force on a running one at once.
+pub(super) async fn resize(incus: &Incus, name: &MachineName, limits: &Limits) -> Result<(), ProviderError> {
+    check_limits(limits)?;
+    if incus.our_instance(name).await?.is_none() {
+        return Err(refused(format!("there is no machine {name}")));
+    }
+    let body = json!({"config": power(limits)});
+    Ok(incus.socket.operate(Call::json(Method::PATCH, path(name), &body), RESIZE_MAX).await?)
+}
+
+/// Processors and memory, as the daemon writes them.
+fn power(limits: &Limits) -> Value {
+    json!({"limits.cpu": limits.cpus.to_string(), "limits.memory": limits.memory_bytes.to_string()})
 }
 
 enum FirstStart {
@@ -181,22 +199,24 @@ async fn promise<'a>(incus: &'a Incus, plan: &Plan) -> Result<Promise<'a>, Provi
 }
 
 fn config(incus: &Incus, plan: &Plan, flavour: Flavour) -> Value {
-    let Limits { cpus, memory_bytes, disk_bytes: _ } = plan.limits;
     // The socket through which a guest can talk to the daemon has two names.
     let guest_socket = match flavour {
         Flavour::Lxd => "security.devlxd",
         Flavour::Incus => "security.guestapi",
     };
-    json!({
+    let mut config = power(&plan.limits);
+    let rest = json!({
         wire::LABEL_INSTALLATION: incus.settings.installation.to_string(),
         wire::LABEL_MACHINE: plan.machine.to_string(),
         wire::LABEL_IMAGE: plan.image,
-        "limits.cpu": cpus.to_string(),
-        "limits.memory": memory_bytes.to_string(),
         "security.privileged": "false",
         "security.nesting": "false",
         guest_socket: "false",
-    })
+    });
+    if let (Value::Object(config), Value::Object(rest)) = (&mut config, rest) {
+        config.extend(rest);
+    }
+    config
 }
 
 /// The network device: a fixed address, and no talk to other machines nor in their name.
@@ -247,9 +267,7 @@ fn check(plan: &Plan) -> Result<(), ProviderError> {
     if plan.image.is_empty() || !plan.image.bytes().all(is_word) {
         return Err(refused("an image alias is made of a-z A-Z 0-9 - . _".into()));
     }
-    if plan.limits.cpus == 0 || plan.limits.memory_bytes == 0 || plan.limits.disk_bytes == 0 {
-        return Err(refused("a machine without processor, memory or disk".into()));
-    }
+    check_limits(&plan.limits)?;
     for file in &plan.files {
         let is_absolute = file.path.starts_with('/') && file.path.bytes().all(|b| is_word(b) || b == b'/');
         if !is_absolute || file.path.split('/').any(|part| part == ".." || part == ".") {
@@ -258,6 +276,13 @@ fn check(plan: &Plan) -> Result<(), ProviderError> {
         if file.content.len() > FILE_BYTES_MAX {
             return Err(refused(format!("{} is larger than {FILE_BYTES_MAX} bytes", file.path)));
         }
+    }
+    Ok(())
+}
+
+fn check_limits(limits: &Limits) -> Result<(), ProviderError> {
+    if limits.cpus == 0 || limits.memory_bytes == 0 || limits.disk_bytes == 0 {
+        return Err(refused("a machine without processor, memory or disk".into()));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
 
 use clients::{
     incus::{Incus, Settings},
-    provider::{Provider, ProviderError},
+    provider::{Limits, Provider, ProviderError},
 };
 use domain::{Id, InstallationId, machine::MachineName};
 use serde_json::Value;
@@ -98,6 +98,13 @@ async fn the_daemons_own_client_sees_what_we_made() {
     assert_eq!(config["security.nesting"], "false");
     assert_eq!(config["security.privileged"], "false");
     assert_eq!(config["limits.memory"], (1u64 << 30).to_string());
+    // A larger plan, while it runs: the daemon says so, and so does the kernel inside.
+    let larger = Limits { memory_bytes: 3 << 29, ..plan.limits };
+    client.resize(&plan.name, &larger).await.unwrap();
+    let [resized] = daemon.their_list().try_into().unwrap();
+    assert_eq!(resized["config"]["limits.memory"], larger.memory_bytes.to_string());
+    let memory = daemon.their_client(&["exec", plan.name.as_str(), "--", "cat", "/sys/fs/cgroup/memory.max"]);
+    assert_eq!(memory.trim(), larger.memory_bytes.to_string());
     let nic = &seen["devices"]["eth0"];
     assert_eq!(nic["security.port_isolation"], "true");
     assert_eq!(nic["ipv4.address"], sighting.address.unwrap().to_string());

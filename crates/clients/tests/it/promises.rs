@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clients::{
     fake::{FakeProvider, Strike, Verb},
-    provider::{Provider, ProviderError},
+    provider::{Limits, Provider, ProviderError},
 };
 
 use crate::{fresh_machine, plan};
@@ -19,6 +19,10 @@ pub async fn a_life(provider: &dyn Provider, image: &str) {
     assert!(matches!(provider.start(name).await, Err(ProviderError::Refused { .. })), "nothing to start");
     assert!(matches!(provider.stop(name, Duration::ZERO).await, Err(ProviderError::Refused { .. })), "nothing to stop");
 
+    let larger = Limits { cpus: plan.limits.cpus * 2, memory_bytes: plan.limits.memory_bytes * 2, ..plan.limits };
+    let refused = provider.resize(name, &larger).await;
+    assert!(matches!(refused, Err(ProviderError::Refused { .. })), "nothing to make larger: {refused:?}");
+
     let first = provider.ensure(&plan).await.unwrap();
     assert!(first.running);
     assert_eq!((&first.name, first.machine), (name, Some(plan.machine)));
@@ -30,11 +34,16 @@ pub async fn a_life(provider: &dyn Provider, image: &str) {
     assert!(provider.list().await.unwrap().contains(&first));
 
     provider.start(name).await.unwrap();
+    for limits in [&larger, &larger, &plan.limits] {
+        provider.resize(name, limits).await.unwrap();
+        assert_eq!(provider.look(name).await.unwrap(), Some(first.clone()), "it runs on, and nothing else changed");
+    }
     for _ in 0..2 {
         provider.stop(name, Duration::from_secs(30)).await.unwrap();
         let stopped = provider.look(name).await.unwrap().unwrap();
         assert!(!stopped.running);
         assert_eq!(stopped.address, Some(address), "the address stays while it is stopped");
+        provider.resize(name, &larger).await.unwrap();
     }
     for _ in 0..2 {
         provider.start(name).await.unwrap();

@@ -23,6 +23,22 @@ fn causes(before: Option<&Entitlement>, after: &Entitlement, now: DateTime<Utc>)
 }
 
 #[test]
+fn a_gift_is_told_of_three_days_before_its_end_to_the_second() {
+    let gift = |until| served(Served::Complimentary { until });
+    let told = vec![format!("gift_ending:{}", at(30).timestamp())];
+    let given = gift(Some(at(30)));
+    assert_eq!(causes(Some(&given), &given, at(27) - SECOND), Vec::<String>::new());
+    assert_eq!(causes(Some(&given), &given, at(27)), told);
+    assert_eq!(causes(None, &given, at(30) - SECOND), told);
+    assert_eq!(causes(Some(&given), &given, at(30)), Vec::<String>::new(), "what is over does not end any more");
+    assert_eq!(next_at(&given, None, at(27) - SECOND), Some(at(27)));
+    assert_eq!((next_at(&given, None, at(27)), next_at(&gift(None), None, at(0))), (None, None));
+    // Made longer meanwhile: what was written before is not sent.
+    let ending = Told::GiftEnding { ends: at(30), plan: None };
+    assert!(ending.still_holds(&given) && !ending.still_holds(&gift(Some(at(60)))) && !ending.still_holds(&gift(None)));
+}
+
+#[test]
 fn a_trial_is_told_of_three_days_before_its_end_to_the_second() {
     let trial = served(Served::Trial { ends: at(7) });
     let told = vec![format!("trial_ending:{}", at(7).timestamp())];

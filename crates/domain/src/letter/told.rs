@@ -29,6 +29,13 @@ pub enum Told {
         /// Of which plan: its title.
         plan: Option<String>,
     },
+    /// What was given without paying ends.
+    GiftEnding {
+        /// When.
+        ends: DateTime<Utc>,
+        /// Of which plan: its title.
+        plan: Option<String>,
+    },
     /// A payment failed.
     PaymentFailed {
         /// Since when payments fail.
@@ -162,6 +169,7 @@ impl Told {
             Self::Welcome => LetterKind::Welcome,
             Self::Ready { .. } => LetterKind::Ready,
             Self::TrialEnding { .. } => LetterKind::TrialEnding,
+            Self::GiftEnding { .. } => LetterKind::GiftEnding,
             Self::PaymentFailed { .. } => LetterKind::PaymentFailed,
             Self::Suspended { .. } => LetterKind::Suspended,
             Self::Restored { .. } => LetterKind::Restored,
@@ -176,6 +184,9 @@ impl Told {
         match self {
             Self::Welcome | Self::Ready { .. } | Self::Removed { .. } => true,
             Self::TrialEnding { ends, .. } => *now == Entitlement::Served { by: Served::Trial { ends: *ends } },
+            Self::GiftEnding { ends, .. } => {
+                *now == Entitlement::Served { by: Served::Complimentary { until: Some(*ends) } }
+            }
             Self::PaymentFailed { .. } => matches!(now, Entitlement::Served { by: Served::PastDue { .. } }),
             Self::Suspended { why: Stopped::GiftOver, .. } => matches!(now, Entitlement::Unpaid),
             Self::Suspended { why, .. } => {
@@ -211,6 +222,7 @@ pub(super) fn samples(now: DateTime<Utc>) -> Vec<(&'static str, Told)> {
         ("welcome", Told::Welcome),
         ("ready", Told::Ready { agent: agent(1), name: "scout".to_owned() }),
         ("trial_ending", Told::TrialEnding { ends: now + day * 3, plan: plan() }),
+        ("gift_ending", Told::GiftEnding { ends: now + day * 3, plan: plan() }),
         ("payment_failed", failed(0)),
         ("payment_failed_3", failed(3)),
         ("payment_failed_5", failed(5)),

@@ -99,6 +99,18 @@ pub fn told(base: &str, told: &Told) -> Written {
             link: billing("See your plan"),
             after: Vec::new(),
         },
+        Told::GiftEnding { ends, plan } => Written {
+            subject: format!("{} without paying ends soon", a_plan(plan.as_deref())),
+            before: vec![
+                words(format!("You were given {} without paying until {}.", a_plan(plan.as_deref()), moment(*ends))),
+                words(
+                    "If you have a plan of your own by then, it goes on with that. If there is none, your agents are \
+                     stopped and everything of theirs is kept.",
+                ),
+            ],
+            link: billing("Choose a plan"),
+            after: Vec::new(),
+        },
         Told::PaymentFailed { since, day, until, plan } => {
             payment_failed((*since, *day, *until, plan.as_deref()), billing("Look at how you pay"))
         }

@@ -9,7 +9,7 @@ use domain::{
     entropy::mint,
     letter::Told,
     life::Life,
-    machine::MachineFacts,
+    machine::{MachineFacts, MachineSize},
     protocol::Hello,
     timeline::Happening,
 };
@@ -60,9 +60,11 @@ impl Here<'_> {
         outcome.house(HouseWrite::Hello(machine, hello)).heard()
     }
 
-    /// Puts configuration and secrets in force.
+    /// Gives the machine its size, and puts configuration and secrets in force.
     pub(super) async fn apply(&self, machine: MachineId) -> Result<Outcome, StepError> {
-        let Configured { in_force, version, rotated } = self.on(machine)?.configure(&self.chosen).await?;
+        let on = self.on(machine)?;
+        let fitted = on.fit().await?;
+        let Configured { in_force, version, rotated } = on.configure(&self.chosen).await?;
         let facts = self.agent.machine.clone().filter(|_| rotated.is_some());
         let facts = facts.map(|facts| MachineFacts { keys_replaced_at: Some(self.now()), ..facts });
         let observation = Observation { credentials: Some(version), machine: facts, ..Observation::default() };
@@ -75,11 +77,17 @@ impl Here<'_> {
             _ => self.see(outcome, Seen::Proving { since: self.now() }),
         };
         let outcome = outcome.house(HouseWrite::InForce(machine, in_force));
+        let outcome = fitted.into_iter().fold(outcome, |outcome, size| self.fitted(machine, size, outcome));
         let Some(taken) = rotated else { return Ok(outcome) };
         let said = Happening::KeysReplaced { machine_key: taken.machine_key.is_some() };
         Ok(outcome
             .house(HouseWrite::Rotated(machine, Box::new(taken)))
             .tenant(TenantWrite::Say(self.agent.id, vec![said])))
+    }
+
+    fn fitted(&self, machine: MachineId, size: MachineSize, outcome: Outcome) -> Outcome {
+        let said = TenantWrite::Say(self.agent.id, vec![Happening::MachineSized { size }]);
+        outcome.house(HouseWrite::Sized(machine, size)).tenant(said)
     }
 
     /// Takes a real turn with a nonce. Only an answer that holds it counts.

@@ -107,11 +107,13 @@ impl Here<'_> {
         Seen::Degraded { since: self.now(), why: why.to_owned() }
     }
 
-    /// Whether the machine was last sent something else than is wanted now.
+    /// Whether the machine was last sent something else than is wanted now, or has another size.
     pub(super) fn is_stale(&self) -> bool {
-        let machine = self.machine.as_ref();
-        machine
-            .is_some_and(|row| row.digest != Some(self.wanted_digest()) || row.credentials != self.chosen.credentials)
+        self.machine.as_ref().is_some_and(|row| {
+            row.digest != Some(self.wanted_digest())
+                || row.credentials != self.chosen.credentials
+                || row.size != row.wanted_size
+        })
     }
 
     /// Whether its token and key are to be replaced by now.

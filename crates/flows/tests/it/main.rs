@@ -17,6 +17,7 @@ mod payments;
 mod pool;
 mod reconciliation;
 mod rotation;
+mod sized;
 mod sweep;
 mod verify;
 mod year;

@@ -1,5 +1,7 @@
 //! `/api/v1/billing`: how the tenant stands, and the ways to pay.
 
+use std::num::{NonZeroU16, NonZeroU32};
+
 use axum::{Json, extract::State};
 use domain::{
     entitlement::{Billing, Entitlement},
@@ -31,6 +33,8 @@ pub(crate) struct PlanView {
     trial_days: u16,
     agents: u16,
     is_own_key: bool,
+    cpus: Option<NonZeroU16>,
+    memory_mib: Option<NonZeroU32>,
 }
 
 impl PlanView {
@@ -43,6 +47,8 @@ impl PlanView {
             trial_days: plan.trial_days.map_or(0, std::num::NonZero::get),
             agents: plan.limits.agents,
             is_own_key: plan.limits.is_own_key(),
+            cpus: plan.limits.machine.cpus,
+            memory_mib: plan.limits.machine.memory_mib,
         }
     }
 }

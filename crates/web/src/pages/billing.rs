@@ -36,6 +36,8 @@ pub(crate) struct BillingPage {
     there: i64,
     running: i64,
     most: Option<u16>,
+    /// What each machine has, where the plan says so.
+    machine: String,
     /// Agents that payments have stopped.
     rested: usize,
     model: ModelLine,
@@ -65,6 +67,8 @@ struct Offer {
     title: String,
     price: String,
     agents: String,
+    /// What each machine has, where the plan says so.
+    machine: String,
     model: &'static str,
     trial: Option<String>,
 }
@@ -144,6 +148,7 @@ impl Offer {
             title: plan.title.clone(),
             price: plan.money.to_string(),
             agents: format!("{agents} {}", if agents == 1 { "agent" } else { "agents" }),
+            machine: plan.limits.machine.to_string(),
             model: if plan.limits.is_own_key() { "with your own model key" } else { "model calls included" },
             trial: plan.trial_days.map(|days| format!("{days} days free")),
         }
@@ -170,6 +175,7 @@ impl BillingPage {
             there: count.there,
             running: count.running,
             most: account.plan.as_ref().map(|plan| plan.limits.agents),
+            machine: account.plan.as_ref().map(|plan| plan.limits.machine.to_string()).unwrap_or_default(),
             rested: account.rested.len(),
             model,
             offers,

@@ -1,7 +1,10 @@
 //! The shapes of what is paid: how a tenant stands, plans, gifts.
 
 use app::plans::GIFT_DAYS_MAX;
-use domain::plan::{AGENTS_MAX, CENTS_MAX, TRIAL_DAYS_MAX};
+use domain::{
+    machine::{CPUS_MAX, MEMORY_MIB_MAX, MEMORY_MIB_MIN},
+    plan::{AGENTS_MAX, CENTS_MAX, TRIAL_DAYS_MAX},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -66,11 +69,13 @@ fn fields() -> Value {
         "plan": text(), "title": text(),
         "cents": { "type": "integer", "minimum": 0, "description": "A month, in hundredths; Stripe's price decides." },
         "currency": text(), "trial_days": whole(), "agents": whole(),
+        "cpus": maybe(&whole()), "memory_mib": maybe(&whole()),
         "is_own_key": { "type": "boolean", "description": "Model calls are not included: one brings a vendor's key." },
     })
 }
 
-const PLAN: [&str; 7] = ["plan", "title", "cents", "currency", "trial_days", "agents", "is_own_key"];
+const PLAN: [&str; 9] =
+    ["plan", "title", "cents", "currency", "trial_days", "agents", "is_own_key", "cpus", "memory_mib"];
 
 /// One plan, as people see it.
 fn plan() -> Value {
@@ -81,13 +86,18 @@ fn plan() -> Value {
 fn operated() -> Value {
     let all = with(fields(), "price", maybe(&text()));
     let all = with(all, "daily_model_micro_usd", maybe(&whole()));
-    let required: Vec<&str> = PLAN.into_iter().chain(["price", "daily_model_micro_usd"]).collect();
+    let all = with(all, "machine_cents", maybe(&whole()));
+    let required: Vec<&str> = PLAN.into_iter().chain(["price", "daily_model_micro_usd", "machine_cents"]).collect();
     object(json!({ "plans": { "type": "array", "items": object(all, &required) } }), &["plans"])
 }
 
 /// What an operator puts in a plan's place.
 fn changed() -> Value {
     let up_to = |least: u32, most: u32| json!({ "type": "integer", "minimum": least, "maximum": most });
+    let or_none = |mut number: Value, told: &str| {
+        number["type"] = json!(["integer", "null"]);
+        with(number, "description", json!(told))
+    };
     let price = json!({
         "type": ["string", "null"], "pattern": "^price_[A-Za-z0-9_]{1,94}$",
         "description": "What a month costs at Stripe; null: the plan is not sold.",
@@ -101,6 +111,15 @@ fn changed() -> Value {
                 "type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX,
                 "description": "What model calls may cost a day; null: what the installation allows; 0: people bring a key.",
             },
+            "cpus": or_none(up_to(1, u32::from(CPUS_MAX)), "Processors of each agent's machine; null: as the installation has it."),
+            "memory_mib": or_none(
+                up_to(MEMORY_MIB_MIN, MEMORY_MIB_MAX),
+                "Memory of each agent's machine, in MiB; null: as the installation has it.",
+            ),
+            "machine_cents": or_none(
+                up_to(0, CENTS_MAX),
+                "What a machine costs whoever runs Berth, a month, in hundredths of the price's currency; null: not known.",
+            ),
         }),
         &["plan", "title", "cents", "currency", "trial_days", "agents"],
     )

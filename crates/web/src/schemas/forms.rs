@@ -8,6 +8,7 @@ use domain::{
     channel::Channel,
     credential::Kind,
     job::CatchUp,
+    machine::{CPUS_MAX, MEMORY_MIB_MAX, MEMORY_MIB_MIN},
     plan::{AGENTS_MAX, CENTS_MAX, TRIAL_DAYS_MAX},
     scopes::Scope,
 };
@@ -51,11 +52,16 @@ fn field(path: &str, name: &str) -> Value {
         ("/admin/plans", "agents") => number(1, u32::from(AGENTS_MAX)),
         ("/admin/plans", "price") => json!({ "type": "string", "pattern": "^(price_[A-Za-z0-9_]{1,94})?$" }),
         ("/admin/plans", "daily_model") => json!({ "type": "string", "pattern": r"^([0-9]{1,9}(\.[0-9]{1,6})?)?$" }),
+        ("/admin/plans", "cpus") => up_to(u32::from(CPUS_MAX)),
+        ("/admin/plans", "memory_mib") => number(MEMORY_MIB_MIN, MEMORY_MIB_MAX),
+        ("/admin/plans", "machine_cents") => number(0, CENTS_MAX),
         ("/admin/tenants/{id}/gift", "days") => up_to(u32::from(GIFT_DAYS_MAX)),
         ("/admin/invites", "codes") => up_to(BATCH_MAX),
         ("/admin/invites", "uses") => up_to(USES_MAX),
         ("/admin/invites", "days") => up_to(DAYS_MAX),
         ("/admin/invites", "note") => texts::note(),
+        ("/admin/invites", "plan") => texts::no_or_plan_name(),
+        ("/admin/invites", "gift_days") => up_to(u32::from(GIFT_DAYS_MAX)),
         _ => json!({ "type": "string" }),
     }
 }
@@ -66,8 +72,9 @@ fn is_required(path: &str, name: &str) -> bool {
         (path, name),
         ("/login", _)
             | (_, "next" | "live" | "note" | "enabled" | "model" | "instructions" | "agent" | "base_url")
-            | ("/admin/plans", "price" | "daily_model")
+            | ("/admin/plans", "price" | "daily_model" | "cpus" | "memory_mib" | "machine_cents")
             | ("/admin/tenants/{id}/gift", "days")
+            | ("/admin/invites", "plan" | "gift_days")
             | ("/setup" | "/invitation", "link")
             | ("/credentials" | "/welcome", "name")
     );

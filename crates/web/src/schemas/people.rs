@@ -1,6 +1,9 @@
 //! The shapes of invites, of the waitlist and of sessions.
 
-use app::invites::{BATCH_MAX, DAYS_MAX, USES_MAX};
+use app::{
+    invites::{BATCH_MAX, DAYS_MAX, USES_MAX},
+    plans::GIFT_DAYS_MAX,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -58,7 +61,17 @@ fn verdict() -> Value {
 
 fn wish() -> Value {
     let (codes, uses, days) = (up_to(BATCH_MAX), up_to(USES_MAX), up_to(DAYS_MAX));
-    taken(json!({ "codes": codes, "uses": uses, "days": days, "note": texts::note() }), &[])
+    let plan = maybe(&texts::plan_name());
+    let gift_days = json!({
+        "type": ["integer", "null"], "minimum": 1, "maximum": GIFT_DAYS_MAX,
+        "description": "How long who comes by it has the plan without paying; null: for good.",
+    });
+    taken(
+        json!({
+            "codes": codes, "uses": uses, "days": days, "note": texts::note(), "plan": plan, "gift_days": gift_days,
+        }),
+        &[],
+    )
 }
 
 fn made() -> Value {
@@ -72,6 +85,7 @@ fn invite() -> Value {
             "id": id("inv"), "batch": { "type": "string", "format": "uuid" }, "note": text(), "made_by": text(),
             "uses_max": whole(), "uses": whole(), "users": { "type": "array", "items": text() },
             "open": { "type": "boolean" }, "created_at": time(), "expires_at": time(), "revoked_at": maybe(&time()),
+            "plan": maybe(&text()), "gift_days": maybe(&whole()),
         }),
         &[
             "id",
@@ -85,6 +99,8 @@ fn invite() -> Value {
             "created_at",
             "expires_at",
             "revoked_at",
+            "plan",
+            "gift_days",
         ],
     )
 }

@@ -33,6 +33,11 @@ pub(crate) fn plan_name() -> Value {
     json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$", "example": "pro", "description": "Which plan" })
 }
 
+/// The same, or nothing, as a form has it.
+pub(crate) fn no_or_plan_name() -> Value {
+    json!({ "type": "string", "pattern": "^([a-z][a-z0-9_]{0,39})?$", "description": "Which plan; empty: none" })
+}
+
 /// [`domain::names::Email`]
 pub(crate) fn email() -> Value {
     with(fits(&address(), "An e-mail address"), "maxLength", json!(254))

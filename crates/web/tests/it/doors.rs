@@ -13,14 +13,14 @@ async fn operated() -> House {
 }
 
 /// The link in the last mail to this address.
-fn link(house: &House, to: &str) -> Option<String> {
+pub fn link(house: &House, to: &str) -> Option<String> {
     let mails = house.world.mailer.ledger();
     let mail = mails.iter().rev().find(|mail| mail.what.to.as_str() == to)?;
     let at = mail.what.text.find("/login?link=")?;
     Some(mail.what.text[at + "/login?link=".len()..].split_whitespace().next().unwrap().to_owned())
 }
 
-async fn ask(house: &House, cookies: &str, email: &str) -> Answer {
+pub async fn ask(house: &House, cookies: &str, email: &str) -> Answer {
     house.form(cookies, "/auth/mail", &format!("email={}&next=/settings", email.replace('@', "%40"))).await
 }
 

@@ -20,6 +20,7 @@ mod forward;
 mod forward_broken;
 mod forward_own;
 mod gate;
+mod gifts;
 mod imports;
 mod jobs;
 mod limits;

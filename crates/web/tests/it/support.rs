@@ -239,7 +239,7 @@ impl House {
 
     /// A code that this many may use, made by alice.
     pub async fn invite(&self, uses: u32) -> String {
-        let wish = app::invites::Wish { codes: 1, uses, days: 1, note: "" };
+        let wish = app::invites::Wish { codes: 1, uses, days: 1, note: "", gift: None };
         let mut tx = self.web.db.system().await.unwrap();
         let by = &self.world.alice.caller;
         let made = app::invites::make(&mut tx, &*self.web.dice.0, &self.web.ring, &wish, by).await.unwrap();

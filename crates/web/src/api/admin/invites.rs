@@ -3,12 +3,12 @@
 use app::invites::{InviteError, Wish};
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use domain::{InviteId, id};
+use domain::{InviteId, id, plan::PlanName};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::{
     Db,
-    invites::{Invite, InviteFilter},
+    invites::{Gift, Invite, InviteFilter},
 };
 
 use crate::{
@@ -40,6 +40,9 @@ struct InviteLine {
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     revoked_at: Option<DateTime<Utc>>,
+    /// The plan that who comes by it is given, and for how many days; for good without.
+    plan: Option<String>,
+    gift_days: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +56,9 @@ pub(crate) struct Asked {
     days: u32,
     #[serde(default)]
     note: String,
+    plan: Option<String>,
+    #[serde(default, deserialize_with = "body::maybe_whole_number")]
+    gift_days: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,7 +102,8 @@ pub(crate) async fn make(
     by: Operator,
     body::Json(asked): body::Json<Asked>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
-    let wish = Wish { codes: asked.codes, uses: asked.uses, days: asked.days, note: &asked.note };
+    let gift = gift(asked.plan.as_deref(), asked.gift_days)?;
+    let wish = Wish { codes: asked.codes, uses: asked.uses, days: asked.days, note: &asked.note, gift: gift.as_ref() };
     let mut tx = web.db.system().await?;
     let made = app::invites::make(&mut tx, &*web.dice.0, &web.ring, &wish, by.caller()).await?;
     tx.commit().await?;
@@ -113,6 +120,14 @@ pub(crate) async fn revoke(State(db): State<Db>, by: Operator, At(id): At<id::In
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What is given along, as it was asked for. Days of nothing are refused.
+pub(crate) fn gift(plan: Option<&str>, days: Option<u32>) -> Result<Option<Gift>, InviteError> {
+    let Some(plan) = plan else { return if days.is_none() { Ok(None) } else { Err(InviteError::Plan) } };
+    let plan = PlanName::parse(plan).map_err(|_| InviteError::Plan)?;
+    let days = days.map(|days| u16::try_from(days).map_err(|_| InviteError::GiftDays)).transpose()?;
+    Ok(Some(Gift { plan, days }))
+}
+
 impl From<Invite> for InviteLine {
     fn from(invite: Invite) -> Self {
         Self {
@@ -127,6 +142,8 @@ impl From<Invite> for InviteLine {
             created_at: invite.created_at,
             expires_at: invite.expires_at,
             revoked_at: invite.revoked_at,
+            gift_days: invite.gift.as_ref().and_then(|gift| gift.days),
+            plan: invite.gift.map(|gift| gift.plan.into()),
         }
     }
 }

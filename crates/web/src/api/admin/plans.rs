@@ -32,6 +32,7 @@ struct OperatedPlan {
     plan: PlanView,
     price: Option<String>,
     daily_model_micro_usd: Option<u64>,
+    machine_cents: Option<u32>,
 }
 
 /// What changing a plan takes: all of it.
@@ -50,6 +51,12 @@ pub(crate) struct ChangedPlan {
     agents: u32,
     #[serde(default, deserialize_with = "body::maybe_whole_number")]
     daily_model_micro_usd: Option<u32>,
+    #[serde(default, deserialize_with = "body::maybe_whole_number")]
+    cpus: Option<u32>,
+    #[serde(default, deserialize_with = "body::maybe_whole_number")]
+    memory_mib: Option<u32>,
+    #[serde(default, deserialize_with = "body::maybe_whole_number")]
+    machine_cents: Option<u32>,
 }
 
 /// What letting somebody off takes. No number of days is for good.
@@ -84,6 +91,9 @@ pub(crate) async fn change(
         trial_days: new.trial_days.try_into().ok(),
         agents: new.agents.try_into().ok(),
         daily_model: new.daily_model_micro_usd.map(|most| Micros::new(most.into())),
+        cpus: new.cpus,
+        memory_mib: new.memory_mib,
+        machine_cents: new.machine_cents,
     };
     let plan = written.read()?;
     let mut tx = db.system().await?;
@@ -121,6 +131,7 @@ fn told(all: &[Plan]) -> Plans {
         plan: PlanView::of(plan),
         price: plan.price.as_ref().map(ToString::to_string),
         daily_model_micro_usd: plan.limits.daily_model.map(Micros::get),
+        machine_cents: plan.machine_cents,
     };
     Plans { plans: all.iter().map(one).collect() }
 }

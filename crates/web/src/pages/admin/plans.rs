@@ -35,7 +35,7 @@ struct Line {
     name: String,
     title: String,
     is_sold: bool,
-    fields: [Field; 7],
+    fields: Vec<Field>,
 }
 
 #[derive(Debug)]
@@ -70,12 +70,13 @@ impl Line {
         let field = |name, label, hint, value| Field { name, label, hint, value, fault: None };
         let daily = plan.limits.daily_model.map(dollars).unwrap_or_default();
         let currency = plan.money.currency.iter().map(|byte| char::from(*byte)).collect();
+        let machine = plan.limits.machine;
         let days = plan.trial_days.map_or(0, std::num::NonZero::get);
         Self {
             name: plan.name.to_string(),
             title: plan.title.clone(),
             is_sold: plan.price.is_some(),
-            fields: [
+            fields: vec![
                 field("title", "Title", "what people read", plan.title.clone()),
                 field(
                     "price",
@@ -88,9 +89,33 @@ impl Line {
                 field("trial_days", "Days free", "the first time; 0: none", days.to_string()),
                 field("agents", "Agents", "1 to 1000", plan.limits.agents.to_string()),
                 field("daily_model", "Model calls a day, in dollars", "empty: as set for all; 0: own key", daily),
+                field("cpus", "Processors of a machine", "1 to 64; empty: as set for all", number(machine.cpus)),
+                field(
+                    "memory_mib",
+                    "Memory of a machine, in MiB",
+                    "from 2048; empty: as set for all",
+                    number(machine.memory_mib),
+                ),
+                field(
+                    "machine_cents",
+                    "What a machine costs you a month, in hundredths",
+                    "for the figures under Revenue; empty: not known",
+                    number(plan.machine_cents),
+                ),
             ],
         }
     }
+}
+
+/// What a field holds: nothing for none.
+fn number(value: Option<impl ToString>) -> String {
+    value.map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// What a field says: nothing is none. A text that is no number is one that no limit allows, and so is told.
+fn optional(form: &Form, name: &str) -> Option<u32> {
+    let text = form.field(name).trim();
+    (!text.is_empty()).then(|| text.parse().unwrap_or(u32::MAX))
 }
 
 /// As [`Micros::parse`] reads it.
@@ -126,6 +151,9 @@ pub(crate) async fn change(State(web): State<Web>, by: Operator, form: Form) -> 
         trial_days: form.field("trial_days").trim().parse().ok(),
         agents: form.field("agents").trim().parse().ok(),
         daily_model,
+        cpus: optional(&form, "cpus"),
+        memory_mib: optional(&form, "memory_mib"),
+        machine_cents: optional(&form, "machine_cents"),
     };
     let plan = match written.read() {
         Ok(plan) => plan,

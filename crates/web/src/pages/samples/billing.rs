@@ -6,11 +6,12 @@ use domain::{
     AgentId,
     billing::{CustomerId, PriceId, Subscription, SubscriptionId, SubscriptionStatus},
     entitlement::{Billing, Complimentary, Entitlement, Facts, Served, Suspended},
+    machine::MachineSize,
     model::Micros,
     people::{Caller, Role},
     plan::{Money, Plan, PlanLimits, PlanName},
 };
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use store::{agents::Count, billing::Account};
 use url::Url;
 
@@ -118,13 +119,17 @@ fn agent() -> AgentId {
 /// As they are after `scripts/dev`, with prices.
 pub(super) fn plans() -> Vec<Plan> {
     let plan = |name: &str, title: &str, cents, agents, daily_model| {
+        // The largest says how large its machines are.
+        let (cpus, memory_mib) = if agents == 10 { (NonZeroU16::new(4), NonZeroU32::new(8192)) } else { (None, None) };
+        let machine = MachineSize { cpus, memory_mib };
         Some(Plan {
             name: PlanName::parse(name).ok()?,
             title: title.to_owned(),
             price: PriceId::parse(&format!("price_{name}")).ok(),
             money: Money { cents, currency: *b"eur" },
             trial_days: NonZeroU16::new(7),
-            limits: PlanLimits { agents, daily_model },
+            limits: PlanLimits { agents, daily_model, machine },
+            machine_cents: Some(500),
         })
     };
     [

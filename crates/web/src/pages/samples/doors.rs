@@ -2,8 +2,12 @@
 
 use askama::Template as _;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{own_path::OwnPath, people::Caller};
-use store::{invites::Invite, sessions::SessionView, waitlist::Waiting};
+use domain::{own_path::OwnPath, people::Caller, plan::PlanName};
+use store::{
+    invites::{Gift, Invite},
+    sessions::SessionView,
+    waitlist::Waiting,
+};
 use uuid::Uuid;
 
 use super::{HOSTILE, id};
@@ -21,7 +25,9 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
     let next = OwnPath::dashboard();
     let login = || LoginPage::new(ways(), &next);
     let look = Look { by, now };
-    let invites = || InvitesPage::new(invites(now), Some("/admin/invites?after=x".to_owned()), Some(true), look);
+    let plans = super::billing::plans();
+    let older = || Some("/admin/invites?after=x".to_owned());
+    let invites = || InvitesPage::new(invites(now), older(), Some(true), &plans, look);
     let codes = || vec!["ABCD-EFGH-JKLM".to_owned(), "NPQR-STUV-WXYZ".to_owned()];
     let waitlist = |rows, waiting, mails| AdminWaitlistPage::new(rows, None, (waiting, mails), look);
     vec![
@@ -29,9 +35,13 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
         ("admin-invites-made", invites().with_codes(codes()).render()),
         (
             "admin-invites-refused",
-            invites().refused(["0", "1", "14", HOSTILE], &app::invites::InviteError::Codes).render(),
+            invites().refused(["0", "1", "14", HOSTILE, ""], "", &app::invites::InviteError::Codes).render(),
         ),
-        ("admin-invites-none", InvitesPage::new(Vec::new(), None, None, look).render()),
+        (
+            "admin-invites-no-plan",
+            invites().refused(["1", "1", "14", "", "30"], "", &app::invites::InviteError::Plan).render(),
+        ),
+        ("admin-invites-none", InvitesPage::new(Vec::new(), None, None, &plans, look).render()),
         ("admin-waitlist", waitlist(people(by, now, false), true, true).render()),
         ("admin-waitlist-mute", waitlist(people(by, now, false), true, false).render()),
         ("admin-waitlist-invited", waitlist(people(by, now, true), false, true).render()),
@@ -82,6 +92,7 @@ fn invites(now: DateTime<Utc>) -> Vec<Invite> {
         expires_at: now + TimeDelta::days(9),
         revoked_at: (n == 3).then(|| now - TimeDelta::hours(1)),
         is_open: uses < 3 && n != 3,
+        gift: (n == 1).then(|| PlanName::parse("pro").ok()).flatten().map(|plan| Gift { plan, days: Some(30) }),
     };
     vec![
         invite(1, 1, "friends of the house", &["grace@harbour.example"]),

@@ -77,6 +77,14 @@ impl<'a> Teller<'a> {
                 let row = self.row("note", text, at);
                 self.push(row, at);
             }
+            Happening::MachineSized { size } => {
+                let text = match size.to_string().as_str() {
+                    "" => "Its machine was given the size that machines have here".to_owned(),
+                    size => format!("Its machine was given what the plan holds: {size}"),
+                };
+                let row = self.row("note", &text, at);
+                self.push(row, at);
+            }
             Happening::KeysReplaced { machine_key } => {
                 let text = if *machine_key {
                     "Its gateway token and its machine key were replaced"
