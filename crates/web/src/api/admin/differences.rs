@@ -18,8 +18,9 @@ use crate::{
     problem::Problem,
 };
 
+/// As in the schema `Differences`, but for where it goes on.
 #[derive(Debug, Serialize)]
-pub(crate) struct Differences {
+pub(crate) struct Compared {
     differences: Vec<DifferenceView>,
     last_run: Option<RunView>,
     next_run: Option<DateTime<Utc>>,
@@ -79,11 +80,7 @@ pub(crate) fn filter(query: &Query) -> Result<FoundFilter, Problem> {
     Ok(FoundFilter { kind, tenant, after: admin::filter(query, "after", "the id of a difference")? })
 }
 
-pub(crate) async fn list(
-    State(db): State<Db>,
-    _: Operator,
-    query: Query,
-) -> Result<Json<Listed<Differences>>, Problem> {
+pub(crate) async fn list(State(db): State<Db>, _: Operator, query: Query) -> Result<Json<Listed<Compared>>, Problem> {
     let limit = admin::limit(&query)?;
     let filter = filter(&query)?;
     let mut tx = db.system().await?;
@@ -91,5 +88,5 @@ pub(crate) async fn list(
     let Looked { last, next: next_run } = looked(&mut tx).await?;
     let (rows, next) = admin::page(rows, limit, ("/api/admin/v1/billing/differences", &query), |found| found.id);
     let differences = rows.into_iter().map(DifferenceView::from).collect();
-    Ok(Json(Listed { entries: Differences { differences, last_run: last.map(RunView::from), next_run }, next }))
+    Ok(Json(Listed { entries: Compared { differences, last_run: last.map(RunView::from), next_run }, next }))
 }

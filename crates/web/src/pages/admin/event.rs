@@ -30,7 +30,8 @@ pub(crate) struct EventPage {
     frame: Frame,
     tab: &'static str,
     id: String,
-    kind: String,
+    /// Stripe's word, cut at its points: there a line may break.
+    kind: Vec<String>,
     tone: &'static str,
     state: &'static str,
     outcome: String,
@@ -54,7 +55,7 @@ impl EventPage {
             frame: frame(look.by, kind, format!("/admin/events/{}", row.id), tone),
             tab: "events",
             id: row.id.to_string(),
-            kind: kind.to_owned(),
+            kind: kind.split('.').map(str::to_owned).collect(),
             tone,
             state,
             outcome: outcome(row),

@@ -114,13 +114,18 @@ pub(crate) const fn title(kind: &str) -> &str {
     if kind.is_empty() { "without a kind" } else { kind }
 }
 
+/// Which of Stripe's two moneys it is about.
 pub(crate) const fn money(is_live: bool) -> &'static str {
-    if is_live { "real money" } else { "test money" }
+    if is_live { "real" } else { "test" }
 }
 
 /// What came of it, in a sentence.
 pub(crate) fn outcome(row: &EventView) -> String {
-    let words = row.outcome.as_deref().unwrap_or("it is kept as it came, and not understood yet");
+    let words = match (&row.outcome, row.flow) {
+        (Some(outcome), _) => outcome,
+        (None, Some(_)) => "it is kept as it came, and not understood yet",
+        (None, None) => "nobody is at it; have it read again",
+    };
     as_sentence(words)
 }
 

@@ -49,6 +49,8 @@ struct Line {
     word: &'static str,
     plan: Option<String>,
     when: Option<(&'static str, Moment)>,
+    /// Where there is no such date.
+    lasting: &'static str,
     month: MonthWords,
     customer: Option<String>,
     is_out_of_service: bool,
@@ -107,6 +109,7 @@ impl Line {
             word,
             plan: account.plan.as_ref().map(|plan| plan.title.clone()),
             when: when(&judged).map(|(words, at)| (words, look.at(at))),
+            lasting: lasting(&judged),
             month: MonthWords::of(Month::of(&judged, account), look),
             customer: account.customer.as_ref().map(ToString::to_string),
             is_out_of_service: account.is_suspended,
@@ -130,9 +133,8 @@ const fn when(judged: &Entitlement) -> Option<(&'static str, chrono::DateTime<ch
     match judged {
         Entitlement::Served { by } => match by {
             Served::Complimentary { until: Some(at) } => Some(("until", *at)),
-            Served::Trial { ends: at } => Some(("ends", *at)),
+            Served::Trial { ends: at } | Served::Cancelled { ends: at } => Some(("ends", *at)),
             Served::Paid { renews: at } => Some(("renews", *at)),
-            Served::Cancelled { ends: at } => Some(("ends", *at)),
             Served::PastDue { until: at } => Some(("served until", *at)),
             Served::BillingOff | Served::Complimentary { until: None } => None,
         },
@@ -140,6 +142,17 @@ const fn when(judged: &Entitlement) -> Option<(&'static str, chrono::DateTime<ch
         Entitlement::Leaving { until } => Some(("kept until", *until)),
         Entitlement::Gone { since } => Some(("gone since", *since)),
         Entitlement::Unpaid => None,
+    }
+}
+
+const fn lasting(judged: &Entitlement) -> &'static str {
+    match judged {
+        Entitlement::Served { by: Served::Complimentary { until: None } } => "for good",
+        Entitlement::Served { .. }
+        | Entitlement::Suspended { .. }
+        | Entitlement::Leaving { .. }
+        | Entitlement::Gone { .. }
+        | Entitlement::Unpaid => "",
     }
 }
 

@@ -83,14 +83,19 @@ fn differences(look: Look<'_>) -> Vec<(&'static str, Result<String, askama::Erro
     };
     let under_way = JobRun { ended_at: None, counts: None, flow: Some(id(61)), ..run.clone() };
     let looked = |last| Looked { last, next: Some(now + TimeDelta::hours(4)) };
-    let page =
-        |rows, wanted: &FoundFilter, looked: &Looked| DifferencesPage::new(rows, None, wanted, looked, look).render();
+    let page = |rows, wanted: &FoundFilter, looked: &Looked| {
+        DifferencesPage::new(rows, None, wanted, (true, looked), look).render()
+    };
     let narrowed = FoundFilter { kind: Some(DifferenceKind::Event), tenant: Some(id(2)), after: None };
     let all = FoundFilter::default();
     vec![
         ("admin-differences", page(found(now), &all, &looked(Some(run.clone())))),
         ("admin-differences-none", page(Vec::new(), &all, &looked(Some(run)))),
         ("admin-differences-narrowed", page(Vec::new(), &narrowed, &looked(Some(under_way)))),
+        (
+            "admin-differences-off",
+            DifferencesPage::new(Vec::new(), None, &all, (false, &Looked { last: None, next: None }), look).render(),
+        ),
         ("admin-differences-never", page(Vec::new(), &all, &Looked { last: None, next: None })),
     ]
 }
