@@ -2,12 +2,14 @@
 
 use domain::{
     Entropy, EventId, TenantId,
+    audit::Act,
     entropy::mint,
     event::{About, BadEvent, StripeEvent},
+    people::Caller,
 };
 use store::{Db, StoreError, SystemTx, events::NewEvent};
 
-use crate::billing;
+use crate::{audit, billing};
 
 pub use store::events::EVENT;
 
@@ -82,6 +84,40 @@ pub async fn read(tx: &mut SystemTx, id: EventId, who: Option<Option<&About>>) -
     }
     store::events::read(tx, id, outcome, tenant).await?;
     Ok(Read::Done)
+}
+
+/// Why an event is not read again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadAgainError {
+    /// Only who runs the service.
+    #[error("only an operator has an event read again")]
+    Forbidden,
+    /// There is no such event.
+    #[error("there is no such event")]
+    NotFound,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Has an event understood once more, as it was kept: whom it is about is found anew, and that tenant's payments are looked at
+/// again. One that is waiting is tried at once. Asking twice is asking once.
+///
+/// # Errors
+/// [`ReadAgainError`]; the caller does not commit.
+pub async fn read_again(
+    tx: &mut SystemTx,
+    entropy: &dyn Entropy,
+    id: EventId,
+    by: &Caller,
+) -> Result<(), ReadAgainError> {
+    if !by.is_operator {
+        return Err(ReadAgainError::Forbidden);
+    }
+    if !store::events::read_again(tx, id, mint(entropy), billing::LOOK).await? {
+        return Err(ReadAgainError::NotFound);
+    }
+    Ok(audit::record_house(tx, by, Act::EventRead, &id, &[]).await?)
 }
 
 async fn tenant_of(tx: &mut SystemTx, about: &About) -> Result<Option<TenantId>, StoreError> {

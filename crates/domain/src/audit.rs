@@ -58,6 +58,7 @@ acts! {
     AgentStop, "agent.stop", "stopped an agent";
     AlertAcknowledge, "alert.acknowledge", "acknowledged an alert";
     AlertTakeBack, "alert.take_back", "took an acknowledgement back";
+    EventRead, "event.read", "had an event of Stripe's read again";
     InviteMake, "invite.make", "made invites";
     InviteRevoke, "invite.revoke", "took an invite back";
     JobRun, "job.run", "ran a job";

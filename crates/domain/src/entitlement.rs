@@ -4,10 +4,14 @@
 //! unknown state is served, and nothing but a subscription that ended, thirty days ago
 //! and more, lets anything be removed.
 
+mod standing;
+
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::billing::{Subscription, SubscriptionStatus};
+
+pub use standing::Standing;
 
 /// How long a tenant is served on after a payment failed.
 pub const PAST_DUE: Duration = Duration::days(7);

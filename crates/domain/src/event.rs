@@ -4,6 +4,8 @@
 //! Stripe is asked; so events may come twice, late, in any order, or of a kind that
 //! nobody here knows. Source: Stripe API Reference, "The Event object".
 
+mod redacted;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use crate::{
     TenantId,
     billing::{CustomerId, StripeEventId},
 };
+
+pub use redacted::redacted;
 
 /// Most bytes of a kind's word that are kept.
 pub const KIND_BYTES_MAX: usize = 100;

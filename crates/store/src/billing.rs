@@ -7,6 +7,7 @@ use domain::{
     entitlement::{Billing, Complimentary, Entitlement, Facts, entitlement},
     plan::{Plan, PlanName},
 };
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -241,8 +242,10 @@ pub async fn acted(tx: &mut TenantTx, entitlement: &Entitlement, rested: &[Agent
 }
 
 async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<Account>, StoreError> {
-    let row = sqlx::query!(
-        r#"select coalesce(i.is_billing, false) as "is_billing!", b.customer as "customer?", b.subscription as "subscription?", b.past_due_since as "past_due_since?",
+    let row = sqlx::query_as!(
+        AccountRow,
+        r#"select t.id as "tenant_id!", coalesce(i.is_billing, false) as "is_billing!", b.customer as "customer?",
+                  b.subscription as "subscription?", b.past_due_since as "past_due_since?",
                   b.disputed_since as "disputed_since?", b.gift_plan as "gift_plan?", b.gift_until as "gift_until?",
                   b.asked_at as "asked_at?", b.entitlement as "entitlement?", b.rested as "rested?",
                   t.erase_after, t.suspended_at is not null as "is_suspended!", clock.now as "now!",
@@ -260,43 +263,77 @@ async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<
     )
     .fetch_optional(conn)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let facts = Facts {
-        billing: if row.is_billing { Billing::On } else { Billing::Off },
-        complimentary: row.gift_plan.is_some().then_some(Complimentary { until: row.gift_until }),
-        subscription: row.subscription.map(|value| read("billing", "subscription", value)).transpose()?,
-        past_due_since: row.past_due_since,
-        disputed_since: row.disputed_since,
-    };
-    let customer = row.customer.as_deref().map(CustomerId::parse).transpose();
-    let plan = match (row.plan, row.title, row.cents, row.currency, row.trial_days, row.agents_max) {
-        (Some(plan), Some(title), Some(cents), Some(currency), Some(trial_days), Some(agents_max)) => {
-            let row = PlanRow {
-                plan,
-                title,
-                price_id: row.price_id,
-                cents,
-                currency,
-                trial_days,
-                agents_max,
-                daily_micros: row.daily_micros,
-                cpus: row.cpus,
-                memory_mib: row.memory_mib,
-                machine_cents: row.machine_cents,
-            };
-            Some(row.read()?)
-        }
-        _ => None,
-    };
-    Ok(Some(Account {
-        customer: customer.map_err(|error| StoreError::corrupt("billing", "customer", error))?,
-        facts,
-        plan,
-        asked_at: row.asked_at,
-        entitlement: row.entitlement.map(|value| read("billing", "entitlement", value)).transpose()?,
-        rested: row.rested.unwrap_or_default().into_iter().map(AgentId::from_uuid).collect(),
-        is_suspended: row.is_suspended,
-        erase_after: row.erase_after,
-        now: row.now,
-    }))
+    row.map(AccountRow::read).transpose()
+}
+
+/// A tenant beside what is known of its payments, as it is stored.
+pub(crate) struct AccountRow {
+    pub(crate) tenant_id: Uuid,
+    pub(crate) is_billing: bool,
+    pub(crate) customer: Option<String>,
+    pub(crate) subscription: Option<Value>,
+    pub(crate) past_due_since: Option<DateTime<Utc>>,
+    pub(crate) disputed_since: Option<DateTime<Utc>>,
+    pub(crate) gift_plan: Option<String>,
+    pub(crate) gift_until: Option<DateTime<Utc>>,
+    pub(crate) asked_at: Option<DateTime<Utc>>,
+    pub(crate) entitlement: Option<Value>,
+    pub(crate) rested: Option<Vec<Uuid>>,
+    pub(crate) erase_after: Option<DateTime<Utc>>,
+    pub(crate) is_suspended: bool,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) plan: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) price_id: Option<String>,
+    pub(crate) cents: Option<i32>,
+    pub(crate) currency: Option<String>,
+    pub(crate) trial_days: Option<i32>,
+    pub(crate) agents_max: Option<i32>,
+    pub(crate) daily_micros: Option<i64>,
+    pub(crate) cpus: Option<i32>,
+    pub(crate) memory_mib: Option<i32>,
+    pub(crate) machine_cents: Option<i32>,
+}
+
+impl AccountRow {
+    pub(crate) fn read(self) -> Result<Account, StoreError> {
+        let facts = Facts {
+            billing: if self.is_billing { Billing::On } else { Billing::Off },
+            complimentary: self.gift_plan.is_some().then_some(Complimentary { until: self.gift_until }),
+            subscription: self.subscription.map(|value| read("billing", "subscription", value)).transpose()?,
+            past_due_since: self.past_due_since,
+            disputed_since: self.disputed_since,
+        };
+        let customer = self.customer.as_deref().map(CustomerId::parse).transpose();
+        let plan = match (self.plan, self.title, self.cents, self.currency, self.trial_days, self.agents_max) {
+            (Some(plan), Some(title), Some(cents), Some(currency), Some(trial_days), Some(agents_max)) => {
+                let row = PlanRow {
+                    plan,
+                    title,
+                    price_id: self.price_id,
+                    cents,
+                    currency,
+                    trial_days,
+                    agents_max,
+                    daily_micros: self.daily_micros,
+                    cpus: self.cpus,
+                    memory_mib: self.memory_mib,
+                    machine_cents: self.machine_cents,
+                };
+                Some(row.read()?)
+            }
+            _ => None,
+        };
+        Ok(Account {
+            customer: customer.map_err(|error| StoreError::corrupt("billing", "customer", error))?,
+            facts,
+            plan,
+            asked_at: self.asked_at,
+            entitlement: self.entitlement.map(|value| read("billing", "entitlement", value)).transpose()?,
+            rested: self.rested.unwrap_or_default().into_iter().map(AgentId::from_uuid).collect(),
+            is_suspended: self.is_suspended,
+            erase_after: self.erase_after,
+            now: self.now,
+        })
+    }
 }

@@ -44,19 +44,28 @@ pub async fn accounts_since(tx: &mut SystemTx, since: DateTime<Utc>) -> Result<i
     Ok(count.fetch_one(tx.conn()).await?)
 }
 
-/// The youngest, before a place in the list, at most so many.
-pub async fn list(
-    tx: &mut SystemTx,
-    before: Option<(DateTime<Utc>, Uuid)>,
-    most: i64,
-) -> Result<Vec<Found>, StoreError> {
-    let (at, id) = before.unzip();
+/// Which of them. What is `None` does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FoundFilter {
+    /// Of this kind.
+    pub kind: Option<DifferenceKind>,
+    /// Of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Those found before this one; before one that was forgotten there is nothing.
+    pub after: Option<Uuid>,
+}
+
+/// The youngest, at most so many.
+pub async fn list(tx: &mut SystemTx, filter: FoundFilter, most: i64) -> Result<Vec<Found>, StoreError> {
     let rows = sqlx::query!(
         "select id, at, tenant_id, what, before, after from billing_differences
-         where $1::timestamptz is null or (at, id) < ($1, $2)
-         order by at desc, id desc limit $3",
-        at,
-        id,
+         where ($1::uuid is null or (at, id) < (select at, id from billing_differences where id = $1))
+           and ($2::text is null or what = $2)
+           and ($3::uuid is null or tenant_id = $3)
+         order by at desc, id desc limit $4",
+        filter.after,
+        filter.kind.map(DifferenceKind::name),
+        filter.tenant.map(TenantId::uuid),
         most,
     )
     .fetch_all(tx.conn())

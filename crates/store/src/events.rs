@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use crate::{
     db::{Db, SystemTx},
     error::{StoreError, json},
+    flows::{self, NewFlow},
 };
 
 /// Kind of the flow that understands an event; its subject is the event.
@@ -80,6 +81,33 @@ pub async fn here(tx: &mut SystemTx, names: &[&str]) -> Result<HashMap<String, O
         .fetch_all(tx.conn())
         .await?;
     Ok(rows.into_iter().map(|row| (row.name, row.tenant_id.map(TenantId::from_uuid))).collect())
+}
+
+/// Has an event understood once more, or, where that is under way, at once. `false`: there is no such event.
+///
+/// The event is locked first, as by the step that reads it: while a flow is there, what it wrote or will write stands.
+pub async fn read_again(tx: &mut SystemTx, id: EventId, flow: FlowId, signal: &str) -> Result<bool, StoreError> {
+    let there = sqlx::query_scalar!(r#"select 1 as "one!" from events where id = $1 for no key update"#, id.uuid());
+    if there.fetch_optional(tx.conn()).await?.is_none() {
+        return Ok(false);
+    }
+    let under_way = sqlx::query_scalar!(
+        r#"select exists (select from flows where kind = $1 and subject = $2) as "is!""#,
+        EVENT,
+        id.uuid(),
+    );
+    if under_way.fetch_one(tx.conn()).await? {
+        flows::signal_house(tx, EVENT, &[id.uuid()], signal).await?;
+        return Ok(true);
+    }
+    sqlx::query!("update events set read_at = null, outcome = null where id = $1", id.uuid())
+        .execute(tx.conn())
+        .await?;
+    let step = EventStep::Read;
+    let deadline = Some(step.deadline());
+    flows::start_house(tx, &NewFlow { id: flow, kind: EVENT, subject: id.uuid(), step: json(&step)?, deadline })
+        .await?;
+    Ok(true)
 }
 
 /// An event that nobody has understood yet, locked: its body, and when it came.

@@ -81,7 +81,7 @@ pub async fn latest(tx: &mut SystemTx, each: i64) -> Result<Vec<JobRun>, StoreEr
            from schedules s
            cross join lateral (select * from job_runs where job = s.job order by asked_at desc limit $1) r
            left join users u on u.id = r.operator_id
-           left join flows f on f.kind in ('sweep', 'refill', 'retention') and f.subject = r.id and r.ended_at is null
+           left join flows f on f.kind in ('sweep', 'refill', 'retention', 'reconciliation') and f.subject = r.id and r.ended_at is null
            order by r.job, r.asked_at desc"#,
         each,
     )
@@ -98,7 +98,7 @@ pub async fn runs(tx: &mut SystemTx, job: Job, after: Option<Uuid>, limit: i64) 
                   berth.now() as "now!"
            from job_runs r
            left join users u on u.id = r.operator_id
-           left join flows f on f.kind in ('sweep', 'refill', 'retention') and f.subject = r.id and r.ended_at is null
+           left join flows f on f.kind in ('sweep', 'refill', 'retention', 'reconciliation') and f.subject = r.id and r.ended_at is null
            where r.job = $1
              and ($2::uuid is null or (r.asked_at, r.id) < (select asked_at, id from job_runs where id = $2))
            order by r.asked_at desc, r.id desc
@@ -120,7 +120,7 @@ pub async fn run(tx: &mut SystemTx, run: Uuid) -> Result<Option<JobRun>, StoreEr
                   berth.now() as "now!"
            from job_runs r
            left join users u on u.id = r.operator_id
-           left join flows f on f.kind in ('sweep', 'refill', 'retention') and f.subject = r.id and r.ended_at is null
+           left join flows f on f.kind in ('sweep', 'refill', 'retention', 'reconciliation') and f.subject = r.id and r.ended_at is null
            where r.id = $1"#,
         run,
     )

@@ -5,6 +5,7 @@ mod billing;
 mod forms;
 mod jobs;
 mod model;
+mod money;
 mod people;
 mod tenancy;
 pub(crate) mod texts;
@@ -117,7 +118,7 @@ pub(crate) fn all() -> Value {
     });
     if let Some(all) = all.as_object_mut() {
         all.extend(people::all());
-        all.extend(tenancy::all().chain(model::all()).chain(billing::all()));
+        all.extend(tenancy::all().chain(model::all()).chain(billing::all()).chain(money::all()));
     }
     all
 }

@@ -9,6 +9,7 @@ use domain::{
 };
 use flows::reconciliation::page;
 use serde_json::{Value, json};
+use store::billing_differences::FoundFilter;
 use testkit::stripe::StripeFault;
 
 use crate::paying::Till;
@@ -33,7 +34,7 @@ async fn reconciled(till: &Till) -> Value {
 
 async fn differences(till: &Till) -> Vec<Difference> {
     let mut tx = till.world.database.db.system().await.unwrap();
-    let found = store::billing_differences::list(&mut tx, None, 50).await.unwrap();
+    let found = store::billing_differences::list(&mut tx, FoundFilter::default(), 50).await.unwrap();
     found.into_iter().map(|found| found.difference).collect()
 }
 

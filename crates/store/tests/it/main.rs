@@ -8,6 +8,7 @@ mod leaks;
 mod limits;
 mod matrix;
 mod model_usage;
+mod money_views;
 mod peers;
 mod people;
 mod prover;

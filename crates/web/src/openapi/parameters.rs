@@ -26,7 +26,7 @@ pub(super) fn of(route: &Route) -> Value {
         }
         (Verb::Get, "/api/admin/v1/pool") => paged(&mut query, "mch"),
         (Verb::Get, "/api/admin/v1/schedules/{job}/runs") => {
-            query("after", json!({ "type": "string", "pattern": format!("^({UUID})?$") }));
+            query("after", maybe_uuid());
             query("limit", whole(1, 100));
         }
         (Verb::Get, "/api/v1/audit" | "/api/admin/v1/audit") => {
@@ -51,10 +51,28 @@ pub(super) fn of(route: &Route) -> Value {
             query("tenant", maybe_id("ten"));
             query(
                 "subject",
-                json!({ "type": "string", "pattern": format!("^((agt|exc|alr|mch)_[0-9a-f]{{32}}|{UUID})?$") }),
+                json!({ "type": "string", "pattern": format!("^((agt|exc|alr|mch|evt|ten)_[0-9a-f]{{32}}|{UUID})?$") }),
             );
             query("stuck", yes_or_no());
             paged(&mut query, "flw");
+        }
+        (Verb::Get, "/api/admin/v1/events") => {
+            query("waiting", yes_or_no());
+            query("kind", texts::stripe_kind());
+            query("name", texts::stripe_name("evt"));
+            query("tenant", maybe_id("ten"));
+            paged(&mut query, "evt");
+        }
+        (Verb::Get, "/api/admin/v1/billing/differences") => {
+            query("kind", texts::difference_kind());
+            query("tenant", maybe_id("ten"));
+            query("after", maybe_uuid());
+            query("limit", whole(1, 100));
+        }
+        (Verb::Get, "/api/admin/v1/subscriptions") => {
+            query("standing", texts::standing());
+            query("customer", texts::stripe_name("cus"));
+            paged(&mut query, "ten");
         }
         (Verb::Get, "/api/admin/v1/invites") => {
             query("id", maybe_id("inv"));
@@ -97,6 +115,7 @@ fn named(noun: &str, name: &str) -> Value {
         (_, "turn") => "exc",
         ("agents", _) => "agt",
         ("alerts", _) => "alr",
+        ("events", _) => "evt",
         ("flows", _) => "flw",
         ("invitations", _) => "itn",
         ("invites", _) => "inv",
@@ -133,6 +152,11 @@ fn paged(query: &mut impl FnMut(&str, Value), prefix: &str) {
 /// An id, or nothing: a filter that was left empty.
 fn maybe_id(prefix: &str) -> Value {
     json!({ "type": "string", "pattern": format!("^({prefix}_[0-9a-f]{{32}})?$") })
+}
+
+/// The same of what has no prefix.
+fn maybe_uuid() -> Value {
+    json!({ "type": "string", "pattern": format!("^({UUID})?$") })
 }
 
 fn whole(least: i64, most: i64) -> Value {

@@ -5,6 +5,7 @@ mod credentials;
 mod doors;
 mod fingerprints;
 mod house;
+mod money;
 mod people;
 mod welcome;
 
@@ -111,6 +112,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
     all.extend(credentials::all(&by, &viewer, &live().0, now()));
     all.extend(doors::all(&by, now()));
     all.extend(billing::all(&by, now()));
+    all.extend(money::all(&by, now()));
     all.extend(house::all(&by, now()));
     all.extend(welcome::all(&by, &viewer));
     all.extend(super::admin::samples::all(&by, now()));

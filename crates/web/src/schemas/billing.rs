@@ -17,6 +17,7 @@ pub(super) fn all() -> Map<String, Value> {
     let url = json!({ "type": "string", "format": "uri", "description": "Whoever has it sees what stands there." });
     let all = [
         ("Billing", standing()),
+        ("Entitlement", entitlement()),
         ("Plan", plan()),
         ("WantedPlan", taken(json!({ "plan": texts::plan_name() }), &["plan"])),
         ("PageAtStripe", object(json!({ "url": url }), &["url"])),
@@ -27,8 +28,8 @@ pub(super) fn all() -> Map<String, Value> {
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
-/// How a tenant stands.
-fn standing() -> Value {
+/// What a tenant may expect for its money.
+fn entitlement() -> Value {
     let is = |word: &str| json!({ "const": word });
     let one = |fields: Value, required: &[&str]| object(fields, required);
     let served = |by: Value, required: &[&str]| {
@@ -53,10 +54,15 @@ fn standing() -> Value {
         one(json!({ "entitlement": is("gone"), "since": time() }), &["entitlement", "since"]),
         one(json!({ "entitlement": is("unpaid") }), &["entitlement"]),
     ];
+    json!({ "oneOf": kinds })
+}
+
+/// How a tenant stands.
+fn standing() -> Value {
     object(
         json!({
             "is_billing": { "type": "boolean", "description": "Whether anybody pays here." },
-            "standing": { "oneOf": kinds },
+            "standing": named("Entitlement"),
             "plan": maybe(&named("Plan")), "agents": whole(), "agents_running": whole(),
             "offered": { "type": "array", "items": named("Plan") },
         }),

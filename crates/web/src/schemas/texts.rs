@@ -4,7 +4,10 @@
 //! too. A peer sends what fits a pattern, and what does not: `crates/server/tests/faults/peers/prober.rs`.
 
 use app::invites::NOTE_CHARS_MAX;
-use domain::{job::Job, model::OwnModel, protocol::PAIRING_REQUEST_CHARS_MAX};
+use domain::{
+    billing::DifferenceKind, entitlement::Standing, event::KIND_BYTES_MAX, job::Job, model::OwnModel,
+    protocol::PAIRING_REQUEST_CHARS_MAX,
+};
 use serde_json::{Value, json};
 
 use super::with;
@@ -146,6 +149,28 @@ pub(crate) fn own_model() -> Value {
 /// A word of ours to choose by: small letters and underscores.
 pub(crate) fn word() -> Value {
     json!({ "type": "string", "pattern": "^[a-z_]{0,40}$" })
+}
+
+/// A word of Stripe's for what happened, or the beginning of one, or nothing.
+pub(crate) fn stripe_kind() -> Value {
+    fits(&format!("[a-z0-9_.]{{0,{KIND_BYTES_MAX}}}"), "Such as `invoice.paid`, or `invoice` for all that begin so")
+}
+
+/// An id of Stripe's with this prefix, or nothing.
+pub(crate) fn stripe_name(prefix: &str) -> Value {
+    fits(&format!("({prefix}_[A-Za-z0-9_]{{1,96}})?"), "As Stripe writes it")
+}
+
+/// [`Standing`], or nothing.
+pub(crate) fn standing() -> Value {
+    let words: Vec<&str> = Standing::EVERY.map(Standing::name).into_iter().chain([""]).collect();
+    json!({ "type": "string", "enum": words, "description": "Empty: all" })
+}
+
+/// [`DifferenceKind`], or nothing.
+pub(crate) fn difference_kind() -> Value {
+    let words: Vec<&str> = DifferenceKind::EVERY.map(DifferenceKind::name).into_iter().chain([""]).collect();
+    json!({ "type": "string", "enum": words, "description": "Empty: both" })
 }
 
 /// A job.

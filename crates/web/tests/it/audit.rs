@@ -42,6 +42,7 @@ struct Stage {
     operator: String,
     agent: String,
     alert: String,
+    event: String,
     carol: String,
     invitation: String,
     link: String,
@@ -75,6 +76,10 @@ impl Stage {
                  ('019aa6b2-7c1e-7d3f-9b1a-2f6c5d4e3b2a', 'k', 'flow_stuck', 'x', 'x', 'warning', {known})"
             ))
             .await;
+        database
+            .sql("insert into events (id, sender, name, kind, is_live, body) values (gen_random_uuid(), 'stripe', 'evt_1', 'x', false, '{}')")
+            .await;
+        let event = newest(database, "events", "evt").await;
         let carol = house.join("carol@example.org", "member").await.to_string();
         let (invitation, link) = house.invited("dora@example.org").await;
         let cookie = house.cookie().await;
@@ -137,6 +142,7 @@ impl Stage {
             operator,
             agent: agent.to_string(),
             alert,
+            event,
             carol,
             invitation,
             link,
@@ -154,6 +160,7 @@ impl Stage {
     fn path(&self, route: &Route) -> String {
         let id = match route.path {
             path if path.contains("/alerts/") => &self.alert,
+            path if path.contains("/events/") => &self.event,
             path if path.contains("/members/") => &self.carol,
             path if path.contains("/invitations/") => &self.invitation,
             path if path.contains("/tokens/") => &self.token,

@@ -29,11 +29,12 @@ use crate::support::{CRON_SECRET, House, METRICS_TOKEN};
 const EXPECTED: &str = include_str!("gate.tsv");
 
 /// What stands in an address before an id, the rows where such a thing is found, and what its ids begin with.
-const OBJECTS: [(&str, &str, &str); 13] = [
+const OBJECTS: [(&str, &str, &str); 14] = [
     ("credentials", "credentials where kind = 'variable'", "crd"),
     ("agents", "agents", "agt"),
     ("turns", "exchanges", "exc"),
     ("alerts", "alerts", "alr"),
+    ("events", "events", "evt"),
     ("flows", "flows", "flw"),
     ("sessions", "sessions", "ses"),
     ("invites", "invites", "inv"),
@@ -235,6 +236,7 @@ async fn plant(house: &House, agent: domain::AgentId) {
     let (key, message) = ("marker-alert", "the machine does not go");
     let alert = NewAlert { id, key, kind: AlertKind::RemovalStuck, tenant: None, subject: "mch_1", message };
     store::alerts::open(&mut tx, &alert).await.unwrap();
+    app::events::keep(&mut tx, &*house.web.dice.0, br#"{"id":"evt_1","type":"invoice.paid"}"#).await.unwrap();
     tx.commit().await.unwrap();
     house.invite(1).await;
     let body = r#"{"email":"ivy@harbour.example","role":"viewer"}"#;

@@ -6,11 +6,11 @@ use axum::{Router, body::Body};
 use http::{Method, Request, StatusCode, header};
 use tower::ServiceExt as _;
 use url::Url;
-use vault::{Token, TokenKind};
+use vault::{Token, TokenKind, stripe::SigningSecret};
 use web::{Door, Pace, Site, Web, listener::Peer};
 
 use crate::{
-    support::{Answer, House, ask, send},
+    support::{Answer, House, STRIPE_SECRET, ask, send},
     trips::Wire,
 };
 
@@ -23,6 +23,7 @@ fn router(house: &House, per_minute: u32, proxies: &str) -> Router {
     let mut site = Site::new(Url::parse("http://127.0.0.1:8080").unwrap(), None, None, ready);
     site.pace = Pace::per_minute(per_minute);
     site.proxies = proxies.parse().unwrap();
+    site.stripe = vec![SigningSecret::parse(STRIPE_SECRET).unwrap()];
     web::router(Web { site: Arc::new(site), ..house.web.clone() }, Door::Public)
 }
 
@@ -79,6 +80,40 @@ async fn wrong_tokens_run_into_a_limit_and_right_ones_beside_them_do_not() {
     // And it passes, when it says so.
     stop_clock(&house, 10).await;
     assert_eq!(get(&router, EVE, &wrong(TokenKind::Personal), "/api/v1/me").await.status, StatusCode::UNAUTHORIZED);
+}
+
+/// A webhook that nobody signed is cheap to refuse, and after some of them not even looked at; what Stripe signed comes
+/// through all the same, from whatever address.
+#[tokio::test]
+async fn what_nobody_signed_runs_into_a_limit_and_what_stripe_signed_never_does() {
+    const ID: &str = "019aa6b2-7c1e-7d3f-9b1a-0000000015ab";
+    let house = House::new().await;
+    stop_clock(&house, 0).await;
+    let router = router(&house, 0, "");
+    let body = r#"{"id":"evt_1","type":"invoice.paid"}"#;
+    let deliver = async |peer: &'static str, secret: &str| {
+        let signature = SigningSecret::parse(secret).unwrap().sign(house.web.dice.now().timestamp(), body.as_bytes());
+        let request = ask(Method::POST, "/webhooks/stripe", "").header("content-type", "application/json");
+        let request = request.header("stripe-signature", signature).header("x-request-id", ID);
+        send(&router, from(peer, request.body(Body::from(body)).unwrap())).await
+    };
+    let forged = "whsec_another0123456789";
+    for number in 0..30 {
+        assert_eq!(deliver(EVE, forged).await.status, StatusCode::BAD_REQUEST, "{number}");
+    }
+    for _ in 0..20 {
+        assert!(wait_of(&deliver(EVE, forged).await) >= 1);
+    }
+    assert_eq!(deliver(ADA, forged).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(house.world.database.count("select count(*) from events").await, 0);
+    for _ in 0..100 {
+        assert_eq!(deliver(EVE, STRIPE_SECRET).await.status, StatusCode::NO_CONTENT);
+    }
+    assert_eq!(house.world.database.count("select count(*) from events").await, 1);
+    // Each that was refused is told in the log.
+    let log = crate::logs::text();
+    let told = log.lines().filter(|line| line.contains(ID) && line.contains("a webhook in Stripe's name was refused"));
+    assert_eq!(told.count(), 51);
 }
 
 #[tokio::test]

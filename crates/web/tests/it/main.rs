@@ -27,6 +27,7 @@ mod limits;
 mod listener;
 mod llm;
 mod logs;
+mod money;
 mod openapi;
 mod ops;
 mod pages;

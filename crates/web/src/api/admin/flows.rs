@@ -38,8 +38,11 @@ pub(crate) async fn show(State(db): State<Db>, _: Operator, At(id): At<id::Flow>
 /// Which flows are wanted; the pages ask with the same words.
 pub(crate) fn filter(query: &Query) -> Result<FlowFilter<'_>, Problem> {
     let subject = query.get("subject").filter(|text| !text.is_empty()).map(|text| {
-        let unknown =
-            || Problem::unreadable("`subject` must be the id of an agent, a machine, an exchange or an alert.");
+        let unknown = || {
+            Problem::unreadable(
+                "`subject` must be the id of an agent, a machine, an exchange, an alert, an event or a tenant.",
+            )
+        };
         read_subject(text).ok_or_else(unknown)
     });
     Ok(FlowFilter {

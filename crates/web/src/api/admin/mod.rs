@@ -5,6 +5,8 @@
 pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod credentials;
+pub(crate) mod differences;
+pub(crate) mod events;
 pub(crate) mod flows;
 pub(crate) mod invites;
 pub(crate) mod machines;
@@ -12,6 +14,7 @@ pub(crate) mod plans;
 pub(crate) mod pool;
 pub(crate) mod schedules;
 pub(crate) mod stats;
+pub(crate) mod subscriptions;
 pub(crate) mod suspension;
 pub(crate) mod tenants;
 pub(crate) mod users;

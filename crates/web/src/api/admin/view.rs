@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    AgentId, AlertId, DeliveryId, ExchangeId, FlowId, MachineId, TenantId,
+    AgentId, AlertId, DeliveryId, EventId, ExchangeId, FlowId, MachineId, TenantId,
     alert::{AlertKind, Related},
     waiting,
 };
@@ -153,15 +153,20 @@ pub(crate) fn subject(kind: &str, subject: Uuid) -> String {
         "exchange" => ExchangeId::from_uuid(subject).to_string(),
         "notice" => AlertId::from_uuid(subject).to_string(),
         "spare" => MachineId::from_uuid(subject).to_string(),
+        "event" => EventId::from_uuid(subject).to_string(),
+        "billing" => TenantId::from_uuid(subject).to_string(),
         _ => subject.to_string(),
     }
 }
 
-/// Reads what an operator copied: the id of an agent, a machine, an exchange or an alert, or a bare uuid.
+/// Reads what an operator copied: the id of an agent, a machine, an exchange, an alert, an event or a tenant, or a bare uuid.
 pub(crate) fn read_subject(text: &str) -> Option<Uuid> {
     let agent = text.parse().map(AgentId::uuid).ok();
     let exchange = || text.parse().map(ExchangeId::uuid).ok();
     let alert = || text.parse().map(AlertId::uuid).ok();
     let machine = || text.parse().map(MachineId::uuid).ok();
-    agent.or_else(exchange).or_else(alert).or_else(machine).or_else(|| Uuid::try_parse(text).ok())
+    let event = || text.parse().map(EventId::uuid).ok();
+    let tenant = || text.parse().map(TenantId::uuid).ok();
+    let known = agent.or_else(exchange).or_else(alert).or_else(machine).or_else(event).or_else(tenant);
+    known.or_else(|| Uuid::try_parse(text).ok())
 }

@@ -4,6 +4,9 @@ pub(crate) mod alert;
 pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod credentials;
+pub(crate) mod differences;
+pub(crate) mod event;
+pub(crate) mod events;
 pub(crate) mod flow;
 pub(crate) mod flows;
 pub(crate) mod gifts;
@@ -15,6 +18,7 @@ pub(crate) mod plans;
 pub(crate) mod pool;
 pub(super) mod samples;
 pub(crate) mod schedules;
+pub(crate) mod subscriptions;
 pub(crate) mod suspension;
 pub(crate) mod tenant;
 pub(crate) mod tenants;
@@ -96,6 +100,9 @@ impl Link {
             "refill" => ("run", Some("/admin/schedules#pool".to_owned())),
             "retention" => ("run", Some("/admin/schedules#retention".to_owned())),
             "sweep" => ("run", Some("/admin/schedules#health".to_owned())),
+            "reconciliation" => ("run", Some("/admin/schedules#billing".to_owned())),
+            "event" => ("event", Some(format!("/admin/events/{subject}"))),
+            "billing" => ("tenant", Some(format!("/admin/tenants/{subject}"))),
             _ => ("subject", None),
         };
         Self { what, id: ShortId::of(subject), to }

@@ -76,17 +76,17 @@ pub(super) fn given(now: DateTime<Utc>) -> Account {
     Account { facts, customer: None, plan: plans().pop(), ..account(now, None) }
 }
 
-fn disputed(now: DateTime<Utc>) -> Account {
+pub(super) fn disputed(now: DateTime<Utc>) -> Account {
     let facts = Facts { disputed_since: Some(now - TimeDelta::days(1)), ..paid(now).facts };
     Account { facts, ..paid(now) }
 }
 
-fn past_due(now: DateTime<Utc>, days: i64) -> Account {
+pub(super) fn past_due(now: DateTime<Utc>, days: i64) -> Account {
     let late = account(now, Some(SubscriptionStatus::PastDue));
     Account { facts: Facts { past_due_since: Some(now - TimeDelta::days(days)), ..late.facts.clone() }, ..late }
 }
 
-fn account(now: DateTime<Utc>, status: Option<SubscriptionStatus>) -> Account {
+pub(super) fn account(now: DateTime<Utc>, status: Option<SubscriptionStatus>) -> Account {
     let subscription = status.and_then(|status| {
         Some(Subscription {
             id: SubscriptionId::parse("sub_1").ok()?,
