@@ -28,11 +28,13 @@ pub enum AlertKind {
     BillingStuck,
     /// A tenant disputes a payment at its bank; it is suspended.
     PaymentDisputed,
+    /// A tenant has more than one subscription that will be charged again.
+    BilledTwice,
 }
 
 impl AlertKind {
     /// Every kind once.
-    pub const EVERY: [Self; 9] = [
+    pub const EVERY: [Self; 10] = [
         Self::HostKeyChanged,
         Self::FlowFailed,
         Self::RemovalStuck,
@@ -42,6 +44,7 @@ impl AlertKind {
         Self::DeliveryFailing,
         Self::BillingStuck,
         Self::PaymentDisputed,
+        Self::BilledTwice,
     ];
 
     /// The word in the database, and the runbook's file name.
@@ -57,6 +60,7 @@ impl AlertKind {
             Self::DeliveryFailing => "delivery_failing",
             Self::BillingStuck => "billing_stuck",
             Self::PaymentDisputed => "payment_disputed",
+            Self::BilledTwice => "billed_twice",
         }
     }
 
@@ -73,6 +77,7 @@ impl AlertKind {
             Self::DeliveryFailing => "Alerts do not get through",
             Self::BillingStuck => "What a tenant pays is not known",
             Self::PaymentDisputed => "A payment is disputed",
+            Self::BilledTwice => "A tenant pays twice",
         }
     }
 
@@ -93,7 +98,9 @@ impl AlertKind {
             | Self::FleetUnreachable
             | Self::DeliveryFailing => Severity::Critical,
             // It costs money or time until it ends, and nobody's agent is away.
-            Self::RemovalStuck | Self::PoolLow | Self::BillingStuck | Self::PaymentDisputed => Severity::Warning,
+            Self::RemovalStuck | Self::PoolLow | Self::BillingStuck | Self::PaymentDisputed | Self::BilledTwice => {
+                Severity::Warning
+            }
         }
     }
 

@@ -40,8 +40,8 @@ const AGAIN: Duration = Duration::from_mins(1);
 
 /// What a refresh came to.
 enum Refreshed {
-    /// It was judged and acted upon.
-    Acted(Box<Acted>),
+    /// It was judged and acted upon. How many subscriptions will be charged again.
+    Acted(Box<Acted>, usize),
     /// Somebody else asked later and acts upon that.
     Late,
     /// There is nothing to keep in view.
@@ -59,11 +59,13 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     match step {
         BillingStep::Rest => Ok(Outcome::next(Next::Go(stored(BillingStep::Refresh)))),
         BillingStep::Refresh => match refresh(world, tenant).await {
-            Ok(Refreshed::Acted(acted)) => Ok(differing(world, claim, tenant, &acted, rested(tenant, &acted))),
+            Ok(Refreshed::Acted(acted, charged)) => {
+                Ok(differing(world, claim, tenant, &acted, rested(tenant, &acted, charged)))
+            }
             Ok(Refreshed::Late) => Ok(Outcome::next(Next::Wait(stored(BillingStep::Rest), REST)).heard()),
             Ok(Refreshed::Nothing) => Ok(Outcome::next(Next::Done)
                 .house(HouseWrite::CloseBilling(tenant))
-                .house(HouseWrite::CloseAlerts(vec![stuck_key(tenant), disputed_key(tenant)]))),
+                .house(HouseWrite::CloseAlerts(vec![stuck_key(tenant), disputed_key(tenant), twice_key(tenant)]))),
             Err(error) if claim.overdue => {
                 tracing::error!(%tenant, error = &error as &dyn std::error::Error, "payments are out of view");
                 Ok(Outcome::next(Next::Wait(stored(BillingStep::Refresh), AGAIN)).house(stuck(tenant, &error)))
@@ -84,18 +86,24 @@ async fn refresh(world: &World, tenant: TenantId) -> Result<Refreshed, StepError
         act(world.db.system().await?, world.entropy.as_ref(), tenant, None).await?;
         return Ok(Refreshed::Nothing);
     }
-    let seen = match (&world.payments, &account.customer) {
+    let (seen, charged) = match (&world.payments, &account.customer) {
         (Some(payments), Some(customer)) => {
-            Some(ask(payments.as_ref(), &account, customer).await.map_err(|error| trouble(&error))?)
+            let asked = ask(payments.as_ref(), &account, customer).await.map_err(|error| trouble(&error))?;
+            (Some(asked.0), asked.1)
         }
-        _ => None,
+        _ => (None, 0),
     };
     let acted = act(world.db.system().await?, world.entropy.as_ref(), tenant, seen.as_ref()).await?;
-    Ok(acted.map_or(Refreshed::Late, |acted| Refreshed::Acted(Box::new(acted))))
+    Ok(acted.map_or(Refreshed::Late, |acted| Refreshed::Acted(Box::new(acted), charged)))
 }
 
-/// All that Stripe knows of a customer. Where its tenant is to be erased, no further month is billed.
-async fn ask(payments: &dyn Payments, account: &Account, customer: &CustomerId) -> Result<Seen, PaymentsError> {
+/// All that Stripe knows of a customer, and how many subscriptions will be charged again. Where its tenant is to be erased,
+/// no further month is billed.
+async fn ask(
+    payments: &dyn Payments,
+    account: &Account,
+    customer: &CustomerId,
+) -> Result<(Seen, usize), PaymentsError> {
     let (mut all, disputes) = futures::try_join!(payments.subscriptions(customer), payments.disputes(customer))?;
     if let Some(erase_after) = account.erase_after {
         for one in all.iter_mut().filter(|one| renews(one)) {
@@ -107,11 +115,12 @@ async fn ask(payments: &dyn Payments, account: &Account, customer: &CustomerId) 
     }
     let open = |one: &&domain::billing::Dispute| one.state == DisputeState::Open;
     let disputed_since = disputes.iter().filter(open).map(|one| one.opened).min();
+    let charged = all.iter().filter(|one| renews(one)).count();
     let subscription = Subscription::that_matters(all);
     let is_owed = |one: &Subscription| matches!(one.status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid);
     let since: Option<DateTime<Utc>> = subscription.as_ref().filter(|one| is_owed(one)).map(|_| account.now);
     let past_due_since = since.map(|now| account.facts.past_due_since.unwrap_or(now));
-    Ok(Seen { subscription, past_due_since, disputed_since, asked_at: account.now })
+    Ok((Seen { subscription, past_due_since, disputed_since, asked_at: account.now }, charged))
 }
 
 fn renews(one: &Subscription) -> bool {
@@ -133,7 +142,7 @@ fn differing(world: &World, claim: &Claim, tenant: TenantId, acted: &Acted, outc
     outcome.house(HouseWrite::Differs(world.entropy.uuid(), Box::new(difference)))
 }
 
-fn rested(tenant: TenantId, acted: &Acted) -> Outcome {
+fn rested(tenant: TenantId, acted: &Acted, charged: usize) -> Outcome {
     let rest = if acted.is_removing { AGAIN } else { REST };
     let pause = acted.next_at().map_or(rest, |at| {
         // A second later, so that the judgement is another one by then. What Stripe is late with is asked for by the minute.
@@ -146,7 +155,11 @@ fn rested(tenant: TenantId, acted: &Acted) -> Outcome {
     if !is_disputed {
         settled.push(disputed_key(tenant));
     }
+    if charged < 2 {
+        settled.push(twice_key(tenant));
+    }
     let outcome = outcome.house(HouseWrite::CloseAlerts(settled));
+    let outcome = if charged < 2 { outcome } else { outcome.house(billed_twice(tenant, charged)) };
     if is_disputed { outcome.house(disputed(tenant)) } else { outcome }
 }
 
@@ -170,6 +183,20 @@ fn disputed(tenant: TenantId) -> HouseWrite {
         subject: tenant.to_string(),
         message: "a payment is disputed; the tenant is suspended until Stripe says how that ends".to_owned(),
     }
+}
+
+/// Nobody wants two plans: it pays for one of them in vain, and only a person can say which.
+fn billed_twice(tenant: TenantId, charged: usize) -> HouseWrite {
+    HouseWrite::Alert {
+        key: twice_key(tenant),
+        kind: AlertKind::BilledTwice,
+        subject: tenant.to_string(),
+        message: format!("a tenant pays for {charged} subscriptions at once; it is served on one of them"),
+    }
+}
+
+fn twice_key(tenant: TenantId) -> String {
+    format!("billed_twice:{tenant}")
 }
 
 fn stuck_key(tenant: TenantId) -> String {

@@ -98,6 +98,51 @@ async fn retention_forgets_what_ran_out_and_nothing_else() {
     assert_eq!(world.database.count("select count(*) from tokens").await, 1);
 }
 
+/// What Stripe told, who was sent there, and what differed: ninety days, and what nobody has understood for ever.
+#[tokio::test]
+async fn what_was_told_of_payments_is_forgotten_after_ninety_days() {
+    let world = World::new().await;
+    let database = &world.database;
+    let tenant = world.alice.caller.tenant.uuid();
+    database.sql("insert into plan_prices (price_id, plan) values ('price_1', 'pro')").await;
+    for (name, age) in [("over", "90 days 1 minute"), ("within", "89 days 23 hours")] {
+        for statement in [
+            format!(
+                "insert into events (id, sender, name, kind, is_live, body, received_at, read_at, outcome) \
+                 values (gen_random_uuid(), 'stripe', 'evt_{name}', 'x', false, '', berth.now() - interval '{age}', \
+                         berth.now() - interval '{age}', 'read')"
+            ),
+            format!(
+                "insert into events (id, sender, name, kind, is_live, body, received_at) \
+                 values (gen_random_uuid(), 'stripe', 'evt_unread_{name}', 'x', false, '', berth.now() - interval '{age}')"
+            ),
+            format!(
+                "insert into checkouts (id, tenant_id, plan, price_id, asked_at) \
+                 values (gen_random_uuid(), '{tenant}', 'pro', 'price_1', berth.now() - interval '{age}')"
+            ),
+            format!(
+                "insert into billing_differences (id, at, what, after) \
+                 values (gen_random_uuid(), berth.now() - interval '{age}', 'event', '{name}')"
+            ),
+        ] {
+            database.sql(&statement).await;
+        }
+    }
+    let mut tx = database.db.system().await.unwrap();
+    let run = ask(&mut tx, &world, Job::Retention).await;
+    tx.commit().await.unwrap();
+    world.run_flows(10).await;
+    let mut tx = database.db.system().await.unwrap();
+    let counts = app::jobs::counts(&mut tx, run).await.unwrap().expect("it ended");
+    for what in ["events", "checkouts", "differences"] {
+        assert_eq!(counts[what], 1, "{what}: {counts}");
+    }
+    let names = database.texts("select name from events order by name").await;
+    assert_eq!(names, ["evt_unread_over", "evt_unread_within", "evt_within"]);
+    assert_eq!(database.texts("select after from billing_differences").await, ["within"]);
+    assert_eq!(database.count("select count(*) from checkouts").await, 1);
+}
+
 #[tokio::test]
 async fn weeks_of_history_are_made_ahead_and_dropped_when_they_are_over() {
     let world = World::new().await;

@@ -372,3 +372,26 @@ async fn what_waited_while_no_worker_ran_is_drained_and_every_tenant_is_judged_b
         }
     }
 }
+
+/// Two people of a tenant paid two pages. It is served, an operator is told once, and no longer once one of them ends.
+#[tokio::test]
+async fn a_tenant_that_pays_twice_is_somebodys_to_put_right() {
+    let till = Till::open().await;
+    let payer = till.payer().await;
+    let first = till.subscribe(&payer, 0).await;
+    till.subscribe(&payer, 0).await;
+    till.run().await;
+    let open = "select message from alerts where kind = 'billed_twice' and closed_at is null";
+    let told = ["a tenant pays for 2 subscriptions at once; it is served on one of them"];
+    assert_eq!(till.world.database.texts(open).await, told);
+    assert!(till.judged(&payer).await.may_run());
+    till.pass(TimeDelta::hours(7)).await;
+    till.run().await;
+    assert_eq!(till.world.database.texts(open).await, told, "looked at again, it is the same alert");
+
+    till.stripe.set_cancelled(&first, true);
+    till.hear(&till.stripe.events().pop().unwrap()).await;
+    till.run().await;
+    assert_eq!(till.world.database.texts(open).await, [""; 0]);
+    assert!(till.judged(&payer).await.may_run(), "on the other one");
+}
