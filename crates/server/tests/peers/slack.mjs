@@ -30,3 +30,5 @@ await socket.start();
 console.log("connected");
 await ended;
 console.log("ended");
+// Its timers would keep the process for half a minute more.
+process.exit();
