@@ -6,8 +6,9 @@ use testkit::TlsIdentity;
 
 use crate::guest::Guest;
 
-/// An address on the public internet, as far as the machine and its gateway can tell. No packet leaves for it: each is
-/// sent to the test once the machine's own filter has let it pass.
+/// An address on the public internet, as far as the machine and its gateway can tell. No packet leaves for it: each gets
+/// the test's address after the machine's own filter has let it pass. (Address translation would come before that filter,
+/// whatever its priority says.)
 const ADDRESS: &str = "8.8.8.8";
 
 /// Where the gateway looks for what else it may trust.
@@ -25,9 +26,13 @@ pub(crate) async fn as_if(guest: &Guest, hosts: &[&str], at: SocketAddr, identit
         printf '[Service]\\nEnvironment=NODE_EXTRA_CA_CERTS={TRUSTED}\\n' > /etc/systemd/system/openclaw.service.d/test.conf
         nft -f - <<'END-OF-RULES'
         table ip berth_test {{
-            chain output {{
-                type nat hook output priority 100; policy accept;
-                ip daddr {ADDRESS} tcp dport 443 dnat to {ip}:{port}
+            chain there {{
+                type route hook output priority 100; policy accept;
+                ip daddr {ADDRESS} tcp dport 443 ip daddr set {ip} tcp dport set {port}
+            }}
+            chain back {{
+                type filter hook prerouting priority -300; policy accept;
+                ip saddr {ip} tcp sport {port} ip saddr set {ADDRESS} tcp sport set 443
             }}
         }}
 END-OF-RULES

@@ -1,19 +1,16 @@
 //! Slack and Discord on a real machine, with OpenClaw's own plugins for them: a credential is set, and that is all a tenant
 //! does. The vendor's hosts lead to a fake; the machine's packet filter and its gateway are what they always are.
 
+use std::time::Duration;
+
 use testkit::{
     TlsIdentity,
     discord::{DISCORD_HOSTS, FakeDiscord},
     slack::{FakeSlack, SLACK_HOSTS},
 };
+use tokio::time::sleep;
 
-use crate::{
-    berth::Berth,
-    dressed,
-    guest::Guest,
-    setting::say,
-    telegram::{GATEWAY, until},
-};
+use crate::{berth::Berth, dressed, guest::Guest, setting::say, telegram::GATEWAY};
 
 /// A vendor whose bots listen at a socket. A text is a credential's value.
 trait Fake {
@@ -128,6 +125,17 @@ async fn whole_life<F: Fake>(
     api.delete(&format!("/api/v1/agents/{id}")).await.expect(202);
     berth.gone(&api, &id).await;
     berth.end().await;
+}
+
+/// As long as a busy computer takes to load a plugin, and the tries that Berth makes until then.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..720 {
+        if is_so() {
+            return;
+        }
+        sleep(Duration::from_millis(250)).await;
+    }
+    panic!("not so in three minutes: {what}");
 }
 
 impl Fake for FakeSlack {

@@ -161,7 +161,7 @@ async fn a_credential_that_is_set_becomes_a_bot_and_one_that_is_removed_falls_si
 /// The gateway's process.
 pub(crate) const GATEWAY: &str = "systemctl show --property=MainPID --value openclaw.service";
 
-pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..240 {
         if is_so() {
             return;
