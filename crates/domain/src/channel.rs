@@ -37,9 +37,9 @@ impl Channel {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Telegram, Self::Slack, Self::Discord];
 
-    /// Those that the machine image can run, and so those that may be offered. OpenClaw takes the others from plugins
-    /// that the image does not have (`docs/decisions/0085-channels-and-variables.md`).
-    pub const OFFERED: [Self; 1] = [Self::Telegram];
+    /// Those that the machine image can run, and so those that may be offered. OpenClaw takes Slack and Discord from
+    /// plugins that the image brings (`docs/decisions/0085-channels-and-variables.md`).
+    pub const OFFERED: [Self; 3] = Self::ALL;
 
     /// The word for it, as OpenClaw has it.
     #[must_use]

@@ -247,7 +247,11 @@ fn channel_settings(channel: Channel, settings: &Settings) -> Value {
             let tokens = json!({ "botToken": secret("slack_bot_token"), "appToken": secret("slack_app_token") });
             [Some(json!({ "mode": "socket" })), Some(tokens)]
         }
-        Channel::Discord => [Some(json!({ "token": secret("discord_token") })), None],
+        // Who writes to a bot directly is read without the intent to read what is written anywhere else.
+        Channel::Discord => {
+            let token = json!({ "token": secret("discord_token") });
+            [Some(token), Some(json!({ "intents": { "messageContent": false } }))]
+        }
     };
     if let Value::Object(map) = &mut of_channel {
         map.extend(more.into_iter().flatten().filter_map(|more| more.as_object().cloned()).flatten());
@@ -355,6 +359,7 @@ mod tests {
             }
         }
         assert_eq!(channels["telegram"]["apiRoot"], "http://10.0.0.1:9");
+        assert_eq!(channels["discord"]["intents"], json!({ "messageContent": false }));
         let plugins = with["plugins"]["entries"].as_object().unwrap();
         let names: std::collections::BTreeSet<&str> = plugins.keys().map(String::as_str).collect();
         assert_eq!(names, ["admin-http-rpc", "discord", "slack"].into());

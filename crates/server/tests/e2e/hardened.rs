@@ -81,7 +81,7 @@ setpriv --reuid openclaw --regid openclaw --clear-groups bash -c '
 for file in /etc/berth/machine.key /etc/berth/guest.json /etc/ssh/ssh_host_ed25519_key /etc/shadow; do
     if cat "$file" >/dev/null 2>&1; then echo "reads $file"; fi
 done
-for folder in /var/lib/berth /opt/openclaw /usr/bin /etc /usr/lib/berth; do
+for folder in /var/lib/berth /opt/openclaw /opt/openclaw/plugins /opt/openclaw/plugins/projects/* /usr/bin /etc /usr/lib/berth; do
     if touch "$folder/planted" 2>/dev/null; then echo "writes into $folder"; fi
 done
 for socket in /run/berth/guest.sock /var/run/docker.sock; do

@@ -159,7 +159,7 @@ async fn a_credential_that_is_set_becomes_a_bot_and_one_that_is_removed_falls_si
 }
 
 /// The gateway's process.
-const GATEWAY: &str = "systemctl show --property=MainPID --value openclaw.service";
+pub(crate) const GATEWAY: &str = "systemctl show --property=MainPID --value openclaw.service";
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..240 {

@@ -1,5 +1,6 @@
 //! What Berth counts and traces, as programs read it that nobody here wrote; and that a collector may be away.
 
+mod bots;
 mod prober;
 mod telegram;
 

@@ -118,6 +118,8 @@ fn new_credential() -> Value {
         of(&["anthropic", "openai", "openrouter"], &json!({}), texts::key()),
         of(&["compatible"], &json!({ "base_url": texts::base_url() }), texts::key()),
         of(&["telegram"], &json!({ "agent": agent }), texts::telegram_token()),
+        of(&["slack"], &json!({ "agent": agent }), texts::slack_tokens()),
+        of(&["discord"], &json!({ "agent": agent }), texts::key()),
         of(&["variable"], &json!({ "agent": agent, "name": texts::variable_name() }), texts::variable_value()),
     ];
     json!({ "oneOf": all.concat() })

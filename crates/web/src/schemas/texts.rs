@@ -115,6 +115,15 @@ pub(crate) fn telegram_token() -> Value {
     json!({ "type": "string", "pattern": "^[0-9]{5,16}:[A-Za-z0-9_-]{20,100}$" })
 }
 
+/// [`domain::credential::Value`] of a Slack app.
+pub(crate) fn slack_tokens() -> Value {
+    let token = "[!-~]{1,240}";
+    json!({
+        "type": "string", "pattern": format!("^(xoxb-{token}\\sxapp-{token}|xapp-{token}\\sxoxb-{token})$"),
+        "description": "The bot's token and the app's, with a space or a line break between",
+    })
+}
+
 /// [`domain::credential::BaseUrl`]
 pub(crate) fn base_url() -> Value {
     let pattern = r#"^https?://[!"$-.0->A-\[\]-~][!"$->A-\[\]-~]{0,280}$"#;

@@ -154,6 +154,37 @@ async fn an_agents_bot_and_variables_are_its_own() {
     assert_eq!(set(&house, &house.mallory, &taken(&theirs)).await.0, StatusCode::CREATED, "free now");
 }
 
+/// Slack's two tokens are one credential, in whichever order they are typed; each channel is offered on the page and goes
+/// to the machine under names of its own.
+#[tokio::test]
+async fn every_channel_is_offered_and_reaches_its_machine() {
+    let (house, _vendor) = house().await;
+    let agent = house.world.live_agent("scout").await;
+    let cookie = house.cookie_of(&house.alice).await;
+    let page = house.page(&cookie, &format!("/agents/{agent}/credentials")).await.text;
+    let (bot, app) = own_secret(Kind::Slack).split_once('\n').unwrap();
+    for (kind, title, value, who) in [
+        (Kind::Slack, "Slack app", format!("{app}\r\n{bot}"), "scout in Harbour"),
+        (Kind::Discord, "Discord bot", secret(Kind::Discord), "scout"),
+    ] {
+        assert!(page.contains(&format!("<option value=\"{}\">{title}</option>", kind.name())), "{page}");
+        let (status, kept) = set(&house, &house.alice, &json!({ "kind": kind, "agent": agent, "value": value })).await;
+        assert_eq!((status, kept["checked"]["who"].as_str()), (StatusCode::CREATED, Some(who)), "{kept}");
+    }
+    house.world.run_flows(20).await;
+    let machine = house.world.step(agent).await.and_then(|step| step.machine()).unwrap();
+    let given = house.world.guests.given(machine);
+    for (name, value) in [("slack_bot_token", bot), ("slack_app_token", app), ("discord_token", &secret(Kind::Discord))]
+    {
+        assert!(given.iter().any(|(at, there)| at == name && there == value), "{name}");
+    }
+    let shown = house.page(&cookie, &format!("/agents/{agent}/credentials")).await;
+    assert!(shown.text.contains("scout in Harbour"), "{}", shown.text);
+    for secret in [bot, app, own_secret(Kind::Discord)] {
+        assert!(!shown.text.contains(secret) && !crate::logs::text().contains(secret));
+    }
+}
+
 #[tokio::test]
 async fn keys_that_cost_money_are_for_admins() {
     let (house, vendor) = house().await;
@@ -175,7 +206,10 @@ async fn what_does_not_fit_changes_nothing() {
         (json!({ "kind": "variable", "agent": agent, "name": "lower", "value": "x" }), "name"),
         (json!({ "kind": "variable", "agent": agent, "value": "x" }), "name"),
         (json!({ "kind": "telegram", "agent": agent, "value": "not a token" }), "value"),
-        (json!({ "kind": "slack", "agent": agent, "value": "xoxb-1 xapp-2" }), "kind"),
+        (json!({ "kind": "slack", "agent": agent, "value": "xoxb-1-without-the-apps" }), "value"),
+        (json!({ "kind": "slack", "agent": agent, "value": "xoxb-1-nobody xapp-2-nobody" }), "value"),
+        (json!({ "kind": "discord", "value": secret(Kind::Discord) }), "agent"),
+        (json!({ "kind": "discord", "agent": agent, "value": "nobodys-token" }), "value"),
     ] {
         let (status, problem) = set(&house, &house.alice, &body).await;
         assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)), "{body}: {problem}");

@@ -35,7 +35,7 @@ async fn four_answers_lead_to_the_live_timeline_of_an_agent() {
     assert_eq!(house.say(&cookie, "step=model&model=berth-proof").await, "/welcome?step=channel");
     let channel = house.page(&cookie, "/welcome?step=channel").await.text;
     assert!(
-        channel.contains("A Telegram bot is connected") && !channel.contains("type=\"text\""),
+        channel.contains("A bot at Telegram, Slack or Discord is connected") && !channel.contains("type=\"text\""),
         "nothing that stores nothing: {channel}"
     );
     assert_eq!(house.say(&cookie, "step=channel").await, "/welcome?step=instructions");

@@ -39,7 +39,7 @@ async fn grammys_own_client_takes_the_fake_bot_api_for_the_real_one() {
     assert!(!api.is_polled(TOKEN));
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..600 {
         if is_so() {
             return;

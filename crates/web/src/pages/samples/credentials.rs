@@ -26,9 +26,9 @@ pub(super) fn all(
     let rows = rows(by, agent.id);
     let agents = [agent.clone()];
     let waiting = [
-        waiting("4242", Some("Eve @eve")),
-        waiting("987654321", None),
-        waiting("a-very-long-id-that-a-channel-may-have-0123456789", Some(HOSTILE)),
+        waiting(Channel::Telegram, "4242", Some("Eve @eve")),
+        waiting(Channel::Slack, "U0EVE", None),
+        waiting(Channel::Discord, "a-very-long-id-that-a-channel-may-have-0123456789", Some(HOSTILE)),
     ];
     vec![
         ("keys", CredentialsPage::new(by, None, &rows, &agents, now).render()),
@@ -72,14 +72,16 @@ fn rows(by: &Caller, agent: AgentId) -> Vec<Credential> {
             Some(Verdict::Unknown { why: "The vendor did not answer within 10 s.".to_owned() }),
         ),
         one(63, Kind::Telegram, "", Some(Verdict::Accepted { who: Some(format!("@scout_bot {HOSTILE}")) })),
+        one(66, Kind::Slack, "", Some(Verdict::Accepted { who: Some("scout in Harbour & Sons".to_owned()) })),
+        one(67, Kind::Discord, "", Some(Verdict::Unknown { why: "Discord did not answer within 10 s.".to_owned() })),
         one(64, Kind::Variable, "API_KEY", None),
         one(65, Kind::Variable, "A_VARIABLE_WITH_A_NAME_THAT_IS_AS_LONG_AS_A_NAME_MAY_EVER_BE_XYZ", None),
     ]
 }
 
-fn waiting(sender: &str, name: Option<&str>) -> Pairing {
+fn waiting(channel: Channel, sender: &str, name: Option<&str>) -> Pairing {
     Pairing {
-        channel: Channel::Telegram,
+        channel,
         request: "3q2-7_w".to_owned(),
         sender: sender.to_owned(),
         name: name.map(str::to_owned),
