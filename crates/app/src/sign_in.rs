@@ -176,7 +176,7 @@ async fn sign_up(
         return Err(Refused::NeedsInvite);
     }
     let email = verified.ok_or(Refused::NotVerified)?;
-    let used = match invite {
+    let let_in = match invite {
         Some(invite) => Some(store::invites::use_once(tx, invite).await?.ok_or(Refused::InviteClosed)?),
         None => None,
     };
@@ -189,7 +189,7 @@ async fn sign_up(
         operators::promote(tx, user, "ADMIN_EMAILS").await?;
     }
     store::people::insert_tenant(tx, tenant, &tenant_name(email), mint(entropy), user).await?;
-    if let Some(gift) = used.and_then(|used| used.gift) {
+    if let Some(gift) = let_in.and_then(|invite| invite.gift) {
         store::billing::begin_given(tx, tenant, mint(entropy), &gift).await?;
     }
     letters::welcome(tx, entropy, (tenant, user), email).await?;

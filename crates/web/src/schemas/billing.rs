@@ -100,10 +100,8 @@ fn operated() -> Value {
 /// What an operator puts in a plan's place.
 fn changed() -> Value {
     let up_to = |least: u32, most: u32| json!({ "type": "integer", "minimum": least, "maximum": most });
-    let or_none = |mut number: Value, told: &str| {
-        number["type"] = json!(["integer", "null"]);
-        with(number, "description", json!(told))
-    };
+    let or_none =
+        |number: Value, told: &str| with(with(number, "type", json!(["integer", "null"])), "description", json!(told));
     let price = json!({
         "type": ["string", "null"], "pattern": "^price_[A-Za-z0-9_]{1,94}$",
         "description": "What a month costs at Stripe; null: the plan is not sold.",
