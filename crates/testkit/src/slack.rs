@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures::{SinkExt as _, StreamExt as _};
@@ -152,7 +152,7 @@ impl FakeSlack {
             });
             let payload = json!({
                 "type": "event_callback", "team_id": "T1", "api_app_id": "A1", "event_id": format!("Ev{id}"),
-                "event_time": 1_795_300_000, "authorizations": [{ "team_id": "T1", "user_id": "U0BOT", "is_bot": true }],
+                "event_time": seconds(), "authorizations": [{ "team_id": "T1", "user_id": "U0BOT", "is_bot": true }],
                 "event": event
             });
             let envelope = json!({
@@ -332,7 +332,11 @@ fn channel_of(person: &str) -> String {
     person.replacen('U', "D", 1)
 }
 
-/// Slack names a message by its time.
+/// Slack names a message by its time. OpenClaw does not hear what is old.
 fn time_of(id: u64) -> String {
-    format!("{}.000100", 1_795_300_000 + id)
+    format!("{}.{id:06}", seconds())
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

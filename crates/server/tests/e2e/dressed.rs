@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use domain::protocol::Ask;
 use testkit::TlsIdentity;
 
 use crate::guest::Guest;
@@ -36,10 +37,11 @@ pub(crate) async fn as_if(guest: &Guest, hosts: &[&str], at: SocketAddr, identit
             }}
         }}
 END-OF-RULES
-        systemctl daemon-reload
-        systemctl restart openclaw.service"
+        systemctl daemon-reload"
     );
     guest.inside(&script).await;
+    // By the guest, so that it tells nobody of a gateway that is away.
+    guest.ask(Ask::Restart).await.expect("the gateway is started anew");
     let ready = "curl -sS -m 2 -o /dev/null -w '%{http_code}' http://127.0.0.1:18789/readyz || true";
     guest.inside_until(ready, |status| status == "200").await;
 }
