@@ -353,8 +353,10 @@ fn channel(id: &str) -> Value {
 
 /// A message has all of this, whoever wrote it.
 fn with_the_rest(mut message: Value) -> Value {
+    // OpenClaw passes over what was written long ago.
+    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
     let rest = json!({
-        "type": 0, "timestamp": "2026-11-22T10:00:00.000000+00:00", "edited_timestamp": null, "tts": false,
+        "type": 0, "timestamp": now.to_rfc3339(), "edited_timestamp": null, "tts": false,
         "mention_everyone": false, "mentions": [], "mention_roles": [], "attachments": [], "embeds": [], "components": [],
         "pinned": false, "flags": 0
     });

@@ -72,10 +72,12 @@ impl Here<'_> {
         let why = match self.world.ask(row, self.claim.now, Ask::Status, Duration::from_secs(10)).await {
             Ok(Reply::Status(status)) => match status.gateway {
                 Gateway::Ready => return Ok(self.go(&here, self.or_restart(Life::Apply { machine })).heard()),
-                Gateway::Starting => "The gateway is starting again.",
+                // A gateway takes half a minute to start: cutting the machine's power would only begin that anew.
+                Gateway::Starting => {
+                    return Ok(self.waiting_for_gateway(&here, machine, "The gateway is starting again."));
+                }
                 Gateway::Stopped | Gateway::Failed => {
-                    let degraded = self.degraded("The gateway had stopped.");
-                    return Ok(self.see(self.go(&here, Life::Hello { machine }).heard(), degraded));
+                    return Ok(self.waiting_for_gateway(&here, machine, "The gateway had stopped."));
                 }
             },
             Ok(_) => "The machine answered another question.",
@@ -93,6 +95,10 @@ impl Here<'_> {
             self.world.provider.stop(&name, Duration::from_secs(20)).await.map_err(provider)?;
         }
         Ok(self.see(self.go(&here, Life::Start { machine }).heard(), degraded))
+    }
+
+    fn waiting_for_gateway(&self, from: &Life, machine: MachineId, why: &str) -> Outcome {
+        self.see(self.go(from, Life::Hello { machine }).heard(), self.degraded(why))
     }
 
     /// A restart that was asked for while something else was done comes before whatever would be next.

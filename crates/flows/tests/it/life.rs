@@ -128,6 +128,24 @@ async fn a_gateway_that_never_gets_ready_ends_in_words_and_a_retry() {
     assert_eq!(world.database.count("select count(*) from alerts where closed_at is null").await, 0);
 }
 
+/// It takes half a minute, longer than the looks at a machine that does not answer: cutting its power would begin it anew.
+#[tokio::test]
+async fn a_gateway_that_starts_again_is_waited_for_and_its_machine_left_alone() {
+    let world = World::new().await;
+    let id = world.live_agent("scout").await;
+    let boots = world.provider.boots();
+    world.guests.set_mood(SimMood::NeverReady);
+    let mut tx = world.database.db.tenant(world.alice.caller.tenant).await.unwrap();
+    store::flows::signal(&mut tx, app::agents::LIFE, id.uuid(), app::agents::signal::LOOK).await.unwrap();
+    tx.commit().await.unwrap();
+    world.run_flows(12).await;
+    assert_ne!(seen(&world, id).await.seen.name(), "live");
+    world.guests.set_mood(SimMood::Well);
+    world.run_flows(20).await;
+    assert_eq!(seen(&world, id).await.seen.name(), "live");
+    assert_eq!((world.provider.count(Verb::Stop), world.provider.boots()), (0, boots), "its power was not cut");
+}
+
 #[tokio::test]
 async fn what_cannot_pass_by_itself_is_said_at_once() {
     for (mood, words) in [(SimMood::Picky, "refused the configuration"), (SimMood::Babbling, "did not answer")] {
