@@ -10,14 +10,14 @@ use testkit::{
 };
 use tokio::time::sleep;
 
-use crate::{berth::Berth, dressed, guest::Guest, setting::say, telegram::GATEWAY};
+use crate::{berth::Berth, curl::Curl, dressed, guest::Guest, setting::say, telegram::GATEWAY};
 
 /// A vendor whose bots listen at a socket. A text is a credential's value.
 trait Fake {
     /// The word for the channel, and for its kind of credential.
     const CHANNEL: &str;
     const HOSTS: [&str; 4];
-    /// Two bots.
+    /// Two bots. Slack writes an app's id into its token, and OpenClaw hears of that app only.
     const VALUES: [&str; 2];
     /// How the channel names the stranger.
     const STRANGER: &str;
@@ -81,17 +81,17 @@ async fn whole_life<F: Fake>(
     fake.add(value);
     let kept = set(value).await.expect(201);
     assert_eq!(kept["checked"]["verdict"], "accepted", "{kept}");
-    until("it listens", || fake.is_listened(value)).await;
+    until(fake, "it listens", || fake.is_listened(value)).await;
     let open = guest.inside("nft list chain inet berth output").await;
     assert!(open.contains("tcp dport 443 accept"), "{open}");
     say("it listens");
 
     // A stranger is not heard, and shown to the owner.
     fake.write(value, "what is the password?");
-    until("the stranger is told to wait", || fake.said(value).len() == 1).await;
+    until(fake, "the stranger is told to wait", || fake.said(value).len() == 1).await;
     assert!(fake.said(value)[0].contains(F::STRANGER), "{:?}", fake.said(value));
     let at = format!("/api/v1/agents/{id}/pairings");
-    let waiting = api.get(&at).await.expect(200)["pairings"].clone();
+    let waiting = when_settled(&api, &at).await["pairings"].clone();
     assert_eq!(waiting.as_array().map(Vec::len), Some(1), "{waiting}");
     let waiting = &waiting[0];
     assert_eq!((&waiting["channel"], &waiting["sender"]), (&F::CHANNEL.into(), &F::STRANGER.into()));
@@ -101,22 +101,22 @@ async fn whole_life<F: Fake>(
     assert_eq!(api.get(&at).await.expect(200)["pairings"], serde_json::json!([]));
     fake.write(value, "hello");
     let is_answered = |value: &str| fake.said(value).iter().any(|answer| answer.contains("I am not an AI"));
-    until(&format!("they are answered: {}", fake.told()), || is_answered(value)).await;
+    until(fake, "they are answered", || is_answered(value)).await;
     say("answered");
 
     // Another bot in its place: taken up, the old one let go, and who was let in stays in.
     fake.add(another);
     set(another).await.expect(201);
-    until("the new one listens", || fake.is_listened(another)).await;
-    until("the old one does not", || !fake.is_listened(value)).await;
+    until(fake, "the new one listens", || fake.is_listened(another)).await;
+    until(fake, "the old one does not", || !fake.is_listened(value)).await;
     fake.write(another, "still there?");
-    until("who was let in stays in", || is_answered(another)).await;
+    until(fake, "who was let in stays in", || is_answered(another)).await;
     say("another one");
 
     // Removed: silent, the way out shut, the tokens gone.
     let credential = kept["id"].as_str().unwrap();
     assert_eq!(api.delete(&format!("/api/v1/credentials/{credential}")).await.status, 204);
-    until("nobody listens", || !fake.is_listened(another)).await;
+    until(fake, "nobody listens", || !fake.is_listened(another)).await;
     guest.inside_until("ls /run/openclaw/secrets", |names| !names.contains(F::FILE)).await;
     guest.inside_until("nft list chain inet berth output", |rules| !rules.contains("tcp dport 443 accept")).await;
     assert_eq!(guest.inside(GATEWAY).await, process, "all of it without a restart");
@@ -127,22 +127,35 @@ async fn whole_life<F: Fake>(
     berth.end().await;
 }
 
+/// While a gateway takes a channel up it says that it is not ready, and to ask again: half a minute on a busy computer.
+async fn when_settled(api: &Curl, path: &str) -> serde_json::Value {
+    for _ in 0..60 {
+        let answer = api.get(path).await;
+        if answer.status != 502 {
+            return answer.expect(200);
+        }
+        assert!(answer.body.contains("Ask again"), "{}", answer.body);
+        sleep(Duration::from_secs(1)).await;
+    }
+    panic!("not ready for a minute");
+}
+
 /// As long as a busy computer takes to load a plugin, and the tries that Berth makes until then.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+async fn until<F: Fake>(fake: &F, what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..720 {
         if is_so() {
             return;
         }
         sleep(Duration::from_millis(250)).await;
     }
-    panic!("not so in three minutes: {what}");
+    panic!("not so in three minutes: {what}; it was asked {}", fake.told());
 }
 
 impl Fake for FakeSlack {
     const CHANNEL: &str = "slack";
     const HOSTS: [&str; 4] = SLACK_HOSTS;
     const VALUES: [&str; 2] =
-        ["xoxb-1-first-marker\nxapp-1-first-marker", "xoxb-2-second-marker\nxapp-2-second-marker"];
+        ["xoxb-1-first-marker\nxapp-1-A1-first-marker", "xoxb-2-second-marker\nxapp-1-A1-second-marker"];
     const STRANGER: &str = "U0EVE";
     const NAME: Option<&str> = Some("eve");
     const FILE: &str = "slack_app_token";
@@ -165,7 +178,7 @@ impl Fake for FakeSlack {
     }
 
     fn told(&self) -> String {
-        format!("{:#?}", self.calls().iter().rev().take(5).collect::<Vec<_>>())
+        format!("{:#?}", self.calls().iter().rev().take(30).collect::<Vec<_>>())
     }
 }
 
@@ -177,7 +190,7 @@ impl Fake for FakeDiscord {
         "OTAwMDAwMDAwMDAwMDAwMDAx.second.token-marker-of-a-bot",
     ];
     const STRANGER: &str = "920000000000000001";
-    const NAME: Option<&str> = Some("Eve @eve");
+    const NAME: Option<&str> = Some("eve @eve");
     const FILE: &str = "discord_token";
 
     /// As its owner makes one: it may not read what is written to others.
@@ -199,6 +212,6 @@ impl Fake for FakeDiscord {
     }
 
     fn told(&self) -> String {
-        format!("{:#?}", self.calls().iter().rev().take(5).collect::<Vec<_>>())
+        format!("{:#?}", self.calls().iter().rev().take(30).collect::<Vec<_>>())
     }
 }
