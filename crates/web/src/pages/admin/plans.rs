@@ -99,7 +99,7 @@ impl Line {
                 field(
                     "machine_cents",
                     "What a machine costs you a month, in hundredths",
-                    "for the figures under Revenue; empty: not known",
+                    "operators alone see it; empty: not known",
                     number(plan.machine_cents),
                 ),
             ],
