@@ -176,7 +176,8 @@ pub async fn misfits(tx: &mut TenantTx) -> Result<Vec<AgentId>, StoreError> {
            left join billing b on b.tenant_id = m.tenant_id
            left join plans p on p.plan = berth.plan_of(b, berth.now())
            where m.tenant_id = $1 and m.gone_at is null and m.agent_id is not null
-             and (m.cpus, m.memory_mib) is distinct from (p.cpus, p.memory_mib)"#,
+             and (m.cpus, m.memory_mib) is distinct from (p.cpus, p.memory_mib)
+           order by m.agent_id"#,
         tenant.uuid(),
     )
     .fetch_all(conn)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use app::agents::signal;
+use chrono::TimeDelta;
 use domain::{
     MachineId,
     agent::{Seen, Wanted},
@@ -21,6 +22,10 @@ use crate::{
 
 /// Looks at a machine that does not answer before it is power-cycled.
 const LOOKS_MAX: u8 = 3;
+/// From one look to the next.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How long a gateway may start before its machine is power-cycled: its own allowance, and less than the step's.
+const STARTS_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
 impl Here<'_> {
     /// Answering. Wishes first, then bad news, then a configuration that is not the one wanted.
@@ -72,33 +77,38 @@ impl Here<'_> {
         let why = match self.world.ask(row, self.claim.now, Ask::Status, Duration::from_secs(10)).await {
             Ok(Reply::Status(status)) => match status.gateway {
                 Gateway::Ready => return Ok(self.go(&here, self.or_restart(Life::Apply { machine })).heard()),
-                // A gateway takes half a minute to start: cutting the machine's power would only begin that anew.
-                Gateway::Starting => {
-                    return Ok(self.waiting_for_gateway(&here, machine, "The gateway is starting again."));
+                Gateway::Starting if self.asked(signal::RESTART) => {
+                    return Ok(self.go(&here, Life::Restart { machine }).heard());
                 }
+                // It takes half a minute to start, and cutting its machine's power would only begin that anew.
+                Gateway::Starting if self.now() - self.claim.step_since < STARTS_WITHIN => {
+                    return Ok(self.see(wait(&here, LOOK_AGAIN), self.degraded("The gateway is starting again.")));
+                }
+                Gateway::Starting => return self.cut_power(&here, machine, "The gateway does not get ready.").await,
                 Gateway::Stopped | Gateway::Failed => {
-                    return Ok(self.waiting_for_gateway(&here, machine, "The gateway had stopped."));
+                    let degraded = self.degraded("The gateway had stopped.");
+                    return Ok(self.see(self.go(&here, Life::Hello { machine }).heard(), degraded));
                 }
             },
             Ok(_) => "The machine answered another question.",
             Err(error) if error.is_another_machine() => return Err(trouble(machine, error)),
             Err(_) => "The machine does not answer.",
         };
-        let degraded = self.degraded(why);
         if looks + 1 < LOOKS_MAX {
             let again = Life::Recover { machine, looks: looks + 1 };
-            return Ok(self.see(wait(&again, Duration::from_secs(3)), degraded));
+            return Ok(self.see(wait(&again, LOOK_AGAIN), self.degraded(why)));
         }
+        self.cut_power(&here, machine, why).await
+    }
+
+    /// Starts the machine anew, whatever it does.
+    async fn cut_power(&self, from: &Life, machine: MachineId, why: &str) -> Result<Outcome, StepError> {
         let name = MachineName::of(machine);
         let sighting = self.world.provider.look(&name).await.map_err(provider)?.ok_or_else(|| absent(machine))?;
         if sighting.running {
             self.world.provider.stop(&name, Duration::from_secs(20)).await.map_err(provider)?;
         }
-        Ok(self.see(self.go(&here, Life::Start { machine }).heard(), degraded))
-    }
-
-    fn waiting_for_gateway(&self, from: &Life, machine: MachineId, why: &str) -> Outcome {
-        self.see(self.go(from, Life::Hello { machine }).heard(), self.degraded(why))
+        Ok(self.see(self.go(from, Life::Start { machine }).heard(), self.degraded(why)))
     }
 
     /// A restart that was asked for while something else was done comes before whatever would be next.

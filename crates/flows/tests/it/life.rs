@@ -139,11 +139,37 @@ async fn a_gateway_that_starts_again_is_waited_for_and_its_machine_left_alone() 
     store::flows::signal(&mut tx, app::agents::LIFE, id.uuid(), app::agents::signal::LOOK).await.unwrap();
     tx.commit().await.unwrap();
     world.run_flows(12).await;
-    assert_ne!(seen(&world, id).await.seen.name(), "live");
+    assert_eq!(seen(&world, id).await.seen.name(), "degraded");
     world.guests.set_mood(SimMood::Well);
     world.run_flows(20).await;
     assert_eq!(seen(&world, id).await.seen.name(), "live");
     assert_eq!((world.provider.count(Verb::Stop), world.provider.boots()), (0, boots), "its power was not cut");
+}
+
+/// One that hangs says that it starts, for ever: then its machine is started anew, and nobody has to come.
+#[tokio::test]
+async fn a_gateway_that_starts_for_two_minutes_has_its_machine_started_anew() {
+    let world = World::new().await;
+    let id = world.live_agent("scout").await;
+    world.guests.set_mood(SimMood::NeverReady);
+    let mut tx = world.database.db.tenant(world.alice.caller.tenant).await.unwrap();
+    store::flows::signal(&mut tx, app::agents::LIFE, id.uuid(), app::agents::signal::LOOK).await.unwrap();
+    tx.commit().await.unwrap();
+    world.run_flows(5).await;
+    assert_eq!(world.provider.count(Verb::Stop), 0);
+    // Whoever asks for a restart meanwhile gets one.
+    let Some(Life::Recover { machine, .. }) = world.step(id).await else { panic!("it is looked at") };
+    let restarts = world.reach.count(machine, "restart");
+    change(&world, id, "restart").await;
+    world.run_flows(2).await;
+    assert_eq!(world.reach.count(machine, "restart"), restarts + 1);
+    world.put_at(id, &Life::Recover { machine, looks: 0 }).await;
+    world.database.move_clock("121 seconds").await;
+    world.run_flows(3).await;
+    assert_eq!(world.provider.count(Verb::Stop), 1, "its power was cut");
+    world.guests.set_mood(SimMood::Well);
+    world.run_flows(20).await;
+    assert_eq!(seen(&world, id).await.seen.name(), "live");
 }
 
 #[tokio::test]
