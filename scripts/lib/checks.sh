@@ -27,25 +27,30 @@ check_shell() {
     (cd "$CHECKOUT" && step "shell scripts" shellcheck -x "${files[@]}") || die "shellcheck has found something; it is above."
 }
 
+CLIPPY=(clippy --locked --workspace --all-targets)
+
 check_clippy() {
     say "clippy, with warnings refused"
-    cargo_here clippy --locked --workspace --all-targets -- --deny warnings || die "clippy has found something; it is above."
+    cargo_here "${CLIPPY[@]}" -- --deny warnings || die "clippy has found something; it is above."
 }
 
 # Licences, sources, and who may use which library.
 check_dependencies() {
-    local version=0.20.2
-    if ! caller "$CARGO" deny --version 2>/dev/null | grep -q " $version$"; then
-        step "building cargo-deny (once)" caller "$CARGO" install --quiet --locked "cargo-deny@$version" ||
-            die "cargo-deny could not be built."
-    fi
+    local deny
+    deny=$(built cargo-deny 0.20.2) || exit 1
     step "fetching what Cargo.lock names" cargo_here fetch --locked || die "the crates could not be fetched."
-    cargo_here deny --offline --log-level error check bans licenses sources || die "a dependency is not allowed; it is above."
+    (cd "$CHECKOUT" && caller "$deny" --offline --log-level error check bans licenses sources) || die "a dependency is not allowed; it is above."
 }
 
 # The queries' offline data (.sqlx) must be what the compiler makes of them against the real schema.
+# Where clippy is wanted too, it asks on the way: everything is looked at once.
 check_queries() {
-    local fresh database=berth_prepare
+    local fresh database=berth_prepare what="checking the queries against the schema"
+    local looking=("$CARGO" check --quiet --locked --package store)
+    if wants lint; then
+        what="clippy, with warnings refused, and the queries against the schema (some minutes)"
+        looking=("$CARGO" "${CLIPPY[@]}" --quiet -- --deny warnings)
+    fi
     fresh=$(caller mktemp -d)
     pg_psql -d postgres -c "drop database if exists $database with (force)" -c "create database $database owner berth_migrator"
     local file
@@ -54,9 +59,9 @@ check_queries() {
     done
     # Touched, so that the compiler asks anew; its answers go to a folder of their own.
     caller touch "$CHECKOUT/crates/store/src/lib.rs"
-    step "checking the queries against the schema" caller env SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$fresh" DATABASE_URL="$(pg_url postgres "$database")" \
-        "$CARGO" check --quiet --locked --manifest-path "$CHECKOUT/Cargo.toml" --package store ||
-        die "a query does not fit the schema."
+    (cd "$CHECKOUT" && step "$what" caller env SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$fresh" \
+        DATABASE_URL="$(pg_url postgres "$database")" "${looking[@]}") ||
+        die "a query does not fit the schema, or clippy has found something; it is above."
     pg_psql -d postgres -c "drop database $database with (force)"
     if [ "${1:-}" = write ]; then
         root rm -rf "$CHECKOUT/.sqlx"
@@ -94,9 +99,16 @@ install_peers() {
 
 # A program that forges tokens. It is no library of ours: it brings OpenSSL and another web server (deny.toml).
 install_forger() {
-    local version=2.6.0 home=$CHECKOUT/target/jwt-hack
-    if ! grep -qs "\"jwt-hack $version " "$home/.crates.toml"; then
-        step "building jwt-hack (once, some minutes)" caller env CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0 \
-            "$CARGO" install --quiet --locked --debug --root "$home" "jwt-hack@$version" || die "jwt-hack could not be built."
+    BERTH_TEST_JWT_HACK=$(built jwt-hack 2.6.0) || exit 1
+    export BERTH_TEST_JWT_HACK
+}
+
+# built NAME VERSION: where a program of others is that only tests use. Built once, as fast as it can be, and kept.
+built() {
+    local home=${XDG_CACHE_HOME:-$CALLER_HOME/.cache}/berth/tools/$1-$2
+    if [ ! -x "$home/bin/$1" ]; then
+        step "building $1 (once, some minutes)" caller env CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
+            "$CARGO" install --quiet --locked --debug --root "$home" "$1@$2" || die "$1 could not be built."
     fi
+    printf '%s\n' "$home/bin/$1"
 }

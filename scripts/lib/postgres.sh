@@ -92,7 +92,7 @@ pg_start() {
         PG_PORT=$(as "$PG_USER" sed -n 4p "$PG_DATA/postmaster.pid")
         return 0
     fi
-    options="-c max_connections=200 -c unix_socket_directories=$PG_SOCKETS"
+    options="-c max_connections=$([ "$PG_KIND" = test ] && echo 500 || echo 200) -c unix_socket_directories=$PG_SOCKETS"
     if [ "$PG_KIND" = test ]; then
         PG_PORT=5432
         listen=''

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::{support::House, vendor::Door};
 
-/// Installed by `scripts/test integration`; why it is no library of ours stands in `docs/decisions/0072-hostile-peers.md`.
-const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/jwt-hack/bin/jwt-hack");
+/// Where it is; why it is no library of ours stands in `docs/decisions/0072-hostile-peers.md`.
+const PROGRAM: &str = "BERTH_TEST_JWT_HACK";
 
 /// Every family of forgeries that the program knows.
 const FAMILIES: [&str; 27] = [
@@ -50,11 +50,13 @@ const FAMILIES: [&str; 27] = [
 
 /// The forgeries of this family of this token.
 fn forgeries(token: &str, family: &str) -> Vec<String> {
-    let mut command = Command::new(PROGRAM);
+    #[expect(clippy::disallowed_methods, reason = "tests are told by scripts/test where programs of others are")]
+    let program =
+        std::env::var(PROGRAM).unwrap_or_else(|_| panic!("{PROGRAM} is not set; scripts/test integration builds it"));
+    let mut command = Command::new(&program);
     command.args(["--json", "payload", token, "--target", family]);
     command.args(["--jwk-attack", "attacker.example", "--jwk-trust", "127.0.0.1"]);
-    let output =
-        command.output().unwrap_or_else(|error| panic!("{PROGRAM}: {error}; scripts/test integration installs it"));
+    let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{family}: {error}: {text}"));
     let payloads = answer["payloads"].as_array().unwrap_or_else(|| panic!("{family}: {answer}"));
