@@ -98,7 +98,7 @@ async fn whole_life<F: Fake>(
     assert_eq!(waiting["name"].as_str(), F::NAME, "{waiting}");
     let approval = serde_json::json!({ "channel": F::CHANNEL, "request": waiting["request"] });
     assert_eq!(api.post(&at, Some(&approval.to_string())).await.status, 204);
-    assert_eq!(api.get(&at).await.expect(200)["pairings"], serde_json::json!([]));
+    assert_eq!(when_settled(&api, &at).await["pairings"], serde_json::json!([]));
     fake.write(value, "hello");
     let is_answered = |value: &str| fake.said(value).iter().any(|answer| answer.contains("I am not an AI"));
     until(fake, "they are answered", || is_answered(value)).await;
