@@ -14,7 +14,7 @@ use domain::{
 };
 use store::{
     StoreError, SystemTx, TenantTx,
-    billing::{Account, Seen},
+    billing::{Account, Acted as Judged, Seen},
 };
 
 use crate::{audit, certificates, letters, rests};
@@ -175,7 +175,9 @@ pub async fn act(
     let (act, agents, rested) = follow(&mut tx, &account, &judged, seen.is_some()).await?;
     let going: &[AgentId] = if act == Act::BillingRemove { &agents } else { &[] };
     let (mut tx, is_removing) = certificates::follow(tx, entropy, going).await?;
-    store::billing::acted(&mut tx, &judged, &rested).await?;
+    let model = store::model_usage::of_thirty_days(&mut tx).await?;
+    let price = account.price;
+    store::billing::acted(&mut tx, &Judged { entitlement: &judged, rested: &rested, price, model }).await?;
     if !agents.is_empty() {
         let count = agents.len().to_string();
         let details = [("entitlement", judged.name()), ("agents", &count)];

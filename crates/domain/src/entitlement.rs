@@ -4,6 +4,7 @@
 //! unknown state is served, and nothing but a subscription that ended, thirty days ago
 //! and more, lets anything be removed.
 
+mod month;
 mod standing;
 
 use chrono::{DateTime, Duration, Utc};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::billing::{Subscription, SubscriptionStatus};
 
+pub use month::Month;
 pub use standing::Standing;
 
 /// How long a tenant is served on after a payment failed.

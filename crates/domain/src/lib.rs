@@ -40,6 +40,7 @@ pub mod plan;
 pub mod protocol;
 pub mod public_address;
 pub mod queue;
+pub mod rates;
 pub mod reach;
 pub mod reachable;
 pub mod rotation;

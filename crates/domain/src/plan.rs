@@ -117,6 +117,16 @@ impl Money {
         let bytes: [u8; 3] = text.as_bytes().try_into().ok()?;
         bytes.iter().all(u8::is_ascii_lowercase).then_some(bytes)
     }
+
+    /// The currency, as Stripe writes it.
+    #[must_use]
+    pub const fn letters(&self) -> &str {
+        // Only ever made of letters.
+        match std::str::from_utf8(&self.currency) {
+            Ok(letters) => letters,
+            Err(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for Money {

@@ -8,7 +8,7 @@ mod vendors;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clients::provider::Limits;
-use domain::{channel::ApiRoot, limits::Proxies};
+use domain::{channel::ApiRoot, limits::Proxies, rates::DollarRates};
 use flows::{CrashAt, CrashPoint, Pool, RunnerOptions};
 use url::{Host, Url};
 use vault::Secret;
@@ -98,6 +98,8 @@ pub struct Config {
     pub sign_in: SignInConfig,
     /// Whether it bills.
     pub stripe: StripeConfig,
+    /// What a dollar is worth where people pay in something else.
+    pub rates: DollarRates,
 }
 
 impl Config {
@@ -117,6 +119,7 @@ impl Config {
             database: DatabaseConfig::parse(values)?,
             sign_in: SignInConfig::parse(values)?,
             stripe: StripeConfig::parse(values)?,
+            rates: dollar_rates(values)?,
             keys: MasterKeys::parse(values)?,
             listen: values
                 .parse("BERTH_LISTEN", "an address and a port")?
@@ -231,6 +234,11 @@ impl LookConfig {
             },
         })
     }
+}
+
+fn dollar_rates(values: &Values) -> Result<DollarRates, BadSetting> {
+    let name = "BERTH_DOLLAR_RATES";
+    DollarRates::parse(&values.get(name)?.unwrap_or_default()).map_err(|error| bad(name, error.to_string()))
 }
 
 fn proxies(values: &Values) -> Result<Proxies, BadSetting> {

@@ -119,6 +119,7 @@ pub async fn run(config: Config, parts: Parts) -> anyhow::Result<()> {
         site.derivations = Derivations::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         site.stripe = config.stripe.signing;
         site.payments = config.stripe.payments;
+        site.rates = config.rates;
         site.checks =
             Some(Arc::new(HttpCredentialVendors::new(config.vendors.addresses.clone(), config.vendors.named.clone())?));
         models = answering(config.models)?;

@@ -129,6 +129,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "What Stripe signs its webhooks with, whsec_… beside the endpoint BERTH_PUBLIC_URL/webhooks/stripe; two with a comma while it is replaced. Not set: webhooks are refused with 503.",
     ),
     plain(
+        "BERTH_DOLLAR_RATES",
+        None,
+        "eur=0.92, gbp=0.79",
+        "What a US dollar is worth in the currencies of your prices, so that operators read what is left after model calls, which cost dollars. Not set: what is left is known where prices are in dollars.",
+    ),
+    plain(
         "BERTH_INCUS_SOCKET",
         Some("/var/lib/incus/unix.socket"),
         "/var/lib/incus/unix.socket",

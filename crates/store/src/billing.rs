@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use domain::{
     AgentId, FlowId, TenantId,
     billing::{BillingStep, CustomerId, Subscription},
-    entitlement::{Billing, Complimentary, Entitlement, Facts, entitlement},
-    plan::{Plan, PlanName},
+    entitlement::{Billing, Complimentary, Entitlement, Facts, Month, Standing, entitlement},
+    model::Micros,
+    plan::{Money, Plan, PlanName},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -32,6 +33,8 @@ pub struct Account {
     pub facts: Facts,
     /// What it is served as, if a plan of ours is paid for or given.
     pub plan: Option<Plan>,
+    /// What its subscription's price was said to be, while it was a plan's. `None`: it has none, or it never was.
+    pub price: Option<Money>,
     /// When Stripe was asked for it.
     pub asked_at: Option<DateTime<Utc>>,
     /// The judgement that was acted upon last.
@@ -222,16 +225,42 @@ pub async fn see(tx: &mut SystemTx, tenant: TenantId, seen: &Seen) -> Result<boo
     Ok(done.rows_affected() > 0)
 }
 
-/// Writes down what was acted upon, and whose agents rest because of it.
-pub async fn acted(tx: &mut TenantTx, entitlement: &Entitlement, rested: &[AgentId]) -> Result<(), StoreError> {
+/// What was acted upon.
+#[derive(Debug, Clone, Copy)]
+pub struct Acted<'a> {
+    /// The judgement.
+    pub entitlement: &'a Entitlement,
+    /// Whose agents rest because of it.
+    pub rested: &'a [AgentId],
+    /// What its subscription's price was said to be.
+    pub price: Option<Money>,
+    /// What its model calls of the last thirty days came to.
+    pub model: Micros,
+}
+
+/// Writes down what was acted upon, and how the tenant stands where that has changed. One statement.
+pub async fn acted(tx: &mut TenantTx, acted: &Acted<'_>) -> Result<(), StoreError> {
     let tenant = tx.tenant();
     let conn = tx.enter_house().await?;
-    let rested: Vec<Uuid> = rested.iter().map(|agent| agent.uuid()).collect();
+    let rested: Vec<Uuid> = acted.rested.iter().map(|agent| agent.uuid()).collect();
+    let brings = Month::of(acted.entitlement, acted.price).and_then(|month| month.money);
     sqlx::query!(
-        "update billing set entitlement = $2, entitled_at = berth.now(), rested = $3 where tenant_id = $1",
+        "with told as (
+             update billing set entitlement = $2, entitled_at = berth.now(), rested = $3, model_micros = $4
+             where tenant_id = $1 returning payer
+         )
+         insert into standings (payer, standing, cents, currency)
+         select told.payer, $5, $6, $7 from told
+         where not exists (
+             select from (select * from standings s where s.payer = told.payer order by s.id desc limit 1) last
+             where (last.standing, last.cents, last.currency) is not distinct from ($5::text, $6::integer, $7::text))",
         tenant.uuid(),
-        json(entitlement)?,
+        json(acted.entitlement)?,
         &rested,
+        i64::try_from(acted.model.get()).unwrap_or(i64::MAX),
+        Standing::of(acted.entitlement).name(),
+        brings.map(|money| i32::try_from(money.cents).unwrap_or(i32::MAX)),
+        brings.as_ref().map(Money::letters),
     )
     .execute(conn)
     .await?;
@@ -252,12 +281,13 @@ async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<
                   p.plan as "plan?", p.title as "title?", p.price_id as "price_id?", p.cents as "cents?",
                   p.currency as "currency?", p.trial_days as "trial_days?", p.agents_max as "agents_max?",
                   p.daily_micros as "daily_micros?", p.cpus as "cpus?", p.memory_mib as "memory_mib?",
-                  p.machine_cents as "machine_cents?"
+                  p.machine_cents as "machine_cents?", bought.cents as "paid_cents?", bought.currency as "paid_currency?"
            from tenants t
            left join installation i on true
            cross join (select berth.now() as now) clock
            left join billing b on b.tenant_id = t.id
            left join plans p on p.plan = berth.plan_of(b, clock.now)
+           left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
            where t.id = $1"#,
         tenant.uuid(),
     )
@@ -293,6 +323,8 @@ pub(crate) struct AccountRow {
     pub(crate) cpus: Option<i32>,
     pub(crate) memory_mib: Option<i32>,
     pub(crate) machine_cents: Option<i32>,
+    pub(crate) paid_cents: Option<i32>,
+    pub(crate) paid_currency: Option<String>,
 }
 
 impl AccountRow {
@@ -328,6 +360,7 @@ impl AccountRow {
             customer: customer.map_err(|error| StoreError::corrupt("billing", "customer", error))?,
             facts,
             plan,
+            price: money(self.paid_cents, self.paid_currency.as_deref()),
             asked_at: self.asked_at,
             entitlement: self.entitlement.map(|value| read("billing", "entitlement", value)).transpose()?,
             rested: self.rested.unwrap_or_default().into_iter().map(AgentId::from_uuid).collect(),
@@ -336,4 +369,9 @@ impl AccountRow {
             now: self.now,
         })
     }
+}
+
+/// An amount, as two columns say it.
+pub(crate) fn money(cents: Option<i32>, currency: Option<&str>) -> Option<Money> {
+    Some(Money { cents: u32::try_from(cents?).ok()?, currency: Money::currency(currency?)? })
 }

@@ -138,6 +138,15 @@ pub async fn count_own(tx: &mut TenantTx, usage: &Usage) -> Result<(), StoreErro
     Ok(())
 }
 
+/// What calls on the house's account came to in the thirty days that end today, those under way counted in full.
+pub async fn of_thirty_days(tx: &mut TenantTx) -> Result<Micros, StoreError> {
+    let sum = sqlx::query_scalar!(
+        r#"select coalesce(sum(spent_micros + held_micros), 0)::bigint as "sum!" from model_days
+           where day > (berth.now() at time zone 'utc')::date - 30"#
+    );
+    Ok(Micros::new(count(sum.fetch_one(tx.conn()).await?)))
+}
+
 /// The tenant's day so far.
 pub async fn today(tx: &mut TenantTx) -> Result<Today, StoreError> {
     let row = sqlx::query!(

@@ -50,17 +50,23 @@ pub enum Changed {
     PriceTaken,
 }
 
-/// Puts a plan in the place of the one of its name. Its price buys it from now on, and for good for who has it.
+/// Puts a plan in the place of the one of its name. Its price buys it from now on, and for good for who has it; what it said
+/// last while it was the plan's is what who keeps it brings.
 pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreError> {
     let price = plan.price.as_ref().map(PriceId::as_str);
+    let cents = i32::try_from(plan.money.cents).unwrap_or(i32::MAX);
     let others = sqlx::query_scalar!(
         r#"with bought as (
-               insert into plan_prices (price_id, plan) select $2::text, plan from plans where plan = $1 and $2::text is not null
-               on conflict (price_id) do nothing
+               insert into plan_prices (price_id, plan, cents, currency)
+               select $2::text, plan, $3, $4 from plans where plan = $1 and $2::text is not null
+               on conflict (price_id) do update set cents = excluded.cents, currency = excluded.currency
+               where plan_prices.plan = excluded.plan
            )
            select exists (select from plan_prices where price_id = $2 and plan <> $1) as "is!""#,
         plan.name.as_str(),
         price,
+        cents,
+        plan.money.letters(),
     );
     if others.fetch_one(tx.conn()).await? {
         return Ok(Changed::PriceTaken);
@@ -72,8 +78,8 @@ pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreErro
         plan.name.as_str(),
         plan.title,
         price,
-        i32::try_from(plan.money.cents).unwrap_or(i32::MAX),
-        std::str::from_utf8(&plan.money.currency).unwrap_or_default(),
+        cents,
+        plan.money.letters(),
         i32::from(plan.trial_days.map_or(0, NonZeroU16::get)),
         i32::from(plan.limits.agents),
         plan.limits.daily_model.map(|most| i64::try_from(most.get()).unwrap_or(i64::MAX)),

@@ -42,12 +42,13 @@ pub async fn list(
                   p.plan as "plan?", p.title as "title?", p.price_id as "price_id?", p.cents as "cents?",
                   p.currency as "currency?", p.trial_days as "trial_days?", p.agents_max as "agents_max?",
                   p.daily_micros as "daily_micros?", p.cpus as "cpus?", p.memory_mib as "memory_mib?",
-                  p.machine_cents as "machine_cents?"
+                  p.machine_cents as "machine_cents?", bought.cents as "paid_cents?", bought.currency as "paid_currency?"
            from tenants t
            left join installation i on true
            cross join (select berth.now() as now) clock
            left join billing b on b.tenant_id = t.id
            left join plans p on p.plan = berth.plan_of(b, clock.now)
+           left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
            cross join lateral (
                select case
                    when not coalesce(i.is_billing, false) then 'billing_off'

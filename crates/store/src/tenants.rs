@@ -77,6 +77,7 @@ pub async fn is_inhabited(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, S
 /// Erases a tenant and everything that belongs to it. The database refuses while it is not due, or a machine or an
 /// agent is left. Already gone is success.
 pub async fn erase(tx: &mut SystemTx, tenant: TenantId) -> Result<(), StoreError> {
+    crate::standings::end(tx, tenant).await?;
     sqlx::query!("delete from tenants where id = $1", tenant.uuid()).execute(tx.conn()).await?;
     Ok(())
 }
@@ -113,9 +114,17 @@ pub async fn exported(tx: &mut SystemTx, tenant: TenantId) -> Result<Vec<(&'stat
     )
     .fetch_all(tx.conn())
     .await?;
-    let billing = sqlx::query_scalar!(r#"select to_jsonb(b) as "row!" from billing b where b.tenant_id = $1"#, id)
-        .fetch_all(tx.conn())
-        .await?;
+    let billing =
+        sqlx::query_scalar!(r#"select to_jsonb(b) - 'payer' as "row!" from billing b where b.tenant_id = $1"#, id)
+            .fetch_all(tx.conn())
+            .await?;
+    let standings = sqlx::query_scalar!(
+        r#"select to_jsonb(s) - 'payer' as "row!" from standings s join billing b on b.payer = s.payer
+           where b.tenant_id = $1 order by s.id"#,
+        id,
+    )
+    .fetch_all(tx.conn())
+    .await?;
     let checkouts = sqlx::query_scalar!(
         r#"select to_jsonb(c) as "row!" from checkouts c where c.tenant_id = $1 order by c.id"#,
         id
@@ -133,6 +142,7 @@ pub async fn exported(tx: &mut SystemTx, tenant: TenantId) -> Result<Vec<(&'stat
         ("invitations", invitations),
         ("tokens", tokens),
         ("billing", billing),
+        ("standings", standings),
         ("checkouts", checkouts),
     ])
 }

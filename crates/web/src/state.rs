@@ -6,7 +6,7 @@ use app::import::Derivations;
 use axum::extract::FromRef;
 use chrono::{DateTime, TimeZone as _, Utc};
 use clients::payments::Payments;
-use domain::{Entropy, limits::Proxies};
+use domain::{Entropy, limits::Proxies, rates::DollarRates};
 use store::Db;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -85,6 +85,8 @@ pub struct Site {
     pub stripe: Vec<SigningSecret>,
     /// Who takes the money, where anybody bills.
     pub payments: Option<Arc<dyn Payments>>,
+    /// What a dollar is worth where people pay in something else.
+    pub rates: DollarRates,
     /// Who is asked whether a credential is good; nobody in tests that do not need it.
     pub checks: Option<Checks>,
     /// Opens what people bring along sealed by another program.
@@ -130,6 +132,7 @@ impl Site {
             sign_in: SignIn::default(),
             stripe: Vec::new(),
             payments: None,
+            rates: DollarRates::default(),
             checks: None,
             derivations: Derivations::new(1),
         }

@@ -117,6 +117,23 @@ async fn a_year_of_a_tenant_to_the_second() {
     assert!(lived > TimeDelta::days(365), "a year has {} days", lived.num_days());
     year.till.assert_all_read().await;
     assert_eq!(year.till.world.database.count("select count(*) from alerts where closed_at is null").await, 0);
+    counted(&year).await;
+}
+
+/// Each change of how it stood is one row, and months and failures are counted from them.
+async fn counted(year: &Year) {
+    let database = &year.till.world.database;
+    let lived = "select string_agg(standing, ' ' order by id) from standings";
+    assert_eq!(database.texts(lived).await, ["trial paying past_due suspended paying ending left"]);
+    let brings = "select string_agg(coalesce(cents::text, '-'), ' ' order by id) from standings";
+    assert_eq!(database.texts(brings).await, ["4900 4900 4900 - 4900 - -"]);
+    let mut tx = database.db.system().await.expect("a transaction");
+    let months = store::standings::churn(&mut tx).await.expect("a count");
+    // It began more than twelve months ago. Suspended for a while is not left.
+    let counts = months.iter().map(|month| (month.at_start, month.began, month.left)).collect::<Vec<_>>();
+    let left_in = counts.iter().position(|count| *count == (1, 0, 1)).expect("it left");
+    assert!(counts[..left_in].iter().all(|count| *count == (1, 0, 0)), "{counts:?}");
+    assert!(counts[left_in + 1..].iter().all(|count| *count == (0, 0, 0)), "{counts:?}");
 }
 
 /// The bank refuses on the second of three days on which Stripe answers nobody and tells nothing.

@@ -13,5 +13,6 @@ mod peers;
 mod people;
 mod prover;
 mod queue;
+mod revenue;
 mod schema;
 mod tenancy;

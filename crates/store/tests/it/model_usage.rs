@@ -126,6 +126,24 @@ async fn a_new_day_begins_anew_and_an_old_call_is_charged_to_its_own() {
     assert_eq!(world.database.count(old).await, 1, "nobody ended the call of the day before: it counts in full, there");
 }
 
+#[tokio::test]
+async fn thirty_days_end_today_and_count_what_is_under_way() {
+    let world = World::new().await;
+    let (db, tenant) = (&world.database.db, world.alice.caller.tenant);
+    let plant = format!(
+        "insert into model_days (tenant_id, day, held_micros, spent_micros)
+         select '{}', (berth.now() at time zone 'utc')::date - days, 1, case days when 30 then 1000 else 10 end
+         from unnest(array[0, 29, 30]) days",
+        tenant.uuid()
+    );
+    world.database.sql(&plant).await;
+    let sum = async |tenant| {
+        let mut tx = db.tenant(tenant).await.unwrap();
+        store::model_usage::of_thirty_days(&mut tx).await.unwrap().get()
+    };
+    assert_eq!((sum(tenant).await, sum(world.mallory.caller.tenant).await), (22, 0));
+}
+
 /// What a process leaves that was killed between holding and settling.
 #[tokio::test]
 async fn a_hold_that_nobody_ends_counts_as_spent() {

@@ -9,6 +9,7 @@ pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod billing;
+pub(crate) mod charts;
 pub(crate) mod credentials;
 pub(crate) mod dashboard;
 pub(crate) mod entry;

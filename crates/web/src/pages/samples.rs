@@ -7,6 +7,7 @@ mod fingerprints;
 mod house;
 mod money;
 mod people;
+mod revenue;
 mod welcome;
 
 use askama::Template as _;
@@ -113,6 +114,7 @@ pub fn all() -> Vec<(&'static str, Result<String, askama::Error>)> {
     all.extend(doors::all(&by, now()));
     all.extend(billing::all(&by, now()));
     all.extend(money::all(&by, now()));
+    all.extend(revenue::all(&by, now()));
     all.extend(house::all(&by, now()));
     all.extend(welcome::all(&by, &viewer));
     all.extend(super::admin::samples::all(&by, now()));

@@ -60,6 +60,20 @@ pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
+/// `19.00 EUR`, `−1,203.20 EUR`; without a currency the number alone.
+#[must_use]
+pub fn signed_money(cents: i64, currency: Option<[u8; 3]>) -> String {
+    let sign = if cents < 0 { "\u{2212}" } else { "" };
+    let whole = cents.unsigned_abs();
+    let letters = currency.map(|letters| letters.map(|byte| char::from(byte.to_ascii_uppercase())));
+    let letters = letters.map(|letters| format!(" {}", String::from_iter(letters))).unwrap_or_default();
+    let digits = (whole / 100).to_string();
+    let comma =
+        |(n, digit): (usize, char)| [Some(',').filter(|_| n > 0 && (digits.len() - n).is_multiple_of(3)), Some(digit)];
+    let grouped: String = digits.chars().enumerate().flat_map(comma).flatten().collect();
+    format!("{sign}{grouped}.{:02}{letters}", whole % 100)
+}
+
 /// The colour and shape of a state; always shown beside the word.
 #[must_use]
 pub const fn tone(seen: &Seen) -> &'static str {
@@ -155,6 +169,23 @@ mod tests {
         let now = Utc.timestamp_opt(1_800_000_000, 0).unwrap();
         assert_eq!(ago(now + TimeDelta::seconds(3), now), "just now");
         assert_eq!(ago(now - TimeDelta::seconds(200), now), "3 min ago");
+    }
+
+    #[test]
+    fn an_amount_says_its_currency_and_whether_it_is_below_nothing() {
+        let said = [
+            (1900, Some(*b"eur")),
+            (-320, Some(*b"usd")),
+            (0, None),
+            (-5, None),
+            (-123_456_789, None),
+            (12_345_600, None),
+        ]
+        .map(|(of, in_)| signed_money(of, in_));
+        assert_eq!(
+            said,
+            ["19.00 EUR", "\u{2212}3.20 USD", "0.00", "\u{2212}0.05", "\u{2212}1,234,567.89", "123,456.00"]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The shapes of what operators see of money: subscriptions, Stripe's events, differences from Stripe.
+//! The shapes of what operators see of money: subscriptions, revenue, Stripe's events, differences from Stripe.
 
 use domain::{billing::DifferenceKind, entitlement::Standing};
 use serde_json::{Map, Value, json};
@@ -20,6 +20,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("Differences", differences()),
         ("OperatedSubscription", subscription()),
         ("Subscriptions", listed("subscriptions", "OperatedSubscription")),
+        ("TenantMonth", tenant_month()),
+        ("TenantMonths", listed("tenants", "TenantMonth")),
+        ("Revenue", revenue()),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -81,7 +84,7 @@ fn differences() -> Value {
 fn subscription() -> Value {
     let month = object(
         json!({
-            "cents": with(maybe(&whole()), "description", json!("Null: an older price, which Stripe knows.")),
+            "cents": with(maybe(&whole()), "description", json!("Null: a price that was never a plan's, which Stripe knows.")),
             "currency": maybe(&text()),
             "from": with(maybe(&time()), "description", json!("When the first payment is due, in a trial.")),
             "owed": { "type": "boolean", "description": "Whether the last payment failed." },
@@ -97,5 +100,81 @@ fn subscription() -> Value {
             "asked_at": with(maybe(&time()), "description", json!("When Stripe was asked.")),
         }),
         &["tenant", "standing", "entitlement", "plan", "month", "gift", "customer", "subscription", "asked_at"],
+    )
+}
+
+/// Hundredths of a currency that may be below nothing, or not known.
+fn cents(words: &str) -> Value {
+    with(maybe(&json!({ "type": "integer" })), "description", json!(words))
+}
+
+fn tenant_month() -> Value {
+    object(
+        json!({
+            "tenant": id("ten"), "standing": { "enum": Standing::EVERY.map(Standing::name) }, "at": time(), "plan": maybe(&text()),
+            "currency": with(maybe(&text()), "description", json!("Of all its amounts; null: it has no plan and pays nothing.")),
+            "price_cents": cents("Paid, owed while past due, or from the end of the trial on."),
+            "brings_cents": cents("What a month brings; null: a price that was never a plan's."),
+            "machines": whole(), "machine_cents": cents("Null: nobody has said what one costs."),
+            "model_micro_usd": whole(),
+            "left_cents": cents("What is left; null: something of it is not known, such as what a dollar is worth."),
+        }),
+        &[
+            "tenant",
+            "standing",
+            "at",
+            "plan",
+            "currency",
+            "price_cents",
+            "brings_cents",
+            "machines",
+            "machine_cents",
+            "model_micro_usd",
+            "left_cents",
+        ],
+    )
+}
+
+fn revenue() -> Value {
+    let sum = object(
+        json!({
+            "currency": with(maybe(&text()), "description", json!("Null: tenants without a plan.")), "paying": whole(),
+            "brings_cents": whole(), "owed_cents": whole(), "machine_cents": whole(), "model_micro_usd": whole(),
+            "model_cents": cents("Null: nobody has said what a dollar is worth."), "left_cents": cents("Null: likewise."),
+            "unknown": { "type": "integer", "minimum": 0, "description": "Of how many tenants something is not known." },
+        }),
+        &[
+            "currency",
+            "paying",
+            "brings_cents",
+            "owed_cents",
+            "machine_cents",
+            "model_micro_usd",
+            "model_cents",
+            "left_cents",
+            "unknown",
+        ],
+    );
+    let month = object(
+        json!({
+            "month": { "type": "string", "format": "date" }, "paying_at_start": { "type": "integer" }, "began": whole(),
+            "left": whole(),
+        }),
+        &["month", "paying_at_start", "began", "left"],
+    );
+    let dunning = object(
+        json!({
+            "days": whole(), "failed": whole(), "paid": whole(), "suspended": whole(), "came_back": whole(), "left": whole(),
+            "open": { "type": "integer" },
+        }),
+        &["days", "failed", "paid", "suspended", "came_back", "left", "open"],
+    );
+    object(
+        json!({
+            "months": { "type": "array", "items": sum },
+            "churn": { "type": "array", "items": month, "description": "The last twelve months, oldest first." },
+            "dunning": with(dunning, "description", json!("What became of payments that failed in the last days.")),
+        }),
+        &["months", "churn", "dunning"],
     )
 }

@@ -116,6 +116,7 @@ impl House {
         let mut site = site.with_metrics(Some(Secret::from(METRICS_TOKEN.to_owned())), crate::figures::render());
         site.stripe = vec![vault::stripe::SigningSecret::parse(STRIPE_SECRET).unwrap()];
         site.payments = Some(payments);
+        site.rates = domain::rates::DollarRates::parse("eur=0.5").unwrap();
         // Tests ask faster than people do; those of the pace set one.
         site.pace = Pace::per_minute(0);
         site = site.with_sign_in(SignIn { vendors, keys: keys(public_url), mails: true, admins });
@@ -141,7 +142,7 @@ impl House {
         store::house::installation(&mut tx, self.world.flows.installation).await.unwrap();
         store::house::set_billing(&mut tx, domain::entitlement::Billing::On).await.unwrap();
         tx.commit().await.unwrap();
-        let sold = "insert into plan_prices (price_id, plan) values ('{}', 'pro'); update plans set price_id = '{}' where plan = 'pro'";
+        let sold = "insert into plan_prices (price_id, plan, cents, currency) values ('{}', 'pro', 4900, 'eur'); update plans set price_id = '{}' where plan = 'pro'";
         self.world.database.sql(&sold.replace("{}", price.as_str())).await;
     }
 

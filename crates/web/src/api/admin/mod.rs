@@ -12,6 +12,7 @@ pub(crate) mod invites;
 pub(crate) mod machines;
 pub(crate) mod plans;
 pub(crate) mod pool;
+pub(crate) mod revenue;
 pub(crate) mod schedules;
 pub(crate) mod stats;
 pub(crate) mod subscriptions;

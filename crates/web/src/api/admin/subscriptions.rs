@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     TenantId,
     billing::CustomerId,
-    entitlement::{Entitlement, Served, Standing},
-    plan::Money,
+    entitlement::{Entitlement, Month, Standing},
 };
 use serde::Serialize;
 use store::{Db, billing::Account, subscription_views::SubscriptionFilter};
@@ -48,39 +47,11 @@ struct MonthView {
     owed: bool,
 }
 
-/// What a month of a tenant brings, if it goes on as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Month {
-    /// As the plan says it; `None`: it pays an older price, which Stripe knows, or one of no plan.
-    pub(crate) money: Option<Money>,
-    /// From when on, while nothing is to pay yet.
-    pub(crate) from: Option<DateTime<Utc>>,
-    /// Whether the last one is not paid.
-    pub(crate) is_owed: bool,
-}
-
-impl Month {
-    /// `None`: nothing is to be paid.
-    pub(crate) fn of(judged: &Entitlement, account: &Account) -> Option<Self> {
-        let Entitlement::Served { by } = judged else { return None };
-        let (from, is_owed) = match by {
-            Served::Paid { .. } => (None, false),
-            Served::Trial { ends } => (Some(*ends), false),
-            Served::PastDue { .. } => (None, true),
-            Served::BillingOff | Served::Complimentary { .. } | Served::Cancelled { .. } => return None,
-        };
-        let paid = account.facts.subscription.as_ref().map(|one| &one.price);
-        let plan = account.plan.as_ref().filter(|plan| plan.price.as_ref() == paid);
-        Some(Self { money: plan.map(|plan| plan.money), from, is_owed })
-    }
-}
-
 impl From<Month> for MonthView {
     fn from(month: Month) -> Self {
-        let letters = |money: Money| money.currency.iter().map(|byte| char::from(*byte)).collect();
         Self {
             cents: month.money.map(|money| money.cents),
-            currency: month.money.map(letters),
+            currency: month.money.map(|money| money.letters().to_owned()),
             from: month.from,
             owed: month.is_owed,
         }
@@ -94,7 +65,7 @@ impl SubscriptionView {
             tenant,
             standing: Standing::of(&judged).name(),
             plan: account.plan.as_ref().map(PlanView::of),
-            month: Month::of(&judged, account).map(MonthView::from),
+            month: Month::of(&judged, account.price).map(MonthView::from),
             gift: Standing::of(&judged) == Standing::Gift,
             customer: account.customer.as_ref().map(ToString::to_string),
             subscription: account.facts.subscription.as_ref().map(|one| one.id.to_string()),

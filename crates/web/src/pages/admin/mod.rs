@@ -16,6 +16,7 @@ pub(crate) mod machines;
 pub(crate) mod overview;
 pub(crate) mod plans;
 pub(crate) mod pool;
+pub(crate) mod revenue;
 pub(super) mod samples;
 pub(crate) mod schedules;
 pub(crate) mod subscriptions;

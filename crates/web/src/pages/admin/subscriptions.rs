@@ -4,16 +4,13 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use domain::{
     TenantId,
-    entitlement::{Entitlement, Served, Standing},
+    entitlement::{Entitlement, Month, Served, Standing},
 };
 use http::StatusCode;
 use store::billing::Account;
 
 use crate::{
-    api::admin::{
-        self,
-        subscriptions::{Month, Wanted},
-    },
+    api::admin::{self, subscriptions::Wanted},
     body::Query,
     guard::Operator,
     pages::{
@@ -110,7 +107,7 @@ impl Line {
             plan: account.plan.as_ref().map(|plan| plan.title.clone()),
             when: when(&judged).map(|(words, at)| (words, look.at(at))),
             lasting: lasting(&judged),
-            month: MonthWords::of(Month::of(&judged, account), look),
+            month: MonthWords::of(Month::of(&judged, account.price), look),
             customer: account.customer.as_ref().map(ToString::to_string),
             is_out_of_service: account.is_suspended,
         }
@@ -120,7 +117,7 @@ impl Line {
 impl MonthWords {
     fn of(month: Option<Month>, look: Look<'_>) -> Self {
         let Some(month) = month else { return Self { words: "nothing".to_owned(), from: None } };
-        let mut words = month.money.map_or_else(|| "an older price".to_owned(), |money| money.to_string());
+        let mut words = month.money.map_or_else(|| "a price of no plan".to_owned(), |money| money.to_string());
         if month.is_owed {
             words.push_str(", owed");
         }

@@ -102,6 +102,7 @@ pub(super) fn account(now: DateTime<Utc>, status: Option<SubscriptionStatus>) ->
     Account {
         customer: subscription.as_ref().and_then(|_| CustomerId::parse("cus_NffrFeUfNV2Hib").ok()),
         plan: subscription.as_ref().and_then(|_| plans().into_iter().nth(1)),
+        price: plans().into_iter().nth(1).map(|plan| plan.money).filter(|_| subscription.is_some()),
         facts: Facts { billing: Billing::On, subscription, ..Facts::default() },
         asked_at: Some(now),
         entitlement: None,
