@@ -9,7 +9,9 @@ run_long() {
     local seed=${BERTH_TEST_SEED:-}
     [ -n "$seed" ] || seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
     BERTH_TEST_LONG=1 BERTH_TEST_SEED=$seed
-    export BERTH_TEST_LONG BERTH_TEST_SEED
+    # What is under load keeps up with it only when it was compiled for that.
+    CARGO_PROFILE_DEV_OPT_LEVEL=1
+    export BERTH_TEST_LONG BERTH_TEST_SEED CARGO_PROFILE_DEV_OPT_LEVEL
     pass
     long_form faults "The fault tests in their long form, as scripts/test long ran them last."
     long_form schemathesis "schemathesis in its long form, as scripts/test long ran it last." --ignored peers::prober::

@@ -100,15 +100,21 @@ async fn a_year_of_a_tenant_to_the_second() {
     year.agent = Some(year.till.world.new_agent("scout").await);
     year.settle().await;
     assert_eq!(year.agent().await, (Wanted::Running, "live"));
+    let calls =
+        "insert into model_days (tenant_id, day, spent_micros) select tenant_id, berth.now()::date, 1234 from billing";
+    year.till.world.database.sql(calls).await;
 
     // The trial ends with a payment, and so do eight months.
-    for _ in 0..9 {
+    for month in 0..9 {
         let due = year.period_ends().await;
         year.until(due - SECOND).await;
         assert!(year.judged().await.may_run());
         year.until(due + SECOND).await;
         let renews = year.period_ends().await;
         assert_eq!(year.judged().await, Entitlement::Served { by: Served::Paid { renews } });
+        // What model calls of thirty days came to is known at each look.
+        let model = year.till.world.database.count("select model_micros from billing").await;
+        assert_eq!(model, if month == 0 { 1234 } else { 0 }, "month {month}");
     }
     unpaid_while_stripe_is_away(&mut year).await;
     paid_again(&mut year).await;

@@ -1,6 +1,9 @@
 //! Berth dies as by `kill -9` at every step of a flow, and what it began is finished once.
 
-use std::{os::unix::process::ExitStatusExt as _, time::Duration};
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    time::{Duration, SystemTime},
+};
 
 use domain::{MachineId, life::Life};
 use flows::CrashPoint;
@@ -8,7 +11,7 @@ use flows::CrashPoint;
 use crate::{
     berth::Berth,
     curl::{Answer, Curl},
-    setting::say,
+    setting::{is_long, say},
 };
 
 /// Longest until a step is reached; the gateway of a new machine takes up to 40 s here.
@@ -20,8 +23,31 @@ fn fresh() -> Vec<String> {
     every.iter().take_while(|step| !matches!(step, Life::Live { .. })).map(|step| step.name().to_owned()).collect()
 }
 
-/// One agent for each point within a step: killed there once in every step from nothing to live,
-/// then in stop and start, then twice in its removal.
+/// At which point within each step of a life Berth dies: at another one in each, so that the lives of all beginnings have
+/// died at every point of every step.
+#[derive(Debug, Clone, Copy)]
+struct Deaths {
+    first: usize,
+}
+
+impl Deaths {
+    /// All of them where `BERTH_TEST_LONG` is `1`; else one, by chance. A life is two minutes long.
+    fn of_this_run() -> Vec<Self> {
+        let all = (0..CrashPoint::EVERY.len()).map(|first| Self { first });
+        if is_long() {
+            return all.collect();
+        }
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let chance = usize::try_from(since.subsec_micros()).unwrap() % CrashPoint::EVERY.len();
+        all.skip(chance).take(1).collect()
+    }
+
+    fn at(self, step: usize) -> &'static str {
+        CrashPoint::EVERY[(self.first + step) % CrashPoint::EVERY.len()].name()
+    }
+}
+
+/// An agent is killed once in every step from nothing to live, then in stop and start, then twice in its removal.
 #[tokio::test]
 #[ignore = "needs a daemon, an image and a browser: scripts/test e2e runs it"]
 async fn killed_at_every_step_it_becomes_live_once() {
@@ -30,25 +56,26 @@ async fn killed_at_every_step_it_becomes_live_once() {
     let mut berth = Berth::fresh().await;
     let token = berth.token("captain@example.org", true).await;
     let api = berth.api(&token);
-    for point in CrashPoint::EVERY.map(CrashPoint::name) {
-        say(&format!("{point}: from nothing to live"));
-        let id = live(&mut berth, &api, &steps, point).await;
-        say(&format!("{point}: stop and start"));
-        rest(&mut berth, &api, &id, point).await;
-        say(&format!("{point}: removal"));
-        removal(&mut berth, &api, &id, point).await;
+    for deaths in Deaths::of_this_run() {
+        say(&format!("from nothing to live, first {}", deaths.at(0)));
+        let id = live(&mut berth, &api, &steps, deaths).await;
+        say("stop and start");
+        rest(&mut berth, &api, &id, [deaths.at(steps.len()), deaths.at(steps.len() + 1)]).await;
+        say("removal");
+        removal(&mut berth, &api, &id, deaths.at(steps.len() + 2)).await;
     }
 }
 
-async fn live(berth: &mut Berth, api: &Curl, steps: &[String], point: &str) -> String {
+async fn live(berth: &mut Berth, api: &Curl, steps: &[String], deaths: Deaths) -> String {
     let (first, others) = steps.split_first().unwrap();
-    let name = format!("scout-{point}");
+    let name = format!("scout-{}", deaths.at(0));
     let create = |api: Curl| {
         let (body, key) = (format!("{{\"name\":\"{name}\"}}"), format!("idempotency-key: {name}"));
         async move { api.post_with("/api/v1/agents", Some(&body), &["-H", &key]).await }
     };
-    dies_at(berth, first, point, create(api.clone())).await;
-    for step in others {
+    dies_at(berth, first, deaths.at(0), create(api.clone())).await;
+    for (n, step) in (1..).zip(others) {
+        let point = deaths.at(n);
         berth.start(&[("BERTH_CRASH_AT", &format!("{step}:{point}"))]).await;
         died(berth, step, point).await;
     }
@@ -62,17 +89,17 @@ async fn live(berth: &mut Berth, api: &Curl, steps: &[String], point: &str) -> S
     id
 }
 
-async fn rest(berth: &mut Berth, api: &Curl, id: &str, point: &str) {
+async fn rest(berth: &mut Berth, api: &Curl, id: &str, [stopping, starting]: [&str; 2]) {
     let ask = |what: &'static str| {
         let (api, path) = (api.clone(), format!("/api/v1/agents/{id}/{what}"));
         async move { api.post(&path, None).await }
     };
     berth.end().await;
-    dies_at(berth, "stop", point, ask("stop")).await;
-    berth.start(&[("BERTH_CRASH_AT", &format!("start:{point}"))]).await;
+    dies_at(berth, "stop", stopping, ask("stop")).await;
+    berth.start(&[("BERTH_CRASH_AT", &format!("start:{starting}"))]).await;
     berth.seen(api, id, "stopped").await;
     heard(&ask("start").await, 202);
-    died(berth, "start", point).await;
+    died(berth, "start", starting).await;
     berth.start(&[]).await;
     berth.seen(api, id, "live").await;
     once(berth).await;

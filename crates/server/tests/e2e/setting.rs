@@ -42,6 +42,11 @@ fn need(name: &str) -> String {
     read(name).unwrap_or_else(|| panic!("{name} is not set: run these tests by scripts/test e2e"))
 }
 
+/// Whether everything is tried, however long that takes.
+pub(crate) fn is_long() -> bool {
+    read("BERTH_TEST_LONG").as_deref() == Some("1")
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests learn from scripts/test where daemon, image and browser are")]
 fn read(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
