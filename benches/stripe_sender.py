@@ -1,5 +1,6 @@
 """What stands for Stripe in benches/webhooks.py: events, signed as Stripe does it, over connections that stay open."""
 
+import collections
 import hmac
 import json
 import multiprocessing
@@ -159,12 +160,13 @@ def flat_out(port, connections, seconds, supply):
 
 def steadily(port, connections, seconds, rate, supply):
     """An event every so often, whatever became of those before; each is timed from the moment at which it was due."""
-    idle, busy, total = [Line(port) for _ in range(connections)], set(), int(seconds * rate)
+    # In turns: a connection that nobody uses is closed.
+    idle, busy, total = collections.deque(Line(port) for _ in range(connections)), set(), int(seconds * rate)
     took, names, sent = [], [], 0
     began = time.perf_counter()
     while len(names) < total:
         while sent < total and idle and began + sent / rate <= time.perf_counter():
-            line = idle.pop()
+            line = idle.popleft()
             line.send(supply, began + sent / rate)
             busy.add(line)
             sent += 1
