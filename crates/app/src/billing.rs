@@ -14,7 +14,7 @@ use domain::{
 };
 use store::{
     StoreError, SystemTx, TenantTx,
-    billing::{Account, Acted as Judged, Seen},
+    billing::{Account, Judged, Seen},
 };
 
 use crate::{audit, certificates, letters, rests};

@@ -7,6 +7,7 @@ use domain::{
     Entropy, TenantId,
     audit::Act,
     billing::PriceId,
+    currency::Currency,
     machine::{CPUS_MAX, MEMORY_MIB_MAX, MEMORY_MIB_MIN, MachineSize},
     model::Micros,
     people::{Caller, shown_name},
@@ -76,7 +77,7 @@ impl WrittenPlan<'_> {
             price,
             money: Money {
                 cents: cents.ok_or_else(|| bad("cents", "write whole hundredths, such as 1900 for 19.00"))?,
-                currency: Money::currency(self.currency.trim())
+                currency: Currency::parse(self.currency.trim())
                     .ok_or_else(|| bad("currency", "a currency has three small letters, such as eur"))?,
             },
             trial_days: NonZeroU16::new(trial.ok_or_else(|| bad("trial_days", "a trial has 0 to 90 days"))?),

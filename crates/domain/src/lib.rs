@@ -15,6 +15,7 @@ pub mod audit;
 pub mod billing;
 pub mod channel;
 pub mod credential;
+pub mod currency;
 pub mod dunning;
 pub mod entitlement;
 pub mod entropy;

@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU16};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{billing::PriceId, machine::MachineSize, model::Micros};
+use crate::{billing::PriceId, currency::Currency, machine::MachineSize, model::Micros};
 
 /// Most agents that any plan holds.
 pub const AGENTS_MAX: u16 = 1000;
@@ -106,34 +106,14 @@ impl PlanLimits {
 pub struct Money {
     /// In the currency's hundredths.
     pub cents: u32,
-    /// Three small letters. Source: ISO 4217, as Stripe writes it.
-    pub currency: [u8; 3],
-}
-
-impl Money {
-    /// Three small letters.
-    #[must_use]
-    pub fn currency(text: &str) -> Option<[u8; 3]> {
-        let bytes: [u8; 3] = text.as_bytes().try_into().ok()?;
-        bytes.iter().all(u8::is_ascii_lowercase).then_some(bytes)
-    }
-
-    /// The currency, as Stripe writes it.
-    #[must_use]
-    pub const fn letters(&self) -> &str {
-        // Only ever made of letters.
-        match std::str::from_utf8(&self.currency) {
-            Ok(letters) => letters,
-            Err(_) => "",
-        }
-    }
+    /// Which.
+    pub currency: Currency,
 }
 
 impl fmt::Display for Money {
     /// "19.00 EUR".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let currency: String = self.currency.iter().map(|byte| char::from(byte.to_ascii_uppercase())).collect();
-        write!(f, "{}.{:02} {currency}", self.cents / 100, self.cents % 100)
+        write!(f, "{}.{:02} {}", self.cents / 100, self.cents % 100, self.currency)
     }
 }
 
@@ -151,8 +131,7 @@ mod tests {
 
     #[test]
     fn money_is_written_with_its_hundredths_and_its_currency() {
-        let euros = |cents| Money { cents, currency: Money::currency("eur").unwrap() }.to_string();
+        let euros = |cents| Money { cents, currency: Currency::EUR }.to_string();
         assert_eq!([euros(1900), euros(5), euros(0)], ["19.00 EUR", "0.05 EUR", "0.00 EUR"]);
-        assert_eq!([Money::currency("EUR"), Money::currency("euro"), Money::currency("")], [None; 3]);
     }
 }

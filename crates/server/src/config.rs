@@ -397,6 +397,7 @@ mod tests {
             ("BERTH_MODEL_VENDOR_URL", "https://key:hunter2@example.org"),
             ("BERTH_COMPATIBLE_HOSTS", "http://key:hunter2@models.internal"),
             ("BERTH_CREDENTIAL_VENDORS", "openai=http://hunter2.example.org"),
+            ("BERTH_DOLLAR_RATES", "hunter2"),
         ];
         for (name, value) in cases {
             let error = with(&[(name, value)]).err().map(|e| e.to_string()).unwrap_or_default();

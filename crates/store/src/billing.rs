@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     AgentId, FlowId, TenantId,
     billing::{BillingStep, CustomerId, Subscription},
+    currency::Currency,
     entitlement::{Billing, Complimentary, Entitlement, Facts, Month, Standing, entitlement},
     model::Micros,
     plan::{Money, Plan, PlanName},
@@ -225,10 +226,10 @@ pub async fn see(tx: &mut SystemTx, tenant: TenantId, seen: &Seen) -> Result<boo
     Ok(done.rows_affected() > 0)
 }
 
-/// What was acted upon.
+/// A judgement, and what is written down with it.
 #[derive(Debug, Clone, Copy)]
-pub struct Acted<'a> {
-    /// The judgement.
+pub struct Judged<'a> {
+    /// What was judged.
     pub entitlement: &'a Entitlement,
     /// Whose agents rest because of it.
     pub rested: &'a [AgentId],
@@ -239,11 +240,11 @@ pub struct Acted<'a> {
 }
 
 /// Writes down what was acted upon, and how the tenant stands where that has changed. One statement.
-pub async fn acted(tx: &mut TenantTx, acted: &Acted<'_>) -> Result<(), StoreError> {
+pub async fn acted(tx: &mut TenantTx, judged: &Judged<'_>) -> Result<(), StoreError> {
     let tenant = tx.tenant();
     let conn = tx.enter_house().await?;
-    let rested: Vec<Uuid> = acted.rested.iter().map(|agent| agent.uuid()).collect();
-    let brings = Month::of(acted.entitlement, acted.price).and_then(|month| month.money);
+    let rested: Vec<Uuid> = judged.rested.iter().map(|agent| agent.uuid()).collect();
+    let brings = Month::of(judged.entitlement, judged.price).and_then(|month| month.money);
     sqlx::query!(
         "with told as (
              update billing set entitlement = $2, entitled_at = berth.now(), rested = $3, model_micros = $4
@@ -255,12 +256,12 @@ pub async fn acted(tx: &mut TenantTx, acted: &Acted<'_>) -> Result<(), StoreErro
              select from (select * from standings s where s.payer = told.payer order by s.id desc limit 1) last
              where (last.standing, last.cents, last.currency) is not distinct from ($5::text, $6::integer, $7::text))",
         tenant.uuid(),
-        json(acted.entitlement)?,
+        json(judged.entitlement)?,
         &rested,
-        i64::try_from(acted.model.get()).unwrap_or(i64::MAX),
-        Standing::of(acted.entitlement).name(),
+        i64::try_from(judged.model.get()).unwrap_or(i64::MAX),
+        Standing::of(judged.entitlement).name(),
         brings.map(|money| i32::try_from(money.cents).unwrap_or(i32::MAX)),
-        brings.as_ref().map(Money::letters),
+        brings.as_ref().map(|money| money.currency.as_str()),
     )
     .execute(conn)
     .await?;
@@ -373,5 +374,5 @@ impl AccountRow {
 
 /// An amount, as two columns say it.
 pub(crate) fn money(cents: Option<i32>, currency: Option<&str>) -> Option<Money> {
-    Some(Money { cents: u32::try_from(cents?).ok()?, currency: Money::currency(currency?)? })
+    Some(Money { cents: u32::try_from(cents?).ok()?, currency: Currency::parse(currency?)? })
 }

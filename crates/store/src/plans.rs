@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use domain::{
     billing::PriceId,
+    currency::Currency,
     machine::MachineSize,
     model::Micros,
     plan::{Money, Plan, PlanLimits, PlanName},
@@ -66,7 +67,7 @@ pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreErro
         plan.name.as_str(),
         price,
         cents,
-        plan.money.letters(),
+        plan.money.currency.as_str(),
     );
     if others.fetch_one(tx.conn()).await? {
         return Ok(Changed::PriceTaken);
@@ -79,7 +80,7 @@ pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreErro
         plan.title,
         price,
         cents,
-        plan.money.letters(),
+        plan.money.currency.as_str(),
         i32::from(plan.trial_days.map_or(0, NonZeroU16::get)),
         i32::from(plan.limits.agents),
         plan.limits.daily_model.map(|most| i64::try_from(most.get()).unwrap_or(i64::MAX)),
@@ -117,7 +118,7 @@ impl PlanRow {
             price: price.map_err(|error| StoreError::corrupt("plans", "price_id", error))?,
             money: Money {
                 cents: u32::try_from(self.cents).map_err(|_| corrupt("cents", "is negative"))?,
-                currency: Money::currency(&self.currency).ok_or_else(|| corrupt("currency", "is none"))?,
+                currency: Currency::parse(&self.currency).ok_or_else(|| corrupt("currency", "is none"))?,
             },
             trial_days: u16::try_from(self.trial_days).ok().and_then(NonZeroU16::new),
             limits: PlanLimits {

@@ -31,11 +31,11 @@ pub struct ChurnMonth {
 pub struct Dunning {
     /// How often a tenant's payment failed.
     pub failed: i64,
-    /// Of those: paid while it was still served.
-    pub paid: i64,
+    /// Of those: settled while it was still served, by paying or by an operator who let it off.
+    pub settled: i64,
     /// Its agents were stopped.
     pub suspended: i64,
-    /// Of those: paid after that.
+    /// Of those: settled after that, the same ways.
     pub came_back: i64,
     /// Left, stopped before or not.
     pub left: i64,
@@ -45,7 +45,7 @@ impl Dunning {
     /// Of whom it is not known yet.
     #[must_use]
     pub const fn open(&self) -> i64 {
-        self.failed - self.paid - self.came_back - self.left
+        self.failed - self.settled - self.came_back - self.left
     }
 }
 
@@ -117,7 +117,7 @@ pub async fn dunning(tx: &mut SystemTx) -> Result<Dunning, StoreError> {
                ) last on true
            )
            select count(*) as "failed!",
-                  count(*) filter (where then_ in ('paying', 'trial', 'gift', 'ending', 'billing_off')) as "paid!",
+                  count(*) filter (where then_ in ('paying', 'trial', 'gift', 'ending', 'billing_off')) as "settled!",
                   count(*) filter (where then_ = 'suspended') as "suspended!",
                   count(*) filter (where last in ('paying', 'trial', 'gift', 'ending', 'billing_off')) as "came_back!",
                   count(*) filter (where coalesce(last, then_) in ('left', 'unpaid')) as "left!"
@@ -128,15 +128,19 @@ pub async fn dunning(tx: &mut SystemTx) -> Result<Dunning, StoreError> {
     .await?;
     Ok(Dunning {
         failed: row.failed,
-        paid: row.paid,
+        settled: row.settled,
         suspended: row.suspended,
         came_back: row.came_back,
         left: row.left,
     })
 }
 
-/// Ends what is counted of a tenant that is about to be erased.
+/// Ends what is counted of a tenant that is about to be erased: nothing is written of it any more. Two statements.
 pub(crate) async fn end(tx: &mut SystemTx, tenant: TenantId) -> Result<(), StoreError> {
+    // Whoever judges it at this moment writes before this, or finds no row.
+    sqlx::query!("select tenant_id from billing where tenant_id = $1 for no key update", tenant.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
     sqlx::query!(
         "insert into standings (payer, standing)
          select b.payer, 'left' from billing b

@@ -4,7 +4,7 @@
 //! what those of the last thirty days came to, in dollars. What is not known makes the difference unknown, never zero.
 
 use chrono::{DateTime, Utc};
-use domain::{TenantId, entitlement::Standing, model::Micros, plan::Money, rates::DollarRates};
+use domain::{TenantId, currency::Currency, entitlement::Standing, model::Micros, rates::DollarRates};
 
 use crate::{db::SystemTx, error::StoreError};
 
@@ -20,7 +20,7 @@ pub struct TenantMonth {
     /// The title of the plan that it is served as.
     pub plan: Option<String>,
     /// Of what it pays, else of its plan; `None` without either.
-    pub currency: Option<[u8; 3]>,
+    pub currency: Option<Currency>,
     /// What its price said: paid, owed while it is past due, or from the end of the trial on.
     pub price: Option<i64>,
     /// What a month brings: nothing, unless it is paying.
@@ -83,7 +83,7 @@ pub struct MonthFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonthSum {
     /// Which; `None`: of tenants that have no plan.
-    pub currency: Option<[u8; 3]>,
+    pub currency: Option<Currency>,
     /// Tenants that pay.
     pub paying: i64,
     /// What a month of them brings, as far as it is known.
@@ -141,7 +141,7 @@ pub async fn list(
             standing: standing(&row.standing)?,
             at: row.at,
             plan: row.plan,
-            currency: row.currency.as_deref().and_then(Money::currency),
+            currency: row.currency.as_deref().and_then(Currency::parse),
             price: row.price,
             brings: row.brings,
             machines: row.machines,
@@ -169,7 +169,7 @@ pub async fn sums(tx: &mut SystemTx) -> Result<Vec<MonthSum>, StoreError> {
     .fetch_all(tx.conn())
     .await?;
     let sum = rows.into_iter().map(|row| MonthSum {
-        currency: row.currency.as_deref().and_then(Money::currency),
+        currency: row.currency.as_deref().and_then(Currency::parse),
         paying: row.paying,
         brings: row.brings,
         owed: row.owed,

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn only_who_goes_on_paying_brings_something() {
         let at = DateTime::UNIX_EPOCH;
-        let price = Some(Money { cents: 4900, currency: *b"eur" });
+        let price = Some(Money { cents: 4900, currency: crate::currency::Currency::EUR });
         let of = |by| Month::of(&Entitlement::Served { by }, price).map(|month| (month.from, month.is_owed));
         assert_eq!(of(Served::Paid { renews: at }), Some((None, false)));
         assert_eq!(of(Served::Trial { ends: at }), Some((Some(at), false)));

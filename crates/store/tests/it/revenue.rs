@@ -1,8 +1,18 @@
 //! Revenue: what is counted of months, of who stays, and of payments that fail, against the same counted by hand.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, TimeDelta, Utc};
-use domain::{TenantId, model::Micros, plan::Money, rates::DollarRates};
+use domain::{
+    TenantId,
+    currency::Currency,
+    entitlement::{Entitlement, Served},
+    model::Micros,
+    plan::Money,
+    rates::DollarRates,
+};
 use store::{
+    billing::Judged,
     standings::{self, ChurnMonth, DUNNING_DAYS, Dunning},
     tenant_months::{self, MonthFilter, TenantMonth, Which},
 };
@@ -102,7 +112,7 @@ fn dunning_by_hand(lives: &[Life]) -> Dunning {
                 None => {}
                 Some("left" | "unpaid") => counted.left += 1,
                 Some(_) if is_stopped => counted.came_back += 1,
-                Some(_) => counted.paid += 1,
+                Some(_) => counted.settled += 1,
             }
         }
     }
@@ -123,8 +133,11 @@ async fn who_begins_stays_and_fails_is_counted_as_by_hand() {
     assert!(months.iter().all(|month| month.at_start > 0 && month.began > 0 && month.left > 0), "{months:?}");
     let dunning = standings::dunning(&mut tx).await.unwrap();
     assert_eq!(dunning, dunning_by_hand(&lives));
-    let Dunning { failed, paid, suspended, came_back, left } = dunning;
-    assert!([failed, paid, suspended, came_back, left, dunning.open()].iter().all(|count| *count > 0), "{dunning:?}");
+    let Dunning { failed, settled, suspended, came_back, left } = dunning;
+    assert!(
+        [failed, settled, suspended, came_back, left, dunning.open()].iter().all(|count| *count > 0),
+        "{dunning:?}"
+    );
 }
 
 /// A tenant that stands so, at this price, with so many machines, on a plan or none.
@@ -201,7 +214,7 @@ async fn a_month_is_what_it_brings_less_what_it_costs_and_unknown_where_anything
 
     let sums = tenant_months::sums(&mut tx).await.unwrap();
     assert_eq!(sums.len(), 2, "{sums:?}");
-    assert_eq!((sums[0].currency, sums[1].currency), (Some(*b"eur"), None));
+    assert_eq!((sums[0].currency, sums[1].currency), (Some(Currency::EUR), None));
     assert_eq!(
         (sums[0].paying, sums[0].brings, sums[0].owed, sums[0].machine_cost),
         (3, 9800, 4900, 1400 + 3500 + 700)
@@ -228,7 +241,7 @@ async fn who_keeps_an_older_price_brings_what_that_said() {
         assert_eq!(store::plans::change(&mut tx, &pro).await.unwrap(), store::plans::Changed::So);
     }
     let account = store::billing::known(&mut tx, tenant).await.unwrap().unwrap();
-    assert_eq!(account.price, Some(Money { cents: 1200, currency: *b"eur" }));
+    assert_eq!(account.price, Some(Money { cents: 1200, currency: Currency::EUR }));
     assert_eq!(account.plan.map(|plan| plan.money.cents), Some(9900), "a new one would pay that");
 }
 
@@ -254,4 +267,39 @@ async fn of_an_erased_tenant_a_count_is_left_that_leads_to_nobody() {
     assert_eq!(count("select count(*) from standings").await, 2);
     assert_eq!(count("select count(*) from standings where standing = 'left'").await, 1, "it does not pay for ever");
     assert_eq!(count("select count(*) from standings s join billing b on b.payer = s.payer").await, 0);
+}
+
+#[tokio::test]
+async fn nothing_is_counted_of_a_tenant_after_its_end() {
+    let world = World::new().await;
+    let tenant = world.alice.caller.tenant;
+    let lived = format!(
+        "insert into billing (tenant_id) values ('{0}');
+         insert into standings (payer, standing) select payer, 'trial' from billing where tenant_id = '{0}';
+         update tenants set erase_after = berth.now() - interval '1 second' where id = '{0}'",
+        tenant.uuid()
+    );
+    world.database.sql(&lived).await;
+    let mut judging = world.database.db.tenant(tenant).await.unwrap();
+    store::billing::set_gift(&mut judging, None).await.unwrap();
+
+    let db = world.database.db.clone();
+    let erasing = tokio::spawn(async move {
+        let mut tx = db.system().await.unwrap();
+        store::tenants::erase(&mut tx, tenant).await.unwrap();
+        tx.commit().await.unwrap();
+    });
+    let waiting =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+    while world.database.count(waiting).await == 0 {
+        assert!(!erasing.is_finished(), "it does not wait for whoever judges the tenant");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let entitlement = Entitlement::Served { by: Served::BillingOff };
+    let judged = Judged { entitlement: &entitlement, rested: &[], price: None, model: Micros::ZERO };
+    store::billing::acted(&mut judging, &judged).await.unwrap();
+    judging.commit().await.unwrap();
+    erasing.await.unwrap();
+    let told = world.database.texts("select standing from standings order by id").await;
+    assert_eq!(told, ["trial", "billing_off", "left"]);
 }

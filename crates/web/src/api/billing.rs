@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use axum::{Json, extract::State};
 use domain::{
+    currency::Currency,
     entitlement::{Billing, Entitlement},
     plan::{Plan, PlanName},
 };
@@ -29,7 +30,7 @@ pub(crate) struct PlanView {
     plan: String,
     title: String,
     cents: u32,
-    currency: String,
+    currency: Currency,
     trial_days: u16,
     agents: u16,
     is_own_key: bool,
@@ -43,7 +44,7 @@ impl PlanView {
             plan: plan.name.to_string(),
             title: plan.title.clone(),
             cents: plan.money.cents,
-            currency: plan.money.currency.iter().map(|byte| char::from(*byte)).collect(),
+            currency: plan.money.currency,
             trial_days: plan.trial_days.map_or(0, std::num::NonZero::get),
             agents: plan.limits.agents,
             is_own_key: plan.limits.is_own_key(),

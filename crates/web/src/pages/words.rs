@@ -1,7 +1,10 @@
 //! Times and states in words, the same on every page.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::agent::{Agent, Seen, Wanted};
+use domain::{
+    agent::{Agent, Seen, Wanted},
+    currency::Currency,
+};
 
 use crate::api::agents::sentence;
 
@@ -62,11 +65,10 @@ pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 
 /// `19.00 EUR`, `−1,203.20 EUR`; without a currency the number alone.
 #[must_use]
-pub fn signed_money(cents: i64, currency: Option<[u8; 3]>) -> String {
+pub fn signed_money(cents: i64, currency: Option<Currency>) -> String {
     let sign = if cents < 0 { "\u{2212}" } else { "" };
     let whole = cents.unsigned_abs();
-    let letters = currency.map(|letters| letters.map(|byte| char::from(byte.to_ascii_uppercase())));
-    let letters = letters.map(|letters| format!(" {}", String::from_iter(letters))).unwrap_or_default();
+    let letters = currency.map(|currency| format!(" {currency}")).unwrap_or_default();
     let digits = (whole / 100).to_string();
     let comma =
         |(n, digit): (usize, char)| [Some(',').filter(|_| n > 0 && (digits.len() - n).is_multiple_of(3)), Some(digit)];
@@ -174,8 +176,8 @@ mod tests {
     #[test]
     fn an_amount_says_its_currency_and_whether_it_is_below_nothing() {
         let said = [
-            (1900, Some(*b"eur")),
-            (-320, Some(*b"usd")),
+            (1900, Some(Currency::EUR)),
+            (-320, Some(Currency::USD)),
             (0, None),
             (-5, None),
             (-123_456_789, None),

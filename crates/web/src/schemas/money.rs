@@ -164,10 +164,10 @@ fn revenue() -> Value {
     );
     let dunning = object(
         json!({
-            "days": whole(), "failed": whole(), "paid": whole(), "suspended": whole(), "came_back": whole(), "left": whole(),
+            "days": whole(), "failed": whole(), "settled": whole(), "suspended": whole(), "came_back": whole(), "left": whole(),
             "open": { "type": "integer" },
         }),
-        &["days", "failed", "paid", "suspended", "came_back", "left", "open"],
+        &["days", "failed", "settled", "suspended", "came_back", "left", "open"],
     );
     object(
         json!({

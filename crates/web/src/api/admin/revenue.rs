@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::{TenantId, plan::Money, rates::DollarRates};
+use domain::{TenantId, currency::Currency, rates::DollarRates};
 use serde::Serialize;
 use store::{
     Db,
@@ -28,7 +28,7 @@ pub(crate) struct RevenueView {
 
 #[derive(Debug, Serialize)]
 struct SumView {
-    currency: Option<String>,
+    currency: Option<Currency>,
     paying: i64,
     brings_cents: i64,
     owed_cents: i64,
@@ -51,7 +51,7 @@ struct ChurnView {
 struct DunningView {
     days: i32,
     failed: i64,
-    paid: i64,
+    settled: i64,
     suspended: i64,
     came_back: i64,
     left: i64,
@@ -69,7 +69,7 @@ struct MonthView {
     standing: &'static str,
     at: DateTime<Utc>,
     plan: Option<String>,
-    currency: Option<String>,
+    currency: Option<Currency>,
     price_cents: Option<i64>,
     brings_cents: Option<i64>,
     machines: i64,
@@ -111,7 +111,7 @@ impl SumView {
     fn new(sum: &MonthSum, rates: &DollarRates) -> Self {
         let (model_cents, left_cents) = left(sum, rates);
         Self {
-            currency: letters(sum.currency),
+            currency: sum.currency,
             paying: sum.paying,
             brings_cents: sum.brings,
             owed_cents: sum.owed,
@@ -133,8 +133,8 @@ impl From<&ChurnMonth> for ChurnView {
 
 impl From<Dunning> for DunningView {
     fn from(dunning: Dunning) -> Self {
-        let Dunning { failed, paid, suspended, came_back, left } = dunning;
-        Self { days: DUNNING_DAYS, failed, paid, suspended, came_back, left, open: dunning.open() }
+        let Dunning { failed, settled, suspended, came_back, left } = dunning;
+        Self { days: DUNNING_DAYS, failed, settled, suspended, came_back, left, open: dunning.open() }
     }
 }
 
@@ -145,7 +145,7 @@ impl From<TenantMonth> for MonthView {
             standing: month.standing.name(),
             at: month.at,
             plan: month.plan,
-            currency: letters(month.currency),
+            currency: month.currency,
             price_cents: month.price,
             brings_cents: month.brings,
             machines: month.machines,
@@ -154,10 +154,6 @@ impl From<TenantMonth> for MonthView {
             left_cents: month.left,
         }
     }
-}
-
-fn letters(currency: Option<[u8; 3]>) -> Option<String> {
-    currency.map(|currency| Money { cents: 0, currency }.letters().to_owned())
 }
 
 /// Which tenants' months are wanted; the pages ask with the same words.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     TenantId,
     billing::CustomerId,
+    currency::Currency,
     entitlement::{Entitlement, Month, Standing},
 };
 use serde::Serialize;
@@ -42,7 +43,7 @@ struct SubscriptionView {
 #[derive(Debug, Serialize)]
 struct MonthView {
     cents: Option<u32>,
-    currency: Option<String>,
+    currency: Option<Currency>,
     from: Option<DateTime<Utc>>,
     owed: bool,
 }
@@ -51,7 +52,7 @@ impl From<Month> for MonthView {
     fn from(month: Month) -> Self {
         Self {
             cents: month.money.map(|money| money.cents),
-            currency: month.money.map(|money| money.letters().to_owned()),
+            currency: month.money.map(|money| money.currency),
             from: month.from,
             owed: month.is_owed,
         }

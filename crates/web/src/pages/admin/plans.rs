@@ -69,7 +69,7 @@ impl Line {
     fn new(plan: &Plan) -> Self {
         let field = |name, label, hint, value| Field { name, label, hint, value, fault: None };
         let daily = plan.limits.daily_model.map(dollars).unwrap_or_default();
-        let currency = plan.money.currency.iter().map(|byte| char::from(*byte)).collect();
+        let currency = plan.money.currency.as_str().to_owned();
         let machine = plan.limits.machine;
         let days = plan.trial_days.map_or(0, std::num::NonZero::get);
         Self {

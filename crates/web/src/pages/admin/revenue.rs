@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{extract::State, response::Response};
-use domain::{entitlement::Standing, model::Micros, rates::DollarRates};
+use domain::{currency::Currency, entitlement::Standing, model::Micros, rates::DollarRates};
 use http::StatusCode;
 use store::{
     standings::{ChurnMonth, DUNNING_DAYS, Dunning},
@@ -146,7 +146,7 @@ impl SumLine {
         let money = |cents| signed_money(cents, sum.currency);
         let (model, left) = left(sum, rates);
         Self {
-            currency: sum.currency.map_or_else(|| "No plan".to_owned(), signed_letters),
+            currency: sum.currency.map_or_else(|| "No plan".to_owned(), |currency| currency.to_string()),
             paying: sum.paying,
             brings: money(sum.brings),
             owed: (sum.owed > 0).then(|| money(sum.owed)),
@@ -223,26 +223,22 @@ fn funnel(dunning: &Dunning) -> Vec<Stage> {
     let stage = |words, tone, number| Stage { words, tone, number, percent: percent(number, dunning.failed) };
     vec![
         stage("A payment failed", "attention", dunning.failed),
-        stage("Paid within seven days", "live", dunning.paid),
+        stage("Settled within seven days", "live", dunning.settled),
         stage("Agents were stopped", "failed", dunning.suspended),
-        stage("Paid after that", "live", dunning.came_back),
+        stage("Settled after that", "live", dunning.came_back),
         stage("Left", "off", dunning.left),
         stage("Not decided yet", "working", dunning.open()),
     ]
 }
 
-fn signed_letters(currency: [u8; 3]) -> String {
-    currency.iter().map(|byte| char::from(byte.to_ascii_uppercase())).collect()
-}
-
 /// In the currency, where it is known what a dollar is worth; else in dollars.
-fn model_words(dollars: Micros, cents: Option<i64>, currency: Option<[u8; 3]>) -> String {
+fn model_words(dollars: Micros, cents: Option<i64>, currency: Option<Currency>) -> String {
     cents.map_or_else(|| dollars.to_string(), |cents| signed_money(cents, currency))
 }
 
 fn no_rate(sums: &[MonthSum], rates: &DollarRates) -> String {
     let missing = sums.iter().filter(|sum| sum.model.get() > 0).filter_map(|sum| sum.currency);
-    let missing: Vec<_> = missing.filter(|currency| rates.of(*currency).is_none()).map(signed_letters).collect();
+    let missing: Vec<_> = missing.filter(|currency| rates.of(*currency).is_none()).map(|of| of.to_string()).collect();
     missing.join(" and ")
 }
 

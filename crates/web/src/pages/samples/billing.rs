@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     AgentId,
     billing::{CustomerId, PriceId, Subscription, SubscriptionId, SubscriptionStatus},
+    currency::Currency,
     entitlement::{Billing, Complimentary, Entitlement, Facts, Served, Suspended},
     machine::MachineSize,
     model::Micros,
@@ -127,7 +128,7 @@ pub(super) fn plans() -> Vec<Plan> {
             name: PlanName::parse(name).ok()?,
             title: title.to_owned(),
             price: PriceId::parse(&format!("price_{name}")).ok(),
-            money: Money { cents, currency: *b"eur" },
+            money: Money { cents, currency: Currency::EUR },
             trial_days: NonZeroU16::new(7),
             limits: PlanLimits { agents, daily_model, machine },
             machine_cents: Some(500),

@@ -2,7 +2,7 @@
 
 use askama::Template as _;
 use chrono::{DateTime, Months, NaiveDate, TimeDelta, Utc};
-use domain::{entitlement::Standing, model::Micros, people::Caller, rates::DollarRates};
+use domain::{currency::Currency, entitlement::Standing, model::Micros, people::Caller, rates::DollarRates};
 use store::{
     standings::{ChurnMonth, Dunning},
     tenant_months::{MonthFilter, MonthSum, TenantMonth, Which},
@@ -40,7 +40,7 @@ pub(super) fn all(by: &Caller, now: DateTime<Utc>) -> Vec<(&'static str, Result<
 
 fn sums() -> Vec<MonthSum> {
     let euros = MonthSum {
-        currency: Some(*b"eur"),
+        currency: Some(Currency::EUR),
         paying: 412,
         brings: 1_934_800,
         owed: 24_500,
@@ -52,7 +52,7 @@ fn sums() -> Vec<MonthSum> {
         MonthSum { currency: None, paying: 0, brings: 0, owed: 0, machine_cost: 0, model: Micros::ZERO, unknown: 2 };
     vec![
         euros.clone(),
-        MonthSum { currency: Some(*b"usd"), paying: 3, brings: 9_700, owed: 0, machine_cost: 10_200, ..euros },
+        MonthSum { currency: Some(Currency::USD), paying: 3, brings: 9_700, owed: 0, machine_cost: 10_200, ..euros },
         none,
     ]
 }
@@ -80,7 +80,7 @@ fn first(now: DateTime<Utc>, back: u32) -> NaiveDate {
 }
 
 const fn dunning() -> Dunning {
-    Dunning { failed: 57, paid: 38, suspended: 14, came_back: 6, left: 5 }
+    Dunning { failed: 57, settled: 38, suspended: 14, came_back: 6, left: 5 }
 }
 
 fn months(now: DateTime<Utc>) -> Vec<TenantMonth> {
@@ -89,7 +89,7 @@ fn months(now: DateTime<Utc>) -> Vec<TenantMonth> {
         standing: Standing::Paying,
         at: now - TimeDelta::minutes(90),
         plan: Some("Pro".to_owned()),
-        currency: Some(*b"eur"),
+        currency: Some(Currency::EUR),
         price: Some(4900),
         brings: Some(4900),
         machines: 2,
