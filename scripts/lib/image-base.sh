@@ -136,7 +136,7 @@ base_warm() {
         gateway=$!
         for _ in $(seq 240); do
             sleep 0.5
-            [ -d "/proc/$gateway" ] || break
+            [ -d "$1/proc/$gateway" ] || break
             if grep -q "EAI_AGAIN slack.com" "$1/tmp/warm-up.log" && grep -q "EAI_AGAIN discord.com" "$1/tmp/warm-up.log" &&
                 chroot "$1" curl -sS -m 2 http://127.0.0.1:18789/readyz; then
                 # It keeps its compiled code when it ends.

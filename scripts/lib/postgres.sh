@@ -92,13 +92,14 @@ pg_start() {
         PG_PORT=$(as "$PG_USER" sed -n 4p "$PG_DATA/postmaster.pid")
         return 0
     fi
-    options="-c max_connections=$([ "$PG_KIND" = test ] && echo 500 || echo 200) -c unix_socket_directories=$PG_SOCKETS"
+    options="-c unix_socket_directories=$PG_SOCKETS"
     if [ "$PG_KIND" = test ]; then
         PG_PORT=5432
         listen=''
-        options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+        options="$options -c max_connections=500 -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     else
         listen=127.0.0.1
+        options="$options -c max_connections=200"
         PG_PORT=$(kept pg.port free_port 127.0.0.1 54320)
         if taken 127.0.0.1 "$PG_PORT"; then
             rm -f "$STATE/pg.port"
