@@ -10,7 +10,12 @@ peer_packages() {
     if ! have npm; then printf '%s\n' npm; fi
 }
 
-browser_packages() { printf '%s\n' chromium chromium-driver; }
+# Ubuntu has Chromium as a snap only; whoever brings one says where its driver is.
+browser_packages() {
+    if [ -n "${BERTH_TEST_CHROMEDRIVER:-}" ]; then return 0; fi
+    known chromium-driver || die "there is no package of Chromium here. Install Chromium and its driver (Ubuntu: snap install chromium), and name the driver: BERTH_TEST_CHROMEDRIVER=/snap/bin/chromium.chromedriver scripts/test"
+    printf '%s\n' chromium chromium-driver
+}
 
 check_format() { step "formatting" cargo_here fmt --all --check || die "run: cargo fmt --all"; }
 

@@ -75,8 +75,9 @@ daemon_private() {
     [ -n "$DAEMON_PROGRAM" ] || return 1
     if [ ! -e "$DAEMON_LINK" ]; then
         rm -f "$DAEMON_LINK"
-        # It opens sockets below its folder, whose paths must stay short.
-        if [ "${#DAEMON_LINK}" -le 60 ]; then
+        # It opens sockets below its folder, whose paths must stay short; and the machines' users, whom this
+        # computer does not know, must get there.
+        if [ "${#DAEMON_LINK}" -le 60 ] && as nobody test -x "$STATE"; then
             root install -d -m 0711 "$DAEMON_LINK"
         else
             elsewhere=/var/lib/berth-dev/$CHECKOUT_ID/$(basename "$DAEMON_LINK")

@@ -2,13 +2,24 @@
 # Debian and Ubuntu packages that a checkout needs. Installed before any server is
 # started: an upgrade under a running Postgres breaks it until it is restarted.
 
+# known PACKAGE: whether this distribution has it. A new computer may have no lists yet.
+known() {
+    if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -print -quit 2>/dev/null)" ]; then package_lists; fi
+    apt-cache show "$1" >/dev/null 2>&1
+}
+
+package_lists() {
+    step "package lists" root apt-get update -q ||
+        die "the package lists could not be fetched. Look at the network and at apt's sources, then run this again."
+}
+
 # The container daemon of this distribution: Incus where it has one, else LXD.
 daemon_package() {
     if have incusd || [ -x /usr/libexec/incus/incusd ] || [ -x /usr/lib/incus/incusd ]; then
         echo incus
     elif have lxd; then
         echo lxd
-    elif apt-cache show incus >/dev/null 2>&1; then
+    elif known incus; then
         echo incus
     else
         echo lxd
@@ -37,8 +48,7 @@ install_packages() {
             echo 'create_main_cluster = false' | root tee /etc/postgresql-common/createcluster.d/berth.conf >/dev/null
             ;;
     esac
-    step "package lists" root apt-get update -q ||
-        die "the package lists could not be fetched. Look at the network and at apt's sources, then run this again."
+    package_lists
     step "packages" root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" ||
         die "the packages could not be installed. The lines above say why; then run this again."
 }
@@ -70,7 +80,7 @@ find_cargo() {
     CARGO=$(command -v cargo || true)
     [ -n "$CARGO" ] || { [ -x "$CALLER_HOME/.cargo/bin/cargo" ] && CARGO=$CALLER_HOME/.cargo/bin/cargo; }
     [ -z "$CARGO" ] || return 0
-    if apt-cache show rustup >/dev/null 2>&1; then
+    if known rustup; then
         install_packages rustup
         CARGO=$(command -v cargo || true)
     fi

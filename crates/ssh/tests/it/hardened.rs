@@ -4,9 +4,11 @@ use std::{fs, process::Command};
 
 use ssh::HostKey;
 
-use crate::{setup::Random, sshd::account};
+use crate::{
+    setup::Random,
+    sshd::{MACHINES as OURS, account, understands},
+};
 
-const OURS: &str = include_str!("../../../../deploy/machine/files/etc/ssh/sshd_config.d/00-berth.conf");
 /// As cloud images and distributions put beside it, and worse.
 const THEIRS: &str = "PasswordAuthentication yes\nPermitRootLogin yes\nX11Forwarding yes\nAllowAgentForwarding yes\n\
                       AllowTcpForwarding yes\nMaxAuthTries 6\nClientAliveInterval 0\nKbdInteractiveAuthentication yes\n\
@@ -27,7 +29,8 @@ fn effective(user: &str) -> String {
     let ours = OURS.replace("/etc/ssh/ssh_host_ed25519_key", &at("host_key").to_string_lossy());
     assert_ne!(ours, OURS);
     // Kept even by an older sshd than a machine's: what it does not know is left out.
-    let known = |line: &&str| !line.starts_with("PerSourcePenalties") && !line.starts_with("KexAlgorithms");
+    let is_new = |line: &&str| line.starts_with("PerSourcePenalties") || line.starts_with("KexAlgorithms");
+    let known = |line: &&str| !is_new(line) || understands(line);
     let ours: Vec<&str> = ours.lines().filter(known).collect();
     fs::write(at("conf.d/00-berth.conf"), ours.join("\n") + "\n").unwrap();
     fs::write(at("conf.d/50-cloud-init.conf"), THEIRS).unwrap();

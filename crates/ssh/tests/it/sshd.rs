@@ -15,6 +15,9 @@ use ssh::{Authority, HostKey};
 
 use crate::setup::{Random, machine};
 
+/// A machine's own settings.
+pub const MACHINES: &str = include_str!("../../../../deploy/machine/files/etc/ssh/sshd_config.d/00-berth.conf");
+
 /// A running server; ends with the value.
 pub struct Sshd {
     pub address: SocketAddr,
@@ -118,12 +121,23 @@ impl Drop for Sshd {
 fn config(folder: &Path, port: u16) -> String {
     let folder = folder.display();
     let pam = if root_is_locked() { "yes" } else { "no" };
+    // What a machine says of its callers' failures, where this sshd counts them.
+    let penalties = MACHINES.lines().find(|line| line.starts_with("PerSourcePenalties") && understands(line));
+    let penalties = penalties.unwrap_or_default();
     format!(
         "ListenAddress 127.0.0.1\nPort {port}\nPidFile none\nLogLevel VERBOSE\nStrictModes no\nUsePAM {pam}\n\
          HostKey {folder}/host_key\nTrustedUserCAKeys {folder}/ca.pub\nAuthorizedKeysFile none\n\
          AuthorizedPrincipalsFile {folder}/principals\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin yes\nPermitTTY no\nDisableForwarding yes\nExposeAuthInfo yes\nForceCommand {folder}/guest\n"
+         PermitRootLogin yes\nPermitTTY no\nDisableForwarding yes\nExposeAuthInfo yes\nForceCommand {folder}/guest\n\
+         {penalties}\n"
     )
+}
+
+/// Whether this sshd knows such a line: it may be older than a machine's.
+pub fn understands(line: &str) -> bool {
+    let output = Command::new("/usr/sbin/sshd").args(["-t", "-f", "/dev/null", "-o", line]).output().unwrap();
+    // It has no host key here, which it says after it has read the line.
+    !String::from_utf8_lossy(&output.stderr).contains("command-line")
 }
 
 fn write(path: &PathBuf, content: &[u8], mode: u32) {
