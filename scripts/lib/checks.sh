@@ -6,7 +6,7 @@ lint_packages() { printf '%s\n' shellcheck; }
 
 # The other sides that tests speak with: a real sshd, npm and Python for programs and libraries of others.
 peer_packages() {
-    printf '%s\n' openssh-server openssh-client openssl curl make perl python3 python3-venv slowhttptest
+    printf '%s\n' openssh-server openssh-client openssl curl libssl-dev pkg-config python3 python3-venv slowhttptest
     if ! have npm; then printf '%s\n' npm; fi
 }
 
@@ -108,12 +108,13 @@ install_forger() {
     export BERTH_TEST_JWT_HACK
 }
 
-# built NAME VERSION: where a program of others is that only tests use. Built once, as fast as it can be, and kept.
+# built NAME VERSION: where a program of others is that only tests use. Built once, as fast as it can be, and kept:
+# with the distribution's OpenSSL, and nothing optimised but the arithmetic of keys, which would take seconds each.
 built() {
     local home=${XDG_CACHE_HOME:-$CALLER_HOME/.cache}/berth/tools/$1-$2
     if [ ! -x "$home/bin/$1" ]; then
-        step "building $1 (once, some minutes)" caller env CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
-            "$CARGO" install --quiet --locked --debug --root "$home" "$1@$2" || die "$1 could not be built."
+        step "building $1 (once, some minutes)" caller env CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 OPENSSL_NO_VENDOR=1 \
+            "$CARGO" install --config profile.dev.package.num-bigint-dig.opt-level=3 --quiet --locked --debug --root "$home" "$1@$2" || die "$1 could not be built."
     fi
     printf '%s\n' "$home/bin/$1"
 }
