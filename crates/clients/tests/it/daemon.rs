@@ -77,16 +77,21 @@ async fn a_real_daemon_keeps_the_promises() {
     assert_eq!(daemon.their_list(), Vec::<Value>::new());
 }
 
-/// What this host's kernel lets a container have of memory, in its first or second version of control groups.
-fn memory_bound(name: &str) -> Option<String> {
-    let group = format!("lxc.payload.{name}");
-    let files = [
-        format!("/sys/fs/cgroup/memory/{group}/memory.limit_in_bytes"),
-        format!("/sys/fs/cgroup/{group}/memory.max"),
-        format!("/sys/fs/cgroup/unified/{group}/memory.max"),
-    ];
-    let bound = files.iter().find_map(|file| std::fs::read_to_string(file).ok())?;
-    Some(bound.trim().to_owned())
+/// What this host's kernel lets a running container have of memory, in its first or second version of control groups.
+fn memory_bound(seen: &Value) -> Option<String> {
+    let group = format!("lxc.payload.{}", seen["name"].as_str()?);
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", seen["state"]["pid"])).ok()?;
+    let bound = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        // Where that is depends on the daemon's own group; the container's init has gone further down.
+        let path = &path[..path.find(&group)? + group.len()];
+        let file = match controllers {
+            "memory" => format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"),
+            _ => format!("/sys/fs/cgroup{path}/memory.max"),
+        };
+        Some(std::fs::read_to_string(file).ok()?.trim().to_owned())
+    };
+    groups.lines().find_map(bound)
 }
 
 #[tokio::test]
@@ -115,7 +120,7 @@ async fn the_daemons_own_client_sees_what_we_made() {
     client.resize(&plan.name, &larger).await.unwrap();
     let [resized] = daemon.their_list().try_into().unwrap();
     assert_eq!(resized["config"]["limits.memory"], larger.memory_bytes.to_string());
-    assert_eq!(memory_bound(plan.name.as_str()), Some(larger.memory_bytes.to_string()));
+    assert_eq!(memory_bound(&resized), Some(larger.memory_bytes.to_string()));
     let nic = &seen["devices"]["eth0"];
     assert_eq!(nic["security.port_isolation"], "true");
     assert_eq!(nic["ipv4.address"], sighting.address.unwrap().to_string());
