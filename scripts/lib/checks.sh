@@ -111,10 +111,13 @@ install_forger() {
 # built NAME VERSION: where a program of others is that only tests use. Built once, as fast as it can be, and kept:
 # with the distribution's OpenSSL, and nothing optimised but the arithmetic of keys, which would take seconds each.
 built() {
-    local home=${XDG_CACHE_HOME:-$CALLER_HOME/.cache}/berth/tools/$1-$2
+    local home how
+    how=(env CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 OPENSSL_NO_VENDOR=1
+        "$CARGO" install --config profile.dev.package.num-bigint-dig.opt-level=3 --quiet --locked --debug)
+    # What was built in another way is another thing.
+    home=${XDG_CACHE_HOME:-$CALLER_HOME/.cache}/berth/tools/$1-$2-$(printf '%s\n' "${how[@]}" | sha256sum | cut -c1-8)
     if [ ! -x "$home/bin/$1" ]; then
-        step "building $1 (once, some minutes)" caller env CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 OPENSSL_NO_VENDOR=1 \
-            "$CARGO" install --config profile.dev.package.num-bigint-dig.opt-level=3 --quiet --locked --debug --root "$home" "$1@$2" || die "$1 could not be built."
+        step "building $1 (once, some minutes)" caller "${how[@]}" --root "$home" "$1@$2" || die "$1 could not be built."
     fi
     printf '%s\n' "$home/bin/$1"
 }
