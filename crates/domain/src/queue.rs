@@ -2,7 +2,9 @@
 //!
 //! `store::flows` has the same rules in SQL, and that is what runs. This is
 //! their meaning: [`Queue`] holds rows, time comes in as an argument, nothing is
-//! done at once but what one statement does. Two tests lean on it:
+//! done at once but what one statement does. One is done in two moves, because
+//! Postgres does it so: a claim sees ([`Queue::due`]), then locks
+//! ([`Queue::claim`]), and others commit in between. Two tests lean on it:
 //! `crates/store/tests/it/queue.rs` holds it equal to Postgres, operation by
 //! operation; the simulation beside this file runs workers on it, with every
 //! fault that we know of, and plants bugs in it to see that they are found.
@@ -49,7 +51,16 @@ pub struct Lease {
     pub token: u64,
 }
 
-/// A flow under a lease, as it was when it was claimed.
+/// A due flow as the statement that claims it sees it when it begins: in what Postgres calls its snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// Which flow.
+    pub flow: u64,
+    wakes: i64,
+    signals: BTreeMap<&'static str, i64>,
+}
+
+/// A flow under a lease. Its signals are those that were seen, all else is as it was when the row was locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<S> {
     /// Which flow.
@@ -91,6 +102,8 @@ pub struct Settle<S> {
 pub(crate) enum Flaw {
     /// A row is claimed although somebody claimed it since it was found.
     NoSkipLocked,
+    /// A claim counts the wake-ups up to its lock, and hears only those that it saw.
+    UnseenWake,
     /// Settling does not look at the token.
     NoFence,
     /// Finishing does not look at the token.
@@ -171,25 +184,26 @@ impl<S: Clone + PartialEq> Queue<S> {
 
     /// The flows that may be claimed.
     #[must_use]
-    pub fn due(&self, now: Millis) -> Vec<u64> {
-        self.rows.iter().filter(|(_, row)| is_due(row, now)).map(|(flow, _)| *flow).collect()
+    pub fn due(&self, now: Millis) -> Vec<Sight> {
+        let due = self.rows.iter().filter(|(_, row)| is_due(row, now));
+        due.map(|(flow, row)| Sight { flow: *flow, wakes: row.wakes, signals: row.signals.clone() }).collect()
     }
 
-    /// Takes a flow under a lease of this length, if it is due. `token` must be fresh.
-    pub fn claim(&mut self, flow: u64, token: u64, lease: Millis, now: Millis) -> Option<Claim<S>> {
-        let unlocked = self.has(Flaw::NoSkipLocked);
-        let row = self.rows.get_mut(&flow).filter(|row| unlocked || is_due(row, now))?;
+    /// Takes a flow under a lease of this length, if it is due still. `token` must be fresh.
+    pub fn claim(&mut self, seen: Sight, token: u64, lease: Millis, now: Millis) -> Option<Claim<S>> {
+        let (unlocked, unseen) = (self.has(Flaw::NoSkipLocked), self.has(Flaw::UnseenWake));
+        let row = self.rows.get_mut(&seen.flow).filter(|row| unlocked || is_due(row, now))?;
         row.lease = Some(Lease { until: now + lease, token });
         row.attempt += 1;
         Some(Claim {
-            flow,
+            flow: seen.flow,
             step: row.step.clone(),
             attempt: row.attempt,
             overdue: row.deadline_at.is_some_and(|deadline| deadline < now),
             removal_asked: row.removal_asked,
-            signals: row.signals.clone(),
+            signals: seen.signals,
             token,
-            wakes: row.wakes,
+            wakes: if unseen { row.wakes } else { seen.wakes },
         })
     }
 

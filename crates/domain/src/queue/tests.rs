@@ -38,10 +38,11 @@ enum Planted {
 }
 
 /// Each with words of a promise that it breaks.
-const PLANTED: [(Planted, &str); 13] = [
+const PLANTED: [(Planted, &str); 14] = [
     (Planted::EffectBeforeIdentity, "is leaked"),
     (Planted::Queue(Flaw::NoFence), "by a worker that had lost its lease"),
     (Planted::Queue(Flaw::NoSkipLocked), "a healthy worker"),
+    (Planted::Queue(Flaw::UnseenWake), "sleeps over"),
     (Planted::Queue(Flaw::WakeUpLost), "sleeps over"),
     (Planted::Queue(Flaw::SignalLost), "never heard"),
     (Planted::Queue(Flaw::SleepySignal), "sleeps over"),
@@ -77,6 +78,7 @@ fn nothing_is_leaked_doubled_lost_or_stuck_whatever_goes_wrong() {
         "provider:away",
         "late signal:",
         "signal twice:",
+        "woken-during:a claim",
         "woken-during:a step",
         "zombie:acting",
         "zombie:done",

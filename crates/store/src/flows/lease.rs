@@ -87,6 +87,10 @@ const WINDOW: i64 = 16;
 /// Takes due flows under a lease: whoever holds fewest seats first, then whoever waited longest.
 ///
 /// The house's own flows count as one more tenant's.
+///
+/// A wake-up that commits while this runs is in the newest version of the flow's row, which is what is locked and
+/// returned, but not among the signals and children, which are seen as they were when the statement began. So the
+/// claim's `wakes` are of that moment too: then settling finds them raised since, and the flow is claimed again.
 pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, StoreError> {
     let whose = |tenant: &Option<TenantId>| tenant.map_or(Uuid::nil(), TenantId::uuid);
     let (tenants, held): (Vec<Uuid>, Vec<i32>) = seats.held.iter().map(|(tenant, n)| (whose(tenant), *n)).unzip();
@@ -97,7 +101,7 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
                -- Read once: asked for each row, it costs more than all the rest.
                select berth.now() as now
            ), waiting as materialized (
-               select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as whose, run_at
+               select id, coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') as whose, run_at, wakes
                from flows
                where run_at <= (select now from clock)
                  and (lease_until is null or lease_until < (select now from clock))
@@ -105,11 +109,11 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
                order by run_at
                limit $3::bigint * $8::bigint
            ), ranked as (
-               select waiting.id, waiting.run_at,
+               select waiting.id, waiting.run_at, waiting.wakes,
                       coalesce(busy.held, 0) + row_number() over (partition by whose order by waiting.run_at) as seat
                from waiting left join unnest($5::uuid[], $6::int[]) as busy (tenant, held) on busy.tenant = waiting.whose
            ), due as (
-               select flows.id
+               select flows.id, ranked.wakes
                from flows join ranked on ranked.id = flows.id
                where flows.run_at <= (select now from clock)
                  and (flows.lease_until is null or flows.lease_until < (select now from clock))
@@ -124,7 +128,8 @@ pub async fn claim(tx: &mut SystemTx, seats: &Seats<'_>) -> Result<Vec<Claim>, S
                attempt = attempt + 1
            from due
            where flows.id = due.id
-           returning flows.id, kind, tenant_id, subject, parent_id, trace, step, step_since, attempt, wakes, removal_asked,
+           returning flows.id, kind, tenant_id, subject, parent_id, trace, step, step_since, attempt, removal_asked,
+                     due.wakes as "wakes!",
                      coalesce(deadline_at < (select now from clock), false) as "overdue!",
                      (select now from clock) as "now!",
                      (select count(*) from flows child where child.parent_id = flows.id) as "children!",

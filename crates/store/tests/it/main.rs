@@ -16,3 +16,4 @@ mod queue;
 mod revenue;
 mod schema;
 mod tenancy;
+mod wakes;

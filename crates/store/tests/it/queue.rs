@@ -221,7 +221,8 @@ impl Twins<'_> {
         }
         for real in taken {
             let flow = number(real.flow.uuid());
-            let Some(meant) = self.model.claim(flow, self.tokens, millis(lease), self.now) else {
+            let seen = due.iter().find(|seen| seen.flow == flow).cloned();
+            let Some(meant) = seen.and_then(|seen| self.model.claim(seen, self.tokens, millis(lease), self.now)) else {
                 return Err(format!("claimed {flow}, where {due:?} are due"));
             };
             let words = |claim: &flows::Claim| claim.signals.iter().map(|s| s.name.clone()).collect::<Vec<_>>();

@@ -165,11 +165,15 @@ impl Run {
         }
         self.tokens += 1;
         self.say(|| format!("worker {index} ({phase} {step}) moves, outside {outside:?}"));
-        if let Some(claim) = self.workers[index].claim() {
-            let woken = self.world.queue.rows().get(&claim.flow).is_some_and(|row| row.wakes != claim.wakes);
-            if woken && phase == "done" {
-                self.reach("woken-during:a step".to_owned());
-            }
+        let saw = match &self.workers[index].doing {
+            Doing::Found(seen) => Some((seen.flow, seen.wakes, "woken-during:a claim")),
+            Doing::Done { claim, .. } => Some((claim.flow, claim.wakes, "woken-during:a step")),
+            Doing::Nothing | Doing::Acting { .. } => None,
+        };
+        if let Some((flow, wakes, during)) = saw
+            && self.world.queue.rows().get(&flow).is_some_and(|row| row.wakes != wakes)
+        {
+            self.reach(during.to_owned());
         }
         let (world, dice, token) = (&mut self.world, &mut self.dice, self.tokens);
         self.workers[index].act(world, dice, outside, token)?;

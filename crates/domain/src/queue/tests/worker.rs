@@ -1,7 +1,7 @@
 //! A worker, one small move at a time, so that anything can happen between two moves.
 
 use super::{
-    super::{Claim, Millis, Settle, backoff},
+    super::{Claim, Millis, Settle, Sight, backoff},
     Planted,
     dice::Dice,
     world::{MINUTE, REST, SECOND, Step, World, Write},
@@ -25,7 +25,7 @@ pub(super) enum Doing {
     #[default]
     Nothing,
     /// It saw that the flow is due.
-    Found(u64),
+    Found(Sight),
     /// It holds a lease; the effect takes so many moves more.
     Acting { claim: Claim<Step>, renewed_at: Millis, left: u32 },
     /// The effect is over; nothing is written down.
@@ -105,14 +105,14 @@ impl Worker {
     ) -> Result<(), String> {
         match std::mem::take(&mut self.doing) {
             Doing::Nothing => {
-                let due = world.queue.due(world.now);
+                let mut due = world.queue.due(world.now);
                 if !due.is_empty() {
-                    self.doing = Doing::Found(due[dice.below(due.len())]);
+                    self.doing = Doing::Found(due.swap_remove(dice.below(due.len())));
                 }
                 Ok(())
             }
-            Doing::Found(flow) => {
-                if let Some(claim) = world.claim(flow, token, LEASE) {
+            Doing::Found(seen) => {
+                if let Some(claim) = world.claim(seen, token, LEASE) {
                     self.disturbed = false;
                     let left = if dice.one_in(4) { 6 } else { 0 };
                     self.doing = Doing::Acting { claim, renewed_at: world.now, left: dice.below_u32(3) + left };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{Claim, Millis, Queue, Settle},
+    super::{Claim, Millis, Queue, Settle, Sight},
     Planted,
 };
 
@@ -144,9 +144,9 @@ impl World {
         asked.is_some()
     }
 
-    pub(super) fn claim(&mut self, flow: u64, token: u64, lease: Millis) -> Option<Claim<Step>> {
-        let claim = self.queue.claim(flow, token, lease, self.now)?;
-        self.oracle.owner.insert(flow, token);
+    pub(super) fn claim(&mut self, seen: Sight, token: u64, lease: Millis) -> Option<Claim<Step>> {
+        let claim = self.queue.claim(seen, token, lease, self.now)?;
+        self.oracle.owner.insert(claim.flow, token);
         Some(claim)
     }
 
@@ -175,7 +175,11 @@ impl World {
         }
         self.oracle.owner.remove(&claim.flow);
         if heard {
-            self.oracle.heard.extend(claim.signals.iter().map(|(word, seq)| ((claim.flow, *word), *seq)));
+            // What was seen may be older than what another one heard before this one's lock.
+            for (word, seq) in &claim.signals {
+                let last = self.oracle.heard.entry((claim.flow, *word)).or_default();
+                *last = (*last).max(*seq);
+            }
         }
         for write in writes {
             match *write {
