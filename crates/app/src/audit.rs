@@ -1,9 +1,10 @@
 //! Who did what: written in the transaction of the act itself.
 //!
 //! When an event cannot be written, the error ends the act: its caller does not commit.
-//! [`chain`] verifies a chain without a database.
+//! [`chain`] verifies a chain without a database, [`walk`] those of one.
 
 pub mod chain;
+pub mod walk;
 
 use std::fmt::Display;
 

@@ -4,12 +4,16 @@
 //! by `domain::invariants`. What the provider holds comes in as a listing: one
 //! from before, and where that one disagrees a second from after, see [`Look`].
 
+mod money;
+mod ownerless;
+mod trail;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     AgentId, MachineId, TenantId,
-    agent::Agent,
+    agent::{Agent, Wanted},
     invariants::{
         Check, Invariant, Report, Violation,
         judge::{self, AgentView, FlowView, Listing, MachineView},
@@ -20,6 +24,7 @@ use store::{Db, Snapshot, StoreError, invariants as rows};
 use uuid::Uuid;
 use vault::{DataKey, Keyring, OpenError, Owner, Place, Sealed};
 
+use self::money::Accounts;
 use crate::{
     agents::LIFE,
     credentials,
@@ -74,8 +79,10 @@ pub async fn look(db: &Db, ring: &Keyring, listed: Listed, grace: TimeDelta) -> 
     look.machines(&mut at).await?;
     look.flows(&mut at).await?;
     let owned = look.tenants(&mut at).await?;
-    look.ownerless(&mut at, owned).await?;
+    look.ownerless(&mut at, &owned).await?;
     look.house(&mut at).await?;
+    look.inbox(&mut at).await?;
+    look.house_chain(&mut at).await?;
     Ok(Look { report: look.report, doubts: look.listing.unwrap_or_default() })
 }
 
@@ -153,15 +160,18 @@ impl Looking<'_> {
         }
     }
 
-    /// Every tenant's agents and words.
+    /// Every tenant's agents, words, payments and acts.
     async fn tenants(&mut self, at: &mut Snapshot) -> Result<Owned, StoreError> {
         let (mut after, mut owned) = (Uuid::nil(), Owned::default());
         loop {
             let batch = rows::tenants(&mut at.house, after, BATCH).await?;
             let Some(last) = batch.last() else { return Ok(owned) };
             after = last.uuid();
+            let accounts = Accounts::of(at, &batch).await?;
             for tenant in batch {
-                self.agents(at, tenant, &mut owned).await?;
+                let running = self.agents(at, tenant, &mut owned).await?;
+                self.account(&accounts, tenant, &running);
+                self.chain(at, tenant).await?;
                 let key = self.data_key(at, tenant).await?;
                 self.words(at, tenant, key.as_ref()).await?;
                 self.credentials(at, tenant, key.as_ref()).await?;
@@ -169,13 +179,21 @@ impl Looking<'_> {
         }
     }
 
-    async fn agents(&mut self, at: &mut Snapshot, tenant: TenantId, owned: &mut Owned) -> Result<(), StoreError> {
+    /// A tenant's agents. Returns those that are wanted running.
+    async fn agents(
+        &mut self,
+        at: &mut Snapshot,
+        tenant: TenantId,
+        owned: &mut Owned,
+    ) -> Result<Vec<AgentId>, StoreError> {
         let mut tx = self.db.tenant_at(at, tenant).await?;
-        let mut after = None;
+        let (mut after, mut running) = (None, Vec::new());
         loop {
             let agents = store::agents::list(&mut tx, after, BATCH).await?;
-            let Some(last) = agents.last() else { return Ok(()) };
+            let Some(last) = agents.last() else { return Ok(running) };
             after = Some(last.id);
+            let is_wanted = |agent: &&Agent| agent.wanted == Wanted::Running;
+            running.extend(agents.iter().filter(is_wanted).map(|agent| agent.id));
             let ids: Vec<Uuid> = agents.iter().map(|agent| agent.id.uuid()).collect();
             let configured: BTreeMap<_, _> = rows::configured_at(&mut tx, &ids).await?.into_iter().collect();
             let known = Known::of(at, &agents, &ids).await?;
@@ -233,79 +251,6 @@ impl Looking<'_> {
                 }
             }
         }
-    }
-
-    /// Lives and machines of agents that do not exist. Where the numbers agree there is none, and nobody is looked for.
-    async fn ownerless(&mut self, at: &mut Snapshot, owned: Owned) -> Result<(), StoreError> {
-        let (lives, machines) = rows::owned(&mut at.house).await?;
-        self.report.looked(Invariant::Owners, usize::try_from(machines).unwrap_or(usize::MAX));
-        if lives != owned.lives {
-            self.lives_without_agent(at).await?;
-        }
-        if machines != owned.machines {
-            self.machines_without_agent(at).await?;
-        }
-        Ok(())
-    }
-
-    async fn lives_without_agent(&mut self, at: &mut Snapshot) -> Result<(), StoreError> {
-        let mut after = Uuid::nil();
-        loop {
-            let batch = rows::flows(&mut at.house, after, BATCH).await?;
-            let Some(last) = batch.last() else { return Ok(()) };
-            after = last.id.uuid();
-            let lives: Vec<&FlowView> = batch.iter().filter(|flow| flow.kind == LIFE).collect();
-            let owners = lives.iter().map(|flow| (flow.tenant, AgentId::from_uuid(flow.subject)));
-            let absent = self.absent(at, owners).await?;
-            for flow in lives {
-                let agent = AgentId::from_uuid(flow.subject);
-                if absent.contains(&(flow.tenant, agent)) {
-                    let what = format!("{} lives the life of {agent}, which its tenant does not have", flow.id);
-                    self.report.found([Violation::new(Check::FlowWithoutAgent, &[&flow.id, &agent], what)]);
-                }
-            }
-        }
-    }
-
-    async fn machines_without_agent(&mut self, at: &mut Snapshot) -> Result<(), StoreError> {
-        let mut after = Uuid::nil();
-        loop {
-            let batch = rows::machines(&mut at.house, after, BATCH).await?;
-            let Some(last) = batch.last() else { return Ok(()) };
-            after = last.id.uuid();
-            let given = |row: &rows::MachineRow| Some((row.tenant, row.agent?));
-            let absent = self.absent(at, batch.iter().filter_map(given)).await?;
-            for row in &batch {
-                if let Some((tenant, agent)) = given(row)
-                    && absent.contains(&(tenant, agent))
-                {
-                    let what = format!("{} is given to {agent}, which its tenant does not have", row.id);
-                    self.report.found([Violation::new(Check::ForeignOwner, &[&row.id, &agent], what)]);
-                }
-            }
-        }
-    }
-
-    /// Of these agents, the ones that the tenant named beside them does not have.
-    async fn absent(
-        &self,
-        at: &Snapshot,
-        owners: impl Iterator<Item = (Option<TenantId>, AgentId)>,
-    ) -> Result<BTreeSet<(Option<TenantId>, AgentId)>, StoreError> {
-        let mut of: BTreeMap<Option<TenantId>, Vec<Uuid>> = BTreeMap::new();
-        for (tenant, agent) in owners {
-            of.entry(tenant).or_default().push(agent.uuid());
-        }
-        let mut absent = BTreeSet::new();
-        for (tenant, agents) in of {
-            let there = match tenant {
-                Some(tenant) => rows::existing(&mut self.db.tenant_at(at, tenant).await?, &agents).await?,
-                None => Vec::new(),
-            };
-            let gone = agents.into_iter().filter(|agent| !there.contains(agent));
-            absent.extend(gone.map(|agent| (tenant, AgentId::from_uuid(agent))));
-        }
-        Ok(absent)
     }
 
     /// What there is once: the authority's key, and what must not be there at all.

@@ -10,10 +10,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use app::audit::chain::{Broken, Checker};
-use domain::{TenantId, audit::Chain};
+use app::audit::{
+    chain::{Broken, Checker},
+    walk::{self, Walked},
+};
 use serde_json::{Value, json};
-use store::{Db, DbOptions, Snapshot};
+use store::{Db, DbOptions};
 use uuid::Uuid;
 
 use crate::config::DatabaseConfig;
@@ -22,7 +24,7 @@ const BROKEN: u8 = 1;
 const CANNOT_TELL: u8 = 2;
 /// Longest line of an export: details are short, so none of ours comes near it.
 const LINE_MAX: u64 = 1 << 20;
-/// Events read from the database at once.
+/// Tenants read from the database at once.
 const BATCH: i64 = 1000;
 
 /// What to verify.
@@ -97,14 +99,14 @@ async fn database() -> anyhow::Result<Vec<Verdict>> {
     let config = DatabaseConfig::of_process()?;
     let db = Db::connect(&DbOptions { url: config.url.to_string(), connections_max: 2 }).await?;
     let mut snapshot = db.snapshot().await?;
-    let mut verdicts = vec![house(&mut snapshot).await?];
+    let mut verdicts = vec![Verdict::from(walk::house(&mut snapshot).await?)];
     let mut after = Uuid::nil();
     loop {
         let tenants = store::invariants::tenants(&mut snapshot.house, after, BATCH).await?;
         let Some(last) = tenants.last() else { break };
         after = last.uuid();
         for id in tenants {
-            verdicts.push(tenant(&db, &mut snapshot, id).await?);
+            verdicts.push(walk::tenant(&db, &mut snapshot, id).await?.into());
         }
     }
     drop(snapshot);
@@ -112,50 +114,10 @@ async fn database() -> anyhow::Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-async fn house(snapshot: &mut Snapshot) -> anyhow::Result<Verdict> {
-    let mut checker = Checker::new(Some(Chain::House));
-    loop {
-        let rows = store::audit::house_since(&mut snapshot.house, after(&checker), BATCH).await?;
-        if rows.is_empty() {
-            let head = store::audit::house_head(&mut snapshot.house).await?;
-            return Ok(Verdict {
-                events: checker.seq(),
-                chain: "house".into(),
-                broken: checker.end_at(head.as_ref()).err(),
-            });
-        }
-        for row in rows {
-            if let Err(broken) = checker.event(&row.event, &row.hash) {
-                return Ok(Verdict { chain: "house".into(), events: checker.seq(), broken: Some(broken) });
-            }
-        }
+impl From<Walked> for Verdict {
+    fn from(Walked { chain, events, broken }: Walked) -> Self {
+        Self { chain: chain.to_string(), events, broken }
     }
-}
-
-async fn tenant(db: &Db, snapshot: &mut Snapshot, id: TenantId) -> anyhow::Result<Verdict> {
-    let mut tx = db.tenant_at(snapshot, id).await?;
-    let mut checker = Checker::new(Some(Chain::Tenant(id)));
-    loop {
-        store::house::now(&mut snapshot.house).await?; // a snapshot that idles too long is ended
-        let rows = store::audit::since(&mut tx, after(&checker), BATCH).await?;
-        if rows.is_empty() {
-            let head = store::audit::head(&mut tx).await?;
-            return Ok(Verdict {
-                events: checker.seq(),
-                chain: id.to_string(),
-                broken: checker.end_at(head.as_ref()).err(),
-            });
-        }
-        for row in rows {
-            if let Err(broken) = checker.event(&row.event, &row.hash) {
-                return Ok(Verdict { chain: id.to_string(), events: checker.seq(), broken: Some(broken) });
-            }
-        }
-    }
-}
-
-fn after(checker: &Checker) -> i64 {
-    i64::try_from(checker.seq()).unwrap_or(i64::MAX)
 }
 
 /// `41:9f86…`: the place, a colon, 64 hexadecimal digits.

@@ -65,10 +65,12 @@ const OPENS: [(&str, &str); 3] = [
 ];
 
 /// Everything that asks whether a tenant is entitled, and what for. Nothing else may decide that (`docs/decisions/0092-who-is-served.md`).
-const JUDGES: [(&str, &str); 10] = [
+const JUDGES: [(&str, &str); 12] = [
     ("crates/app/src/billing.rs", "making, starting, stopping and removing agents"),
     ("crates/app/src/letters.rs", "whether a letter is still true when it is sent"),
-    ("crates/domain/src/letter/told.rs", "the same, as a pure function"),
+    ("crates/app/src/verify/money.rs", "`berth verify`, which changes nothing"),
+    ("crates/domain/src/invariants/judge/money.rs", "the same, as a pure function"),
+    ("crates/domain/src/letter/told.rs", "whether a letter is still true, as a pure function"),
     ("crates/flows/src/billing.rs", "whether operators are told of a dispute"),
     ("crates/store/src/billing.rs", "the facts, and the one call of the judgement"),
     ("crates/web/src/api/admin/subscriptions.rs", "telling operators"),

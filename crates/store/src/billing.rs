@@ -198,16 +198,23 @@ pub async fn lock(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreErro
 
 /// What is known of a tenant, whether it has a row or not. `None`: there is no such tenant.
 pub async fn known(tx: &mut SystemTx, tenant: TenantId) -> Result<Option<Account>, StoreError> {
-    read_known(tx.conn(), tenant).await
+    Ok(read_known(tx.conn(), &[tenant.uuid()]).await?.pop().map(|(_, account)| account))
+}
+
+/// The same of several, in one statement.
+pub async fn known_of(tx: &mut SystemTx, tenants: &[TenantId]) -> Result<Vec<(TenantId, Account)>, StoreError> {
+    let tenants: Vec<Uuid> = tenants.iter().map(|tenant| tenant.uuid()).collect();
+    read_known(tx.conn(), &tenants).await
 }
 
 /// What is known of the caller's own tenant.
 pub async fn own(tx: &mut TenantTx) -> Result<Account, StoreError> {
     let tenant = tx.tenant();
     let conn = tx.enter_house().await?;
-    let known = read_known(conn, tenant).await?;
+    let known = read_known(conn, &[tenant.uuid()]).await?.pop();
     tx.leave_house().await?;
-    known.ok_or_else(|| StoreError::corrupt("tenants", "id", "a caller without a tenant"))
+    let (_, account) = known.ok_or_else(|| StoreError::corrupt("tenants", "id", "a caller without a tenant"))?;
+    Ok(account)
 }
 
 /// Writes down what Stripe said, unless it was asked again meanwhile.
@@ -271,8 +278,8 @@ pub async fn acted(tx: &mut TenantTx, judged: &Judged<'_>) -> Result<(), StoreEr
     Ok(())
 }
 
-async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<Account>, StoreError> {
-    let row = sqlx::query_as!(
+async fn read_known(conn: &mut PgConnection, tenants: &[Uuid]) -> Result<Vec<(TenantId, Account)>, StoreError> {
+    let rows = sqlx::query_as!(
         AccountRow,
         r#"select t.id as "tenant_id!", coalesce(i.is_billing, false) as "is_billing!", b.customer as "customer?",
                   b.subscription as "subscription?", b.past_due_since as "past_due_since?",
@@ -289,12 +296,12 @@ async fn read_known(conn: &mut PgConnection, tenant: TenantId) -> Result<Option<
            left join billing b on b.tenant_id = t.id
            left join plans p on p.plan = berth.plan_of(b, clock.now)
            left join plan_prices bought on bought.price_id = b.subscription ->> 'price'
-           where t.id = $1"#,
-        tenant.uuid(),
+           where t.id = any ($1)"#,
+        tenants,
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    row.map(AccountRow::read).transpose()
+    rows.into_iter().map(|row| Ok((TenantId::from_uuid(row.tenant_id), row.read()?))).collect()
 }
 
 /// A tenant beside what is known of its payments, as it is stored.

@@ -6,15 +6,17 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    AgentId, CredentialId, ExchangeId, FlowId, InstallationId, MachineId, TenantId,
+    AgentId, CredentialId, EventId, ExchangeId, FlowId, InstallationId, MachineId, TenantId,
     invariants::judge::{FlowView, MachineView},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    billing::{self, Account},
     db::{SystemTx, TenantTx},
     error::StoreError,
+    events::EVENT,
     house::id,
 };
 
@@ -221,6 +223,40 @@ pub async fn stray_signals(tx: &mut SystemTx, limit: i64) -> Result<Vec<(FlowId,
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(|row| (FlowId::from_uuid(row.flow_id), row.signal)).collect())
+}
+
+/// Of these tenants, the ones whose payments are kept in view or ought to be.
+pub async fn accounts(tx: &mut SystemTx, tenants: &[TenantId]) -> Result<Vec<(TenantId, Account)>, StoreError> {
+    let tenants: Vec<Uuid> = tenants.iter().map(|tenant| tenant.uuid()).collect();
+    let open = sqlx::query_scalar!("select tenant_id from billing where tenant_id = any ($1)", &tenants)
+        .fetch_all(tx.conn())
+        .await?;
+    let open: Vec<TenantId> = open.into_iter().map(TenantId::from_uuid).collect();
+    if open.is_empty() { Ok(Vec::new()) } else { billing::known_of(tx, &open).await }
+}
+
+/// How many events are kept.
+pub async fn events(tx: &mut SystemTx) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select count(*) as "count!" from events"#).fetch_one(tx.conn()).await?)
+}
+
+/// Events that nobody has understood and no flow is at, at most `limit`: their sender's word, and when they came.
+pub async fn forgotten_events(
+    tx: &mut SystemTx,
+    limit: i64,
+) -> Result<Vec<(EventId, String, DateTime<Utc>)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, kind, received_at
+         from events e
+         where read_at is null and not exists (select from flows f where f.kind = $1 and f.subject = e.id)
+         order by received_at
+         limit $2",
+        EVENT,
+        limit,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (EventId::from_uuid(row.id), row.kind, row.received_at)).collect())
 }
 
 /// Of these agents, the ones that this tenant has.

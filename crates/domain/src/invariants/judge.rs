@@ -1,5 +1,7 @@
 //! The judgements, over rows as they were at one instant.
 
+mod money;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,6 +17,8 @@ use crate::{
     machine::MachineName,
     protocol::InForce,
 };
+
+pub use money::{AccountView, account};
 
 /// No worker takes a lease longer than ten minutes; what reaches further was not written by one.
 const LEASE_MAX: TimeDelta = TimeDelta::minutes(15);
@@ -187,18 +191,23 @@ fn agrees(step: &Life, seen: &Seen) -> bool {
 
 /// A resting flow that nobody holds must be due once something was asked of it.
 fn wish_slept_over(view: &AgentView<'_>, flow: &FlowView, step: &Life) -> Option<Violation> {
-    let rests = step.deadline().is_none() && flow.lease_until.is_none();
+    let rests = step.deadline().is_none();
     let wish = matches!(
         (view.agent.wanted, step),
         (Wanted::Stopped, Life::Live { .. }) | (Wanted::Running, Life::Stopped { .. })
     );
     let asked = wish || flow.signals > 0 || flow.removal_asked;
-    // Whoever asks makes the flow due at once. The minute is for a clock that was set back since.
-    (rests && asked && flow.run_at > view.now + TimeDelta::minutes(1)).then(|| {
+    (rests && asked && sleeps(flow, view.now)).then(|| {
         let id = view.agent.id;
         let what = format!("{id} rests at {} until {} over what was asked of it", step.name(), flow.run_at);
         Violation::new(Check::WakeUpLost, &[&id, &flow.id], what)
     })
+}
+
+/// Whether nobody holds the flow, and nobody will for a while: who asks something of it makes it due at once. The minute
+/// is for a clock that was set back since.
+fn sleeps(flow: &FlowView, now: DateTime<Utc>) -> bool {
+    flow.lease_until.is_none() && flow.run_at > now + TimeDelta::minutes(1)
 }
 
 /// One flow of any kind, by itself. `grace` is what a worker may need to notice.
@@ -227,6 +236,11 @@ pub fn flow(flow: &FlowView, now: DateTime<Utc>, grace: TimeDelta) -> Vec<Violat
         }
         Some(false) if flow.deadline_at.is_none() => {
             wrong(Check::NoDeadline, format!("the {} of {about} may stay at {at} for ever", flow.kind));
+        }
+        // An agent's life is judged with its wishes, above.
+        Some(true) if flow.kind != "life" && flow.signals > 0 && sleeps(flow, now) => {
+            let what = format!("the {} of {about} rests at {at} until {} over a signal", flow.kind, flow.run_at);
+            wrong(Check::WakeUpLost, what);
         }
         Some(_) => {}
     }

@@ -166,8 +166,9 @@ impl Till {
         self.world.database.texts(&statement).await.pop().expect("a row")
     }
 
-    /// Every event that was kept is understood, and nothing of it is left to do.
+    /// Every event that was kept is understood, nothing of it is left to do, and all that must hold does.
     pub(crate) async fn assert_all_read(&self) {
+        self.world.assert_verified().await;
         let left = "select count(*) from events where read_at is null";
         assert_eq!(self.world.database.count(left).await, 0, "events that nobody has understood");
         assert_eq!(self.world.database.count("select count(*) from flows where kind = 'event'").await, 0);

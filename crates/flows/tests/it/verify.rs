@@ -8,20 +8,34 @@ use clients::{
 };
 use domain::{
     AgentId, MachineId,
+    audit::Act,
     credential::Kind,
+    entitlement::Billing,
     invariants::{Check, Invariant, KEPT_MAX, State},
     life::Life,
     machine::MachineName,
     names::TurnText,
+    plan::PlanName,
 };
 use flows::RunnerOptions;
 use testkit::World;
 
-/// A live agent with kept words, of whom everything holds.
+/// A live agent with kept words, of whom everything holds, where people pay: its tenant has a plan as a gift.
 async fn good() -> (World, AgentId, MachineId) {
     let world = World::new().await;
     let agent = world.live_agent("scout").await;
     let by = &world.alice.caller;
+    let entropy = world.flows.entropy.as_ref();
+    let mut tx = world.database.db.system().await.unwrap();
+    store::house::installation(&mut tx, world.flows.installation).await.unwrap();
+    store::house::set_billing(&mut tx, Billing::On).await.unwrap();
+    let told = br#"{"id":"evt_1","type":"customer.created","data":{"object":{"object":"customer","id":"cus_1"}}}"#;
+    assert!(app::events::keep(&mut tx, entropy, told).await.unwrap());
+    let mut tx = tx.into_tenant(by.tenant).await.unwrap();
+    app::billing::open(&mut tx, entropy).await.unwrap();
+    store::billing::set_gift(&mut tx, Some((&PlanName::parse("pro").unwrap(), None))).await.unwrap();
+    app::audit::record(&mut tx, by, Act::BillingGift, &by.tenant, &[]).await.unwrap();
+    tx.commit().await.unwrap();
     let mut tx = world.database.db.tenant(by.tenant).await.unwrap();
     let with = (world.flows.ring.as_ref(), world.flows.entropy.as_ref());
     app::exchanges::say(&mut tx, with, agent, &TurnText::parse("hello").unwrap(), by).await.unwrap();
@@ -131,7 +145,30 @@ const PLANTS: &[(&[Check], &str)] = &[
         "update flows set step = '{\"step\":\"failed\",\"machine\":null,\"why\":\"\"}' where kind = 'life';
          update agents set seen = '{\"state\":\"failed\",\"since\":\"2026-01-01T00:00:00Z\",\"why\":\"\"}'",
     ),
+    (
+        &[Check::WakeUpLost],
+        "insert into flow_signals (flow_id, signal) select id, 'look' from flows where kind = 'billing'",
+    ),
     (&[Check::StrayWords], "delete from flows where kind = 'exchange'"),
+    (
+        &[Check::UnpaidRunning],
+        "update billing set gift_plan = null, past_due_since = '2026-01-01Z',
+                entitlement = '{\"entitlement\":\"suspended\",\"why\":\"past_due\",\"since\":\"2026-01-08T00:00:00Z\"}',
+                subscription = '{\"id\":\"sub_1\",\"status\":\"past_due\",\"price\":\"price_1\",
+                                 \"created\":\"2026-01-01T00:00:00Z\",\"period_ends\":\"2026-02-01T00:00:00Z\"}'",
+    ),
+    (&[Check::Misjudged], "update billing set gift_until = now() - interval '1 hour'"),
+    (&[Check::Unwatched], "delete from flows where kind = 'billing'"),
+    (&[Check::EventForgotten], "update events set read_at = null, outcome = null"),
+    (
+        &[Check::ChainBroken],
+        "alter table audit_events disable trigger user; update audit_events set actor = 'user:another' where seq = 1",
+    ),
+    (
+        &[Check::ChainBroken],
+        "alter table audit_events disable trigger user;
+         delete from audit_events where (tenant_id, seq) in (select tenant_id, max(seq) from audit_events group by 1)",
+    ),
     (
         &[Check::StraySignal],
         "alter table flow_signals drop constraint flow_signals_flow_id_fkey;
