@@ -107,6 +107,8 @@ pub async fn create(
     if by.role < Role::Member {
         return Err(Forbidden);
     }
+    // Nobody else makes one from here on: a request that is repeated while the first one is at it finds its agent.
+    let room = Room::of(tx).await.map_err(Store)?;
     if let Some(key) = asked_with
         && let Some(agent) = store::agents::by_asked_with(tx, key).await.map_err(Store)?
     {
@@ -115,7 +117,6 @@ pub async fn create(
         return if is_same { Ok(agent) } else { Err(KeyReused) };
     }
     let (id, name) = (new.id, &new.name);
-    let room = Room::of(tx).await.map_err(Store)?;
     room.for_a_new_one()?;
     let since = room.now;
     let seen = Seen::Preparing { since };

@@ -132,6 +132,41 @@ async fn a_name_is_taken_once_and_a_key_repeats_the_answer() {
     assert_eq!(ask("a b", "third").await.status, StatusCode::BAD_REQUEST);
 }
 
+/// Whoever heard no answer asks again while the first request is still at it.
+#[tokio::test]
+async fn a_key_that_is_used_twice_at_once_makes_one_agent() {
+    let house = House::new().await;
+    let mut others = house.world.database.db.tenant(house.world.alice.caller.tenant).await.unwrap();
+    store::agents::alone(&mut others).await.unwrap();
+    let create = |name: &'static str| {
+        let request = ask(Method::POST, "/api/v1/agents", &house.alice).header("content-type", "application/json");
+        let request = request.header("idempotency-key", "k1");
+        house.send(request.body(Body::from(format!(r#"{{"name":"{name}"}}"#))).unwrap())
+    };
+    let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted
+                   and database = (select oid from pg_database where datname = current_database())";
+    let all_wait = async {
+        while house.world.database.count(waiting).await < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        others.commit().await.unwrap();
+    };
+    let (one, two, other, ()) = tokio::join!(create("scout"), create("scout"), create("other"), all_wait);
+    let mut answers = [one, two, other];
+    answers.sort_by_key(|answer| answer.status);
+    let said = answers.each_ref().map(|answer| answer.status.as_u16());
+    let made = house.get(&house.alice, "/api/v1/agents").await.json();
+    let [made] = &made["agents"].as_array().unwrap()[..] else { panic!("one agent: {made}") };
+    assert_eq!(answers[0].json()["id"], made["id"], "{said:?}");
+    if made["name"] == "scout" {
+        assert_eq!((said, &answers[1].json()["id"]), ([201, 201, 409], &made["id"]));
+    } else {
+        assert_eq!(said, [201, 409, 409]);
+    }
+    let refused = answers[2].json();
+    assert_eq!(refused["type"], "urn:berth:problem:key-reused");
+}
+
 #[tokio::test]
 async fn a_list_is_paged_by_key() {
     let house = House::new().await;
