@@ -148,7 +148,7 @@ checks! {
     /// The judgement that was acted upon is not the one that its facts give now, and nobody is about to look.
     Misjudged of Entitlements, "misjudged", "start the job billing, which has the payments of every tenant looked at again, then report it: a look was slept over";
     /// A tenant's payments that no flow keeps in view.
-    Unwatched of Entitlements, "unwatched", "somebody may pay for what nobody gives: give the tenant a plan for a day (Gifts), which begins to keep its payments in view";
+    Unwatched of Entitlements, "unwatched", "somebody may pay for what nobody gives: start the job billing, which begins to look at them again";
     /// An event that nobody has understood, and that no flow will.
     EventForgotten of Inbox, "event_forgotten", "have the event read again, on its page under Events";
     /// A live agent's gateway does not hold the configuration that was wanted last.

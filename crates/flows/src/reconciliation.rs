@@ -15,9 +15,10 @@ use clients::payments::{Payments, PaymentsError};
 use domain::{
     Entropy, TenantId,
     billing::{LOOKS_BACK, ReconcileStep, StripeEventId, Told},
+    entropy::mint,
 };
 use serde_json::{Value, json};
-use store::{Db, StoreError, flows::Claim};
+use store::{Db, StoreError, SystemTx, flows::Claim};
 
 use crate::{
     World,
@@ -59,7 +60,8 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         ReconcileStep::Wake { since, after, tenants, told } => {
             let mut tx = world.db.system().await?;
             let some = store::billing::open_after(&mut tx, after, TOGETHER).await?;
-            drop(tx);
+            watch_again(world, &mut tx, &some).await?;
+            tx.commit().await?;
             let Some(last) = some.last().copied() else {
                 return Ok(Outcome::next(Next::Wait(stored(&ReconcileStep::Count { since, tenants, told }), LOOK)));
             };
@@ -79,6 +81,15 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
             Ok(ended(claim, counts(told, tenants, differing, left)))
         }
     }
+}
+
+/// Begins anew to keep those tenants in view of whom nobody does: a row that was restored or written by hand.
+async fn watch_again(world: &World, tx: &mut SystemTx, tenants: &[TenantId]) -> Result<(), StepError> {
+    for tenant in store::billing::unwatched(tx, tenants).await? {
+        tracing::warn!(%tenant, "nobody kept a tenant's payments in view");
+        store::billing::watch(tx, tenant, mint(world.entropy.as_ref())).await?;
+    }
+    Ok(())
 }
 
 /// What came of one page.

@@ -1,5 +1,7 @@
 //! What is known of a tenant's payments. The house's to write: no tenant's role says what a tenant is entitled to.
 
+mod watched;
+
 use chrono::{DateTime, Utc};
 use domain::{
     AgentId, FlowId, TenantId,
@@ -21,6 +23,8 @@ use crate::{
     order,
     plans::PlanRow,
 };
+
+pub use watched::{open_after, to_be_looked_at, unwatched, watch};
 
 /// Kind of the flow that keeps a tenant's payments in view; its subject is the tenant.
 pub const BILLING: &str = "billing";
@@ -99,10 +103,7 @@ pub async fn begin_given(tx: &mut SystemTx, tenant: TenantId, flow: FlowId, gift
     )
     .execute(tx.conn())
     .await?;
-    let step = BillingStep::Refresh;
-    let new =
-        NewFlow { id: flow, kind: BILLING, subject: tenant.uuid(), step: json(&step)?, deadline: step.deadline() };
-    flows::start_for(tx, tenant, &new).await
+    watch(tx, tenant, flow).await
 }
 
 /// Forgets a tenant's row, of which nothing is to be kept in view.
@@ -166,27 +167,6 @@ pub async fn is_open(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreE
     let found =
         sqlx::query_scalar!(r#"select exists (select from billing where tenant_id = $1) as "found!""#, tenant.uuid(),);
     Ok(found.fetch_one(tx.conn()).await?)
-}
-
-/// Tenants that have a row, after one of them, in their order, at most so many.
-pub async fn open_after(tx: &mut SystemTx, after: Option<TenantId>, most: i64) -> Result<Vec<TenantId>, StoreError> {
-    let rows = sqlx::query_scalar!(
-        "select tenant_id from billing where $1::uuid is null or tenant_id > $1 order by tenant_id limit $2",
-        after.map(TenantId::uuid),
-        most,
-    );
-    Ok(rows.fetch_all(tx.conn()).await?.into_iter().map(TenantId::from_uuid).collect())
-}
-
-/// How many tenants were asked to be looked at with this signal and are not yet.
-pub async fn to_be_looked_at(tx: &mut SystemTx, signal: &str) -> Result<i64, StoreError> {
-    let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from flow_signals join flows on flows.id = flow_signals.flow_id
-           where flows.kind = $1 and flow_signals.signal = $2"#,
-        BILLING,
-        signal,
-    );
-    Ok(count.fetch_one(tx.conn()).await?)
 }
 
 /// Keeps a tenant's row from everybody else until the commit. `false`: there is none.

@@ -34,12 +34,13 @@ impl Month {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::currency::Currency;
     use crate::entitlement::Suspended;
 
     #[test]
     fn only_who_goes_on_paying_brings_something() {
         let at = DateTime::UNIX_EPOCH;
-        let price = Some(Money { cents: 4900, currency: crate::currency::Currency::EUR });
+        let price = Some(Money { cents: 4900, currency: Currency::EUR });
         let of = |by| Month::of(&Entitlement::Served { by }, price).map(|month| (month.from, month.is_owed));
         assert_eq!(of(Served::Paid { renews: at }), Some((None, false)));
         assert_eq!(of(Served::Trial { ends: at }), Some((Some(at), false)));

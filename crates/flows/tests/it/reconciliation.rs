@@ -5,6 +5,7 @@ use clients::payments::Payments as _;
 use domain::{
     billing::{Difference, DifferenceKind},
     entitlement::Entitlement,
+    invariants::Check,
     job::{AskedBy, Job},
 };
 use flows::reconciliation::page;
@@ -68,6 +69,29 @@ async fn what_stripe_told_and_nobody_heard_is_found_and_reported() {
     assert!(!till.hear(&lost).await);
     assert_eq!(reconciled(&till).await["missing"], 0);
     assert_eq!(differences(&till).await.len(), 1);
+}
+
+/// A backup that was put back without its flows, say.
+#[tokio::test]
+async fn a_tenant_that_nobody_looks_at_any_more_is_looked_at_again() {
+    let till = Till::open().await;
+    let payer = till.payer().await;
+    let id = till.subscribe(&payer, 0).await;
+    for event in till.stripe.events() {
+        till.hear(&event).await;
+    }
+    till.run().await;
+    till.world.database.sql("delete from flows where kind = 'billing'").await;
+    till.client.cancel_now(&id).await.unwrap();
+    let report = till.world.verify().await;
+    let [unwatched] = report.violations().collect::<Vec<_>>()[..] else { panic!("{:?}", report.invariants) };
+    assert_eq!((unwatched.check, &unwatched.ids[..]), (Check::Unwatched, &[payer.tenant.to_string()][..]));
+
+    assert_eq!(reconciled(&till).await["otherwise"], 1);
+    assert!(matches!(till.judged(&payer).await, Entitlement::Leaving { .. }));
+    till.assert_all_read().await;
+    let one = "select count(*) from flows where kind = 'billing'";
+    assert_eq!(till.world.database.count(one).await, 1);
 }
 
 #[tokio::test]
