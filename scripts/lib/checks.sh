@@ -85,11 +85,12 @@ install_peers() {
     local peers=$CHECKOUT/target/peers
     local lists=("$CHECKOUT/crates/clients/tests/peers/requirements.txt" "$CHECKOUT/crates/server/tests/peers/requirements.txt")
     lists+=("$CHECKOUT/crates/vault/tests/peers/requirements.txt")
-    if ! cat "${lists[@]}" | cmp -s - "$peers/installed"; then
+    # Programs of Python's know where they lie: a checkout that was moved needs them anew.
+    if ! { echo "# $peers" && cat "${lists[@]}"; } | cmp -s - "$peers/installed"; then
         step "making room for Python's packages" caller python3 -m venv --clear "$peers" || die "python3 -m venv does not work."
         step "installing a mail server, a prober and readers of webhooks, counts and traces" caller "$peers/bin/pip" install --quiet --disable-pip-version-check "${lists[@]/#/--requirement=}" ||
             die "the mail server, the prober and the readers of webhooks, counts and traces could not be installed."
-        cat "${lists[@]}" | put "$peers/installed" 0644
+        { echo "# $peers" && cat "${lists[@]}"; } | put "$peers/installed" 0644
     fi
     (cd "$CHECKOUT/crates/server/tests/peers" && step "installing clients of Telegram, Slack and Discord" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the clients of Telegram, Slack and Discord could not be installed."
@@ -97,7 +98,7 @@ install_peers() {
         die "the client of Stripe could not be installed."
     (cd "$CHECKOUT/crates/web/tests/peers" && step "installing the vendors' clients" caller npm ci --no-audit --no-fund --ignore-scripts) ||
         die "the vendors' clients could not be installed."
-    (cd "$CHECKOUT/crates/web/tests/peers" && { [ -x .venv/bin/pip ] || caller python3 -m venv .venv; } &&
+    (cd "$CHECKOUT/crates/web/tests/peers" && { .venv/bin/pip --version >/dev/null 2>&1 || caller python3 -m venv --clear .venv; } &&
         step "installing the vendors' Python clients" caller .venv/bin/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt) ||
         die "the vendors' Python clients could not be installed."
 }

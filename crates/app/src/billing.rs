@@ -30,6 +30,9 @@ const BY: &str = "billing";
 /// Why an agent may not be made or run: with the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotPaid {
+    /// An operator has taken the tenant out of service, maybe a moment ago.
+    #[error("this tenant is suspended; nothing was deleted. Ask whoever runs this Berth")]
+    Suspended,
     /// The tenant is not served.
     #[error("{}", unserved(.0))]
     Unserved(Entitlement),
@@ -69,6 +72,7 @@ fn unserved(judged: &Entitlement) -> &'static str {
 pub(crate) struct Room {
     /// The database's time.
     pub(crate) now: DateTime<Utc>,
+    is_suspended: bool,
     judged: Entitlement,
     most: Option<u16>,
     count: store::agents::Count,
@@ -80,7 +84,7 @@ impl Room {
         let account = store::billing::own(tx).await?;
         let count = store::agents::count(tx).await?;
         let most = account.plan.as_ref().map(|plan| plan.limits.agents);
-        Ok(Self { now: account.now, judged: account.judge(), most, count })
+        Ok(Self { now: account.now, is_suspended: account.is_suspended, judged: account.judge(), most, count })
     }
 
     /// Whether one more agent may be made.
@@ -95,6 +99,7 @@ impl Room {
 
     fn beside(&self, count: i64) -> Result<(), NotPaid> {
         match self.most {
+            _ if self.is_suspended => Err(NotPaid::Suspended),
             _ if !self.judged.may_run() => Err(NotPaid::Unserved(self.judged)),
             Some(most) if count >= i64::from(most) => Err(NotPaid::PlanFull { most }),
             _ => Ok(()),
@@ -171,6 +176,9 @@ pub async fn act(
     tell(&mut tx, entropy, tenant, (before.entitlement.as_ref(), &judged), &account).await?;
     let mut tx = tx.into_tenant(tenant).await?;
     store::agents::alone(&mut tx).await?;
+    // Whoever held that before may have suspended the tenant.
+    let is_suspended = store::billing::own(&mut tx).await?.is_suspended;
+    let account = Account { is_suspended, ..account };
     rests::fit(&mut tx).await?;
     let (act, agents, rested) = follow(&mut tx, &account, &judged, seen.is_some()).await?;
     let going: &[AgentId] = if act == Act::BillingRemove { &agents } else { &[] };

@@ -177,7 +177,7 @@ pub async fn status(tx: &mut SystemTx) -> Result<Vec<Master>, StoreError> {
 /// The database; the caller does not commit.
 pub async fn shred(mut tx: SystemTx, tenant: TenantId, by: Actor) -> Result<(SystemTx, bool), StoreError> {
     let done = store::keys::destroy(&mut tx, tenant).await?;
-    audit::record_for(&mut tx, tenant, by, Act::KeysShred, (&tenant, &[])).await?;
+    // Flow, agent, audit: the order in which everybody locks them.
     let mut tx = tx.into_tenant(tenant).await?;
     for agent in store::credentials::agents_with(&mut tx).await? {
         store::order::flow_first(&mut tx, crate::agents::LIFE, agent.uuid()).await?;
@@ -185,5 +185,7 @@ pub async fn shred(mut tx: SystemTx, tenant: TenantId, by: Actor) -> Result<(Sys
         store::flows::signal(&mut tx, crate::agents::LIFE, agent.uuid(), crate::agents::signal::WANTED).await?;
     }
     store::credentials::remove_all(&mut tx).await?;
-    Ok((tx.into_house().await?, done))
+    let mut tx = tx.into_house().await?;
+    audit::record_for(&mut tx, tenant, by, Act::KeysShred, (&tenant, &[])).await?;
+    Ok((tx, done))
 }

@@ -23,13 +23,18 @@ pub(crate) async fn running(tx: &mut TenantTx) -> Result<Vec<AgentId>, StoreErro
     Ok(all.into_iter().filter(|agent| agent.wanted == Wanted::Running).map(|agent| agent.id).collect())
 }
 
-/// Lets these agents rest; `by` is who says so, in words for the timeline.
+/// Lets these agents rest; `by` is who says so, in words for the timeline. One that somebody stopped or removed meanwhile is
+/// passed over.
 ///
 /// # Errors
 /// The database.
 pub(crate) async fn rest(tx: &mut TenantTx, agents: &[AgentId], by: &str) -> Result<(), StoreError> {
     for agent in agents {
         store::order::flow_first(tx, LIFE, agent.uuid()).await?;
+        let is_running = |agent: &Agent| agent.wanted == Wanted::Running;
+        if !store::agents::by_id(tx, *agent).await?.as_ref().is_some_and(is_running) {
+            continue;
+        }
         say_wanted(tx, *agent, Wanted::Stopped, ("stop", by)).await?;
         store::flows::signal(tx, LIFE, agent.uuid(), signal::WANTED).await?;
     }

@@ -136,8 +136,7 @@ pub fn browser_secret(entropy: &dyn Entropy) -> Token {
 /// of `ADMIN_EMAILS` that made nobody an operator yet becomes one, and needs no invite for it.
 ///
 /// # Errors
-/// [`Refused`]; the caller does not commit. A conflict on `identities_pkey` means that the same person came twice at
-/// once: the other one made them, and trying again signs them in.
+/// [`Refused`]; the caller does not commit.
 pub async fn admit(
     tx: &mut SystemTx,
     entropy: &dyn Entropy,
@@ -145,7 +144,12 @@ pub async fn admit(
     arrived: &Arrived<'_>,
     browser: &str,
 ) -> Result<Opened, Refused> {
-    let known = store::people::user_by_identity(tx, arrived.issuer, arrived.subject).await?;
+    let mut known = store::people::user_by_identity(tx, arrived.issuer, arrived.subject).await?;
+    if known.is_none() {
+        // The same person may have come twice at once: whoever came first makes them, with the one use of their invite.
+        store::people::lock_setup(tx).await?;
+        known = store::people::user_by_identity(tx, arrived.issuer, arrived.subject).await?;
+    }
     if arrived.again.is_some() && known != arrived.again {
         return Err(Refused::SomebodyElse);
     }

@@ -58,6 +58,8 @@ pub(crate) async fn end(
     tenant: TenantId,
     by: &Caller,
 ) -> Result<(TenantTx, DateTime<Utc>), TenantError> {
+    // A flow that is about to end, because the tenant was kept before, ends first, or finds that it must not.
+    store::order::house_flow_first(&mut tx, ERASURE, tenant.uuid()).await?;
     let after = store::tenants::want_erased(&mut tx, tenant, by.user, GRACE).await?;
     let after = after.ok_or(TenantError::Wanted)?;
     let step = json!({ "step": "wait" });

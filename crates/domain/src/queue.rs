@@ -60,7 +60,7 @@ pub struct Sight {
     signals: BTreeMap<&'static str, i64>,
 }
 
-/// A flow under a lease. Its signals are those that were seen, all else is as it was when the row was locked.
+/// A flow under a lease. Its signals and wake-ups are those that were seen, all else is as it was when the row was locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<S> {
     /// Which flow.

@@ -33,7 +33,8 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
     let mut tx = world.db.system().await?;
     let left = store::tenants::due_in(&mut tx, tenant).await?;
     drop(tx);
-    let Some(left) = left else { return Ok(Outcome::next(Next::Done)) }; // kept after all, or gone
+    // Kept after all, or gone.
+    let Some(left) = left else { return Ok(Outcome::next(Next::Done).house(HouseWrite::Kept(tenant))) };
     if !left.is_zero() {
         return Ok(Outcome::next(Next::Wait(step("wait"), left.min(LOOK))));
     }

@@ -60,11 +60,12 @@ pub async fn run(world: &World, claim: &Claim) -> Result<Outcome, StepError> {
         // Never given up, whatever happens: a machine may still cost money.
         return Ok(here.remove(machine).await.unwrap_or_else(|error| here.removal_stuck(machine, &error)));
     }
-    if claim.overdue {
-        return Ok(here.overdue(&step));
-    }
+    // A wish before the deadline: giving up hears it, and whoever asked to stop has a machine that runs on.
     if let Some(instead) = here.wished_instead(&step) {
         return Ok(here.go(&step, instead).heard());
+    }
+    if claim.overdue {
+        return Ok(here.overdue(&step));
     }
     match here.take(step.clone()).await {
         Err(StepError::Stuck { why, alert }) => Ok(here.give_up(&step, &why, alert)),

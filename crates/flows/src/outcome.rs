@@ -214,6 +214,8 @@ pub enum HouseWrite {
     Health(Vec<(MachineId, Health)>),
     /// A tenant is erased, with everything that belongs to it.
     EraseTenant(TenantId),
+    /// A tenant is not to be erased any more. Refused when it is again, since a moment.
+    Kept(TenantId),
     /// Of a tenant's payments nothing is to be kept in view. Refused when something is, since a moment.
     CloseBilling(TenantId),
     /// What was known of payments was otherwise at Stripe.
@@ -318,6 +320,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
         HouseWrite::EraseTenant(tenant) => store::tenants::erase(tx, *tenant).await,
+        HouseWrite::Kept(tenant) => store::tenants::is_kept(tx, *tenant).await,
         HouseWrite::CloseBilling(tenant) => store::billing::close(tx, *tenant).await,
         HouseWrite::Differs(id, difference) => store::billing_differences::keep(tx, *id, difference).await,
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,

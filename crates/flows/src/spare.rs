@@ -126,10 +126,12 @@ impl Here<'_> {
     /// Out of every claim's reach first, then destroyed.
     async fn retire(&self) -> Result<Outcome, StepError> {
         let mut tx = self.world.db.system().await?;
+        // The spare before its flow, as whoever claims it locks them.
         let ours =
-            store::flows::hold(&mut tx, self.claim).await? && store::spares::retire(&mut tx, self.row.id).await?;
-        tx.commit().await?;
-        if !ours {
+            store::spares::retire(&mut tx, self.row.id).await? && store::flows::hold(&mut tx, self.claim).await?;
+        if ours {
+            tx.commit().await?;
+        } else {
             // Claimed in the last moment: it is an agent's machine now.
             return Ok(Outcome::next(Next::Done));
         }

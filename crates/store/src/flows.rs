@@ -142,11 +142,15 @@ pub async fn signal(tx: &mut TenantTx, kind: &str, subject: Uuid, signal: &str) 
 /// The same from the house, to many at once: a machine called home, a sweep saw something.
 pub async fn signal_house(tx: &mut SystemTx, kind: &str, subjects: &[Uuid], signal: &str) -> Result<(), StoreError> {
     sqlx::query!(
-        "with woken as (
+        "with held as (
+             -- In one order everywhere: two who write many flows never wait for each other.
+             select id from flows where kind = $1 and subject = any ($2) order by id for no key update
+         ), woken as (
              update flows
              set wakes = wakes + 1, run_at = least(run_at, berth.now())
-             where kind = $1 and subject = any ($2)
-             returning id
+             from held
+             where flows.id = held.id
+             returning flows.id
          )
          insert into flow_signals (flow_id, signal)
          select id, $3 from woken

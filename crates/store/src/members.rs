@@ -236,8 +236,8 @@ pub async fn invitation_by_id(tx: &mut SystemTx, id: InvitationId) -> Result<Opt
     row.map(invitation).transpose()
 }
 
-/// The invitation that this link accepts, if it can still be accepted; nobody else answers it until this
-/// transaction ends.
+/// The invitation that this link accepts, if it can still be accepted. Who accepts it is decided by
+/// [`end_invitation`], under the lock of the tenant's members.
 pub async fn invitation_by_link(tx: &mut SystemTx, hash: &TokenHash) -> Result<Option<Invitation>, StoreError> {
     let row = sqlx::query_as!(
         InvitationRow,
@@ -246,8 +246,7 @@ pub async fn invitation_by_link(tx: &mut SystemTx, hash: &TokenHash) -> Result<O
            from invitations i
            join tenants t on t.id = i.tenant_id
            left join users u on u.id = i.invited_by
-           where i.token_hash = $1 and i.expires_at > berth.now()
-           for update of i"#,
+           where i.token_hash = $1 and i.expires_at > berth.now()"#,
         &hash.bytes()[..],
     )
     .fetch_optional(tx.conn())

@@ -7,7 +7,10 @@
 
 use uuid::Uuid;
 
-use crate::{db::TenantTx, error::StoreError};
+use crate::{
+    db::{SystemTx, TenantTx},
+    error::StoreError,
+};
 
 /// Locks a tenant's flow until this transaction ends; to be called before the row that it is about is locked.
 /// A flow that is gone is no error: then nobody settles it either.
@@ -23,4 +26,12 @@ pub async fn flow_first(tx: &mut TenantTx, kind: &str, subject: Uuid) -> Result<
     .fetch_optional(conn)
     .await?;
     tx.leave_house().await
+}
+
+/// The same of a flow of the house.
+pub async fn house_flow_first(tx: &mut SystemTx, kind: &str, subject: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("select id from flows where kind = $1 and subject = $2 for update", kind, subject)
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(())
 }

@@ -56,18 +56,22 @@ pub enum Changed {
 pub async fn change(tx: &mut SystemTx, plan: &Plan) -> Result<Changed, StoreError> {
     let price = plan.price.as_ref().map(PriceId::as_str);
     let cents = i32::try_from(plan.money.cents).unwrap_or(i32::MAX);
-    let others = sqlx::query_scalar!(
-        r#"with bought as (
-               insert into plan_prices (price_id, plan, cents, currency)
-               select $2::text, plan, $3, $4 from plans where plan = $1 and $2::text is not null
-               on conflict (price_id) do update set cents = excluded.cents, currency = excluded.currency
-               where plan_prices.plan = excluded.plan
-           )
-           select exists (select from plan_prices where price_id = $2 and plan <> $1) as "is!""#,
+    let bought = sqlx::query!(
+        "insert into plan_prices (price_id, plan, cents, currency)
+         select $2::text, plan, $3, $4 from plans where plan = $1 and $2::text is not null
+         on conflict (price_id) do update set cents = excluded.cents, currency = excluded.currency
+         where plan_prices.plan = excluded.plan",
         plan.name.as_str(),
         price,
         cents,
         plan.money.currency.as_str(),
+    );
+    bought.execute(tx.conn()).await?;
+    // A statement of its own: it sees what whoever came first has committed.
+    let others = sqlx::query_scalar!(
+        r#"select exists (select from plan_prices where price_id = $2 and plan <> $1) as "is!""#,
+        plan.name.as_str(),
+        price,
     );
     if others.fetch_one(tx.conn()).await? {
         return Ok(Changed::PriceTaken);

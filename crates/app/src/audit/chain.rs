@@ -16,6 +16,14 @@ pub enum Broken {
         /// Counted from 1.
         line: u64,
     },
+    /// An event of the database that is none of ours.
+    #[error("what follows event {seq} cannot be read as events are written: {why}")]
+    Garbled {
+        /// The last place that can be.
+        seq: u64,
+        /// In which column.
+        why: String,
+    },
     /// An event of another chain.
     #[error("event {seq} belongs to the chain {found}, not to {chain}")]
     OtherChain {

@@ -1,7 +1,7 @@
 //! Verifies the chains of a database, each from its beginning to its head, at one instant.
 
 use domain::{TenantId, audit::Chain};
-use store::{Db, Snapshot, StoreError};
+use store::{Db, Snapshot, StoreError, audit::Row};
 
 use super::chain::{Broken, Checker};
 
@@ -26,13 +26,13 @@ pub struct Walked {
 pub async fn house(at: &mut Snapshot) -> Result<Walked, StoreError> {
     let mut walk = Walk::of(Chain::House);
     loop {
-        let rows = store::audit::house_since(&mut at.house, walk.after(), BATCH).await?;
-        if rows.is_empty() {
-            let head = store::audit::house_head(&mut at.house).await?;
-            return Ok(walk.end(head.as_ref()));
-        }
-        if let Some(broken) = walk.events(&rows) {
-            return Ok(broken);
+        match walk.events(store::audit::house_since(&mut at.house, walk.after(), BATCH).await)? {
+            Went::On => {}
+            Went::Broken(walked) => return Ok(walked),
+            Went::ToTheEnd => {
+                let head = store::audit::house_head(&mut at.house).await?;
+                return Ok(walk.end(head.as_ref()));
+            }
         }
     }
 }
@@ -47,15 +47,25 @@ pub async fn tenant(db: &Db, at: &mut Snapshot, id: TenantId) -> Result<Walked, 
     loop {
         // A snapshot that idles too long is ended.
         store::house::now(&mut at.house).await?;
-        let rows = store::audit::since(&mut tx, walk.after(), BATCH).await?;
-        if rows.is_empty() {
-            let head = store::audit::head(&mut tx).await?;
-            return Ok(walk.end(head.as_ref()));
-        }
-        if let Some(broken) = walk.events(&rows) {
-            return Ok(broken);
+        match walk.events(store::audit::since(&mut tx, walk.after(), BATCH).await)? {
+            Went::On => {}
+            Went::Broken(walked) => return Ok(walked),
+            Went::ToTheEnd => {
+                let head = store::audit::head(&mut tx).await?;
+                return Ok(walk.end(head.as_ref()));
+            }
         }
     }
+}
+
+/// How far a walk came.
+enum Went {
+    /// There may be more.
+    On,
+    /// There are no more events.
+    ToTheEnd,
+    /// To a break.
+    Broken(Walked),
 }
 
 struct Walk {
@@ -72,10 +82,20 @@ impl Walk {
         i64::try_from(self.checker.seq()).unwrap_or(i64::MAX)
     }
 
-    /// Verifies the next events. The verdict, if one of them does not hold.
-    fn events(&mut self, rows: &[store::audit::Row]) -> Option<Walked> {
-        let broken = rows.iter().find_map(|row| self.checker.event(&row.event, &row.hash).err())?;
-        Some(Walked { chain: self.chain, events: self.checker.seq(), broken: Some(broken) })
+    /// Verifies the next events. A row that cannot be read is where the chain breaks: ours can be.
+    fn events(&mut self, rows: Result<Vec<Row>, StoreError>) -> Result<Went, StoreError> {
+        let broken = match &rows {
+            Ok(rows) => rows.iter().find_map(|row| self.checker.event(&row.event, &row.hash).err()),
+            Err(why @ StoreError::Corrupt { .. }) => {
+                Some(Broken::Garbled { seq: self.checker.seq(), why: why.to_string() })
+            }
+            Err(_) => None,
+        };
+        if let Some(broken) = broken {
+            return Ok(Went::Broken(Walked { chain: self.chain, events: self.checker.seq(), broken: Some(broken) }));
+        }
+        let is_full = rows?.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
+        Ok(if is_full { Went::On } else { Went::ToTheEnd })
     }
 
     fn end(self, head: Option<&domain::audit::Head>) -> Walked {

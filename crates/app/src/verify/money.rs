@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     AgentId, TenantId,
+    entitlement::entitlement,
     invariants::{
         Check, Invariant, Violation,
         judge::{self, AccountView, FlowView},
@@ -16,6 +17,7 @@ use super::{BATCH, Looking};
 use crate::billing::BILLING;
 
 /// What is known of the payments of a batch of tenants.
+#[derive(Default)]
 pub(super) struct Accounts {
     known: BTreeMap<TenantId, Account>,
     flows: BTreeMap<Uuid, FlowView>,
@@ -38,7 +40,9 @@ impl Looking<'_> {
             tenant,
             flow: accounts.flows.get(&tenant.uuid()),
             acted: account.entitlement,
-            judged: account.judge(),
+            // Of the same instant as the rows, however long the look takes.
+            judged: entitlement(&account.facts, self.now),
+            rests: !account.rested.is_empty(),
             running,
             now: self.now,
         };
@@ -49,7 +53,7 @@ impl Looking<'_> {
     /// What other systems told, and nobody will understand.
     pub(super) async fn inbox(&mut self, at: &mut Snapshot) -> Result<(), StoreError> {
         let events = rows::events(&mut at.house).await?;
-        self.report.looked(Invariant::Inbox, usize::try_from(events).unwrap_or_default());
+        self.report.looked(Invariant::Inbox, usize::try_from(events).unwrap_or(usize::MAX));
         for (event, kind, received_at) in rows::forgotten_events(&mut at.house, BATCH).await? {
             let what = format!("{event}, a {kind} of {received_at}, is not understood and no flow is at it");
             self.report.found([Violation::new(Check::EventForgotten, &[&event], what)]);

@@ -262,6 +262,7 @@ fn about(flow: &FlowView) -> String {
     match flow.kind.as_str() {
         "life" => AgentId::from_uuid(flow.subject).to_string(),
         "exchange" => ExchangeId::from_uuid(flow.subject).to_string(),
+        "billing" => TenantId::from_uuid(flow.subject).to_string(),
         _ => flow.subject.to_string(),
     }
 }

@@ -4,7 +4,7 @@ use clients::{
     fake::{Strike, Verb},
     provider::{Provider as _, ProviderError},
 };
-use domain::{AgentId, agent::Agent, life::Life, names::AgentName};
+use domain::{AgentId, agent::Agent, life::Life, machine::MachineName, names::AgentName};
 use ssh::fake::Door;
 use testkit::{SimMood, World};
 
@@ -322,4 +322,18 @@ async fn a_wish_to_run_while_a_stop_is_on_its_way_is_not_slept_over() {
     world.run_flows(30).await;
     assert_eq!(seen(&world, id).await.seen.name(), "live");
     world.assert_verified().await;
+}
+
+/// The turn of a proof may take longer than its step has left. Giving up must not hear the wish and forget it.
+#[tokio::test]
+async fn a_stop_that_is_heard_past_the_deadline_stops_the_machine() {
+    let world = World::new().await;
+    let id = world.live_agent("scout").await;
+    let Some(Life::Live { machine }) = world.step(id).await else { panic!("it is live") };
+    world.put_at(id, &Life::Prove { machine, tries: 0 }).await;
+    change(&world, id, "stop").await;
+    world.database.sql("update flows set deadline_at = now() - interval '1 second' where kind = 'life'").await;
+    world.run_flows(20).await;
+    assert_eq!(seen(&world, id).await.seen.name(), "stopped");
+    assert!(!world.provider.look(&MachineName::of(machine)).await.unwrap().unwrap().running);
 }

@@ -10,6 +10,7 @@ mod jobs;
 mod letters;
 mod life;
 mod machine_rotation;
+mod meeting;
 mod notice;
 mod order;
 mod paying;

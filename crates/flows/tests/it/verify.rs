@@ -31,6 +31,7 @@ async fn good() -> (World, AgentId, MachineId) {
     store::house::set_billing(&mut tx, Billing::On).await.unwrap();
     let told = br#"{"id":"evt_1","type":"customer.created","data":{"object":{"object":"customer","id":"cus_1"}}}"#;
     assert!(app::events::keep(&mut tx, entropy, told).await.unwrap());
+    app::audit::record_house(&mut tx, by, Act::BillingGift, &by.tenant, &[]).await.unwrap();
     let mut tx = tx.into_tenant(by.tenant).await.unwrap();
     app::billing::open(&mut tx, entropy).await.unwrap();
     store::billing::set_gift(&mut tx, Some((&PlanName::parse("pro").unwrap(), None))).await.unwrap();
@@ -166,6 +167,16 @@ const PLANTS: &[(&[Check], &str)] = &[
     ),
     (
         &[Check::ChainBroken],
+        "alter table house_audit_events disable trigger user; update house_audit_events set actor = 'user:another'",
+    ),
+    (
+        // Not even an event any more: what else is wrong is found all the same.
+        &[Check::ChainBroken, Check::Unwatched],
+        "alter table audit_events disable trigger user; update audit_events set details = '{\"a\":1}';
+         delete from flows where kind = 'billing'",
+    ),
+    (
+        &[Check::ChainBroken],
         "alter table audit_events disable trigger user;
          delete from audit_events where (tenant_id, seq) in (select tenant_id, max(seq) from audit_events group by 1)",
     ),
@@ -198,6 +209,18 @@ async fn each_planted_fault_is_named_and_nothing_else() {
     // What takes more than a statement has a test of its own below.
     planted.extend([Check::Leaked, Check::Lost, Check::Shared, Check::KeysLeft]);
     assert_eq!(planted, Check::EVERY.iter().copied().collect(), "a check that nobody saw fail");
+}
+
+/// As after a rollback to a build that is older than the row.
+#[tokio::test]
+async fn an_account_that_cannot_be_read_hides_nothing_else() {
+    let (world, ..) = good().await;
+    world.database.sql("update billing set entitlement = '{\"entitlement\":\"blessed\"}'").await;
+    world.database.sql("update events set read_at = null, outcome = null").await;
+    let report = world.verify().await;
+    assert_eq!(report.violations().map(|violation| violation.check).collect::<Vec<_>>(), [Check::EventForgotten]);
+    let paid = report.invariants.iter().find(|finding| finding.invariant == Invariant::Entitlements).unwrap();
+    assert_eq!(paid.state(), State::Unknown, "{paid:?}");
 }
 
 #[tokio::test]

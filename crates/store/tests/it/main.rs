@@ -7,6 +7,7 @@ mod given_up;
 mod leaks;
 mod limits;
 mod matrix;
+mod meeting;
 mod model_usage;
 mod money_views;
 mod peers;

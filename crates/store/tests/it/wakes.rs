@@ -93,6 +93,7 @@ impl HeldUp {
         let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted
                        and database = (select oid from pg_database where datname = current_database())";
         while database.count(waiting).await == 0 {
+            assert!(!claim.is_finished(), "the claim waits for nobody: nothing was tried");
             sleep(Duration::from_millis(5)).await;
         }
         Self { claim, gate }

@@ -148,11 +148,12 @@ impl From<BadInstructions> for Problem {
 
 impl From<NotPaid> for Problem {
     fn from(error: NotPaid) -> Self {
-        let slug = match error {
-            NotPaid::Unserved(_) => "not-paid",
-            NotPaid::PlanFull { .. } => "plan-full",
+        let (status, slug) = match error {
+            NotPaid::Suspended => (StatusCode::FORBIDDEN, "suspended"),
+            NotPaid::Unserved(_) => (StatusCode::PAYMENT_REQUIRED, "not-paid"),
+            NotPaid::PlanFull { .. } => (StatusCode::PAYMENT_REQUIRED, "plan-full"),
         };
-        Self::new(StatusCode::PAYMENT_REQUIRED, slug, sentence(&error))
+        Self::new(status, slug, sentence(&error))
     }
 }
 

@@ -146,7 +146,9 @@ async fn a_key_that_is_used_twice_at_once_makes_one_agent() {
     let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted
                    and database = (select oid from pg_database where datname = current_database())";
     let all_wait = async {
+        let began = Instant::now();
         while house.world.database.count(waiting).await < 3 {
+            assert!(began.elapsed() < Duration::from_secs(20), "nobody waits: nothing was tried");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         others.commit().await.unwrap();

@@ -19,6 +19,8 @@ pub struct AccountView<'a> {
     pub acted: Option<Entitlement>,
     /// The judgement now.
     pub judged: Entitlement,
+    /// Whether agents of its rest because of payments.
+    pub rests: bool,
     /// The tenant's agents that are wanted running.
     pub running: &'a [AgentId],
     /// The instant that is judged.
@@ -35,7 +37,11 @@ pub fn account(view: &AccountView<'_>) -> Vec<Violation> {
     };
     let mut found = Vec::new();
     let Some(acted) = view.acted else { return found };
-    // Both: a judgement is acted upon in the transaction of its facts, and a gift may be given a moment before.
+    if !sleeps(flow, view.now) {
+        return found;
+    }
+    // Who never was served may have what ran before anybody paid here; of who was, something rests.
+    let stops = |judged: &Entitlement| !judged.may_run() && (view.rests || !matches!(judged, Entitlement::Unpaid));
     if stops(&acted) && stops(&view.judged) && !view.running.is_empty() {
         let ids: Vec<&dyn std::fmt::Display> =
             std::iter::once(&tenant as _).chain(view.running.iter().map(|agent| agent as _)).collect();
@@ -44,7 +50,7 @@ pub fn account(view: &AccountView<'_>) -> Vec<Violation> {
     }
     // Where billing was switched on or off, each tenant is looked at in its turn.
     let is_switched = is_free(&acted) != is_free(&view.judged);
-    if acted.may_run() != view.judged.may_run() && !is_switched && sleeps(flow, view.now) {
+    if acted.may_run() != view.judged.may_run() && !is_switched {
         let what = format!(
             "{tenant} is {}, was treated as {}, and rests until {}",
             view.judged.name(),
@@ -54,11 +60,6 @@ pub fn account(view: &AccountView<'_>) -> Vec<Violation> {
         found.push(Violation::new(Check::Misjudged, &[&tenant, &flow.id], what));
     }
     found
-}
-
-/// Whether the judgement has agents stopped. Who never was served may have what ran before anybody paid here.
-const fn stops(judged: &Entitlement) -> bool {
-    !judged.may_run() && !matches!(judged, Entitlement::Unpaid)
 }
 
 const fn is_free(judged: &Entitlement) -> bool {
@@ -95,9 +96,19 @@ mod tests {
     }
 
     fn found(flow: Option<&FlowView>, acted: Option<Entitlement>, judged: Entitlement, agents: u128) -> Vec<Check> {
+        found_where(false, flow, acted, judged, agents)
+    }
+
+    fn found_where(
+        rests: bool,
+        flow: Option<&FlowView>,
+        acted: Option<Entitlement>,
+        judged: Entitlement,
+        agents: u128,
+    ) -> Vec<Check> {
         let running: Vec<AgentId> = (0..agents).map(|n| AgentId::from_uuid(Uuid::from_u128(n))).collect();
         let tenant = TenantId::from_uuid(Uuid::from_u128(2));
-        let view = AccountView { tenant, flow, acted, judged, running: &running, now: DateTime::UNIX_EPOCH };
+        let view = AccountView { tenant, flow, acted, judged, rests, running: &running, now: DateTime::UNIX_EPOCH };
         account(&view).into_iter().map(|violation| violation.check).collect()
     }
 
@@ -111,6 +122,8 @@ mod tests {
         assert_eq!(found(flow, None, SUSPENDED, 3), [], "nobody has judged it yet");
         assert_eq!(found(flow, Some(SUSPENDED), SUSPENDED, 2), [Check::UnpaidRunning]);
         assert_eq!(found(None, Some(SERVED), SERVED, 1), [Check::Unwatched]);
+        let unpaid = Entitlement::Unpaid;
+        assert_eq!(found_where(true, flow, Some(unpaid), unpaid, 1), [Check::UnpaidRunning], "its gift has ended");
     }
 
     #[test]
@@ -125,6 +138,7 @@ mod tests {
         let held = FlowView { lease_until: Some(DateTime::UNIX_EPOCH), ..resting() };
         for flow in [due, held] {
             assert_eq!(found(Some(&flow), Some(SERVED), SUSPENDED, 1), [], "{flow:?}");
+            assert_eq!(found(Some(&flow), Some(SUSPENDED), SUSPENDED, 1), [], "{flow:?}");
         }
     }
 }
