@@ -188,7 +188,7 @@ checks! {
     /// A machine that is gone still has its keys.
     KeysLeft of Sealed, "keys_left", "empty the sealed columns of these machines' rows";
     /// A chain of audit events that does not hold together.
-    ChainBroken of Audit, "chain_broken", "keep a copy of the database first: somebody who may write to it has changed the trail; docs/AUDIT.md says what each break means";
+    ChainBroken of Audit, "chain_broken", "keep a copy of the database first: somebody who may write to it has changed the trail; hold a head that was kept elsewhere against it, docs/AUDIT.md says how";
 }
 
 /// One thing that is wrong.

@@ -17,9 +17,9 @@ pub enum Broken {
         line: u64,
     },
     /// An event of the database that is none of ours.
-    #[error("what follows event {seq} cannot be read as events are written: {why}")]
+    #[error("not all that follows event {seq} can be read as an event: {why}")]
     Garbled {
-        /// The last place that can be.
+        /// A place before it.
         seq: u64,
         /// In which column.
         why: String,
