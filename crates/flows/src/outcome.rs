@@ -320,7 +320,7 @@ pub(crate) async fn write_house(
         HouseWrite::SpareForgotten(machine) => store::spares::forget(tx, *machine).await,
         HouseWrite::Health(seen) => store::fleet::report_health(tx, seen).await,
         HouseWrite::EraseTenant(tenant) => store::tenants::erase(tx, *tenant).await,
-        HouseWrite::Kept(tenant) => store::tenants::is_kept(tx, *tenant).await,
+        HouseWrite::Kept(tenant) => store::tenants::confirm_kept(tx, *tenant).await,
         HouseWrite::CloseBilling(tenant) => store::billing::close(tx, *tenant).await,
         HouseWrite::Differs(id, difference) => store::billing_differences::keep(tx, *id, difference).await,
         HouseWrite::Invited(id, told) => store::members::mailed(tx, *id, told).await,

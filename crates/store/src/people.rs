@@ -53,7 +53,7 @@ pub async fn any_operator(tx: &mut SystemTx) -> Result<bool, StoreError> {
         .await?)
 }
 
-/// Lets one set-up at a time through; the lock ends with the transaction.
+/// Lets one at a time make a user: a set-up, a sign-up, somebody who was invited. The lock ends with the transaction.
 pub async fn lock_setup(tx: &mut SystemTx) -> Result<(), StoreError> {
     sqlx::query!("select pg_advisory_xact_lock(hashtext('berth set-up'))").execute(tx.conn()).await?;
     Ok(())

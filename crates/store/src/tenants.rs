@@ -63,11 +63,11 @@ pub async fn keep(tx: &mut SystemTx, tenant: TenantId) -> Result<bool, StoreErro
     Ok(done.rows_affected() == 1)
 }
 
-/// Says that a tenant is not to be erased. To be asked in the transaction that ends its flow.
+/// Makes sure that a tenant is not to be erased. To be asked in the transaction that ends its flow.
 ///
 /// # Errors
 /// The database; also when it is to be erased since a moment: then the flow must not end.
-pub async fn is_kept(tx: &mut SystemTx, tenant: TenantId) -> Result<(), StoreError> {
+pub async fn confirm_kept(tx: &mut SystemTx, tenant: TenantId) -> Result<(), StoreError> {
     let wanted = sqlx::query_scalar!(
         r#"select exists (select from tenants where id = $1 and erase_after is not null) as "is!""#,
         tenant.uuid()

@@ -94,6 +94,18 @@ async fn a_tenant_that_nobody_looks_at_any_more_is_looked_at_again() {
     assert_eq!(till.world.database.count(one).await, 1);
 }
 
+/// A gift needs no Stripe, and its end must be seen all the same.
+#[tokio::test]
+async fn without_stripe_a_tenant_that_nobody_looks_at_is_looked_at_again_too() {
+    let mut till = Till::open().await;
+    till.payer().await;
+    till.run().await;
+    till.world.flows.payments = None;
+    till.world.database.sql("delete from flows where kind = 'billing'").await;
+    reconciled(&till).await;
+    assert_eq!(till.world.database.count("select count(*) from flows where kind = 'billing'").await, 1);
+}
+
 #[tokio::test]
 async fn a_row_that_is_otherwise_is_repaired_and_reported() {
     let till = Till::open().await;
